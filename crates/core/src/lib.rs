@@ -1,0 +1,23 @@
+//! The few words that every room shares. Small, stable, and it starts no runtime.
+//!
+//! A type belongs here only when two rooms of the same floor would otherwise have to import each other.
+
+mod body;
+mod clock;
+mod context;
+mod handler;
+mod problem;
+mod readiness;
+mod secret;
+mod shutdown;
+mod status;
+
+pub use body::{Body, BoxError, empty_body, full_body};
+pub use clock::{Clock, FixedClock, SystemClock};
+pub use context::{RequestContext, RequestId, RequestIdSource};
+pub use handler::Handler;
+pub use problem::{Problem, ProblemKind};
+pub use readiness::{Condition, Readiness, ReadinessHandle};
+pub use secret::Secret;
+pub use shutdown::Shutdown;
+pub use status::{InstanceReport, InstanceSource, NoInstances};

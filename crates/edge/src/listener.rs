@@ -1,0 +1,131 @@
+//! Listening sockets: one per core on the same port, and never a port that somebody else serves.
+
+use std::{
+    env, fs,
+    fs::{File, TryLockError},
+    io,
+    net::{SocketAddr, TcpListener},
+};
+
+use socket2::{Domain, Protocol, Socket, Type};
+use thiserror::Error;
+
+/// Connections that wait to be accepted, per socket. Linux cuts it to `net.core.somaxconn`.
+const BACKLOG: i32 = 4096;
+
+/// Why we cannot serve where we were told to.
+#[derive(Debug, Error)]
+pub enum ListenError {
+    /// Somebody else serves there.
+    #[error("{0} is already in use; stop the other program or choose another address with --listen")]
+    InUse(SocketAddr),
+    /// Ports under 1024 belong to root.
+    #[error("not allowed to listen on {0}; ports under 1024 need root or the capability CAP_NET_BIND_SERVICE")]
+    NotAllowed(SocketAddr),
+    /// Not an address of this machine, or the system refused for another reason.
+    #[error("cannot listen on {address}: {source}; check that the address belongs to this machine")]
+    Failed {
+        /// As asked for.
+        address: SocketAddr,
+        /// The system's reason.
+        source: io::Error,
+    },
+}
+
+/// Sockets of one address, as many as cores serve it.
+///
+/// `SO_REUSEPORT` lets the kernel spread connections, and hides a conflict: a second Seaworthy would take half of the
+/// first one's traffic. So the port is first bound alone, under a lock that is held for as long as we serve.
+#[derive(Debug)]
+pub struct Listeners {
+    address: SocketAddr,
+    sockets: Vec<TcpListener>,
+    _port_lock: Option<File>,
+}
+
+impl Listeners {
+    /// Binds `count` sockets; port 0 takes a free one.
+    pub fn bind(address: SocketAddr, count: usize) -> Result<Self, ListenError> {
+        let explain = |source: io::Error| match source.kind() {
+            io::ErrorKind::AddrInUse => ListenError::InUse(address),
+            io::ErrorKind::PermissionDenied => ListenError::NotAllowed(address),
+            _ => ListenError::Failed { address, source },
+        };
+        let port_lock = match address.port() {
+            0 => None,
+            port => lock_port(port).map_err(|()| ListenError::InUse(address))?,
+        };
+        if address.port() != 0 {
+            // Fails when anyone listens there, with or without SO_REUSEPORT; closed again before it accepts anything.
+            drop(socket(address, false).map_err(explain)?);
+        }
+        let first = socket(address, true).map_err(explain)?;
+        let address = first.local_addr().map_err(explain)?;
+        let mut sockets = vec![first];
+        for _ in 1..count.max(1) {
+            sockets.push(socket(address, true).map_err(explain)?);
+        }
+        Ok(Self { address, sockets, _port_lock: port_lock })
+    }
+
+    /// The address with its real port.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(crate) fn split(self) -> (Vec<TcpListener>, Option<File>) {
+        (self.sockets, self._port_lock)
+    }
+}
+
+fn socket(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    if shared {
+        socket.set_reuse_port(true)?;
+    }
+    if address.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// Locks the port among Seaworthys of this machine; `Ok(None)` where no lock file can be made (then the trial bind alone
+/// must do).
+fn lock_port(port: u16) -> Result<Option<File>, ()> {
+    let folder = env::temp_dir().join("seaworthy-ports");
+    // Opened without truncation: in a folder that others may write to, a link in our file's place loses nothing.
+    let open = || File::options().write(true).create(true).truncate(false).open(folder.join(port.to_string()));
+    let file = fs::create_dir_all(&folder).and_then(|()| open());
+    let Ok(file) = file else { return Ok(None) };
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Err(()),
+        Err(TryLockError::Error(_)) => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_one_on_the_same_port_is_refused_even_though_ports_are_shared() {
+        let first = Listeners::bind("127.0.0.1:0".parse().unwrap(), 2).unwrap();
+        assert_eq!(first.sockets.len(), 2);
+        let second = Listeners::bind(first.address(), 2);
+        assert!(matches!(second, Err(ListenError::InUse(_))), "{second:?}");
+        let address = first.address();
+        drop(first);
+        Listeners::bind(address, 1).unwrap();
+    }
+
+    #[test]
+    fn an_address_of_another_machine_is_explained() {
+        let error = Listeners::bind("192.0.2.1:0".parse().unwrap(), 1).unwrap_err();
+        assert!(error.to_string().contains("belongs to this machine"), "{error}");
+    }
+}

@@ -1,0 +1,207 @@
+//! Which pipeline a request takes: by path pattern, then by method.
+
+use std::{fmt, str::FromStr, sync::Arc};
+
+use http::Method;
+use seaworthy_core::Handler;
+use thiserror::Error;
+
+/// A method (or any) and a path: `GET /api/documents/{id}`, `/static/*`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pattern {
+    method: Option<Method>,
+    path: String,
+}
+
+/// A pattern that cannot be used.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum PatternError {
+    /// Nothing there.
+    #[error("a route needs a `match`")]
+    Empty,
+    /// Not a path.
+    #[error("the path `{0}` must start with `/`")]
+    NoPath(String),
+    /// Not an HTTP method.
+    #[error("`{0}` is not an HTTP method in capital letters")]
+    Method(String),
+    /// Wrong or conflicting path pattern.
+    #[error("the path `{path}` cannot be used: {reason}")]
+    Path {
+        /// As written.
+        path: String,
+        /// Why.
+        reason: String,
+    },
+    /// The same method and path twice.
+    #[error("`{0}` is there twice")]
+    Twice(String),
+}
+
+/// The routes of one core. Built once when the config loads; a look-up changes nothing.
+#[derive(Clone)]
+pub struct RouteTable {
+    paths: matchit::Router<Vec<Entry>>,
+    fallback: Route,
+}
+
+/// Collects routes and refuses conflicts.
+pub struct RouteTableBuilder {
+    paths: Vec<(String, Vec<Entry>)>,
+    fallback: Route,
+}
+
+/// A pipeline and the name under which it is counted.
+#[derive(Clone)]
+pub(crate) struct Route {
+    pub name: Arc<str>,
+    pub handler: Handler,
+}
+
+type Entry = (Option<Method>, Route);
+
+impl RouteTable {
+    /// Starts a table; `fallback` takes every request that no pattern matches.
+    pub fn builder(fallback: Handler) -> RouteTableBuilder {
+        RouteTableBuilder { paths: Vec::new(), fallback: Route { name: "*".into(), handler: fallback } }
+    }
+
+    /// The route of a request: the most specific path, its own method before any.
+    pub(crate) fn find(&self, method: &Method, path: &str) -> &Route {
+        let Ok(found) = self.paths.at(path) else { return &self.fallback };
+        let exact = found.value.iter().find(|(wanted, _)| wanted.as_ref() == Some(method));
+        let any = || found.value.iter().find(|(wanted, _)| wanted.is_none());
+        exact.or_else(any).map_or(&self.fallback, |(_, route)| route)
+    }
+}
+
+impl RouteTableBuilder {
+    /// Adds a route.
+    pub fn route(mut self, pattern: &Pattern, handler: Handler) -> Result<Self, PatternError> {
+        let name: Arc<str> = pattern.to_string().into();
+        for path in pattern.router_paths() {
+            let position = self.paths.iter().position(|(known, _)| *known == path);
+            let entries = match position {
+                Some(position) => &mut self.paths[position].1,
+                None => {
+                    self.paths.push((path, Vec::new()));
+                    // Just pushed, so it is there; an index would say the same with less.
+                    let last = self.paths.len() - 1;
+                    &mut self.paths[last].1
+                }
+            };
+            if entries.iter().any(|(method, _)| *method == pattern.method) {
+                return Err(PatternError::Twice(name.to_string()));
+            }
+            entries.push((pattern.method.clone(), Route { name: name.clone(), handler: handler.clone() }));
+        }
+        Ok(self)
+    }
+
+    /// Ends the table; two patterns that could both be the most specific one are an error.
+    pub fn build(self) -> Result<RouteTable, PatternError> {
+        let mut paths = matchit::Router::new();
+        for (path, entries) in self.paths {
+            paths
+                .insert(path.clone(), entries)
+                .map_err(|reason| PatternError::Path { path, reason: reason.to_string() })?;
+        }
+        Ok(RouteTable { paths, fallback: self.fallback })
+    }
+}
+
+impl Pattern {
+    /// `/static/*` also means `/static/` itself; a router of trees needs both.
+    fn router_paths(&self) -> Vec<String> {
+        match self.path.strip_suffix("/*") {
+            Some(prefix) => vec![format!("{prefix}/"), format!("{prefix}/{{*rest}}")],
+            None => vec![self.path.clone()],
+        }
+    }
+}
+
+impl FromStr for Pattern {
+    type Err = PatternError;
+
+    fn from_str(text: &str) -> Result<Self, PatternError> {
+        let text = text.trim();
+        let (method, path) = match text.split_once(char::is_whitespace) {
+            Some((method, path)) => (Some(method), path.trim()),
+            None => (None, text),
+        };
+        if path.is_empty() {
+            return Err(PatternError::Empty);
+        }
+        let method = method.map(|name| {
+            let known = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_uppercase());
+            known.then(|| Method::from_bytes(name.as_bytes()).ok()).flatten().ok_or(PatternError::Method(name.into()))
+        });
+        let method = method.transpose()?;
+        if !path.starts_with('/') {
+            return Err(PatternError::NoPath(path.into()));
+        }
+        let pattern = Self { method, path: path.into() };
+        for path in pattern.router_paths() {
+            let tried = matchit::Router::new().insert(path, ());
+            tried.map_err(|reason| PatternError::Path { path: pattern.path.clone(), reason: reason.to_string() })?;
+        }
+        Ok(pattern)
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.method {
+            Some(method) => write!(f, "{method} {}", self.path),
+            None => f.write_str(&self.path),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Response;
+    use seaworthy_core::empty_body;
+
+    use super::*;
+
+    fn handler() -> Handler {
+        Handler::new(tower::service_fn(|_| async { Ok(Response::new(empty_body())) }))
+    }
+
+    fn table(patterns: &[&str]) -> Result<RouteTable, PatternError> {
+        let mut builder = RouteTable::builder(handler());
+        for pattern in patterns {
+            builder = builder.route(&pattern.parse()?, handler())?;
+        }
+        builder.build()
+    }
+
+    #[test]
+    fn the_most_specific_path_wins_and_then_the_method() {
+        let table = table(&["/api/*", "GET /api/docs/{id}", "/api/docs/{id}", "/api/docs/new"]).unwrap();
+        let name = |method: Method, path: &str| table.find(&method, path).name.to_string();
+        assert_eq!(name(Method::GET, "/api/docs/7"), "GET /api/docs/{id}");
+        assert_eq!(name(Method::PUT, "/api/docs/7"), "/api/docs/{id}");
+        assert_eq!(name(Method::GET, "/api/docs/new"), "/api/docs/new");
+        assert_eq!(name(Method::GET, "/api/"), "/api/*");
+        assert_eq!(name(Method::GET, "/api/x/y"), "/api/*");
+        assert_eq!(name(Method::GET, "/other"), "*");
+    }
+
+    #[test]
+    fn a_method_that_has_no_route_falls_back() {
+        let table = table(&["POST /upload"]).unwrap();
+        assert_eq!(&*table.find(&Method::GET, "/upload").name, "*");
+    }
+
+    #[test]
+    fn conflicts_and_nonsense_are_refused() {
+        assert!(matches!(table(&["/a", "/a"]), Err(PatternError::Twice(_))));
+        assert!(matches!(table(&["/{a}/x", "/{b}/x"]), Err(PatternError::Path { .. })));
+        assert!(matches!(table(&["get /a"]), Err(PatternError::Method(_))));
+        assert!(matches!(table(&["api"]), Err(PatternError::NoPath(_))));
+        assert!(matches!(table(&[""]), Err(PatternError::Empty)));
+        assert!(matches!(table(&["/a/{"]), Err(PatternError::Path { .. })));
+    }
+}

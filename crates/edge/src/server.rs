@@ -1,0 +1,178 @@
+//! The data plane: one thread, one runtime and one listener per core.
+
+use std::{
+    fs::File,
+    io,
+    net::{IpAddr, SocketAddr, TcpListener as StdListener},
+    sync::Arc,
+    thread,
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use hyper::{server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use seaworthy_core::{RequestIdSource, Shutdown};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    runtime,
+    sync::oneshot,
+    time::sleep,
+};
+
+use crate::{
+    address::Upstream, dispatch::Core, listener::Listeners, pool::Pool, routing::RouteTable, settings::Timeouts,
+};
+
+/// What the data plane needs besides its listeners.
+#[derive(Debug, Clone)]
+pub struct ServerSettings {
+    /// Limits on time.
+    pub timeouts: Timeouts,
+    /// How long requests in flight may take once the listeners are closed.
+    pub grace: Duration,
+}
+
+/// The running data plane.
+#[derive(Debug)]
+pub struct Server {
+    address: SocketAddr,
+    cores: Vec<oneshot::Receiver<usize>>,
+    drain: Shutdown,
+    _port_lock: Option<File>,
+}
+
+impl Server {
+    /// Starts the cores. `table` is called once on each with that core's pool; `drain` is the order to stop.
+    pub fn start<F>(
+        listeners: Listeners,
+        settings: &ServerSettings,
+        upstream: &Arc<Upstream>,
+        drain: Shutdown,
+        table: F,
+    ) -> io::Result<Self>
+    where
+        F: Fn(&Arc<Pool>, &Shutdown) -> RouteTable + Send + Sync + 'static,
+    {
+        let address = listeners.address();
+        let table = Arc::new(table);
+        let mut cores = Vec::new();
+        let (sockets, port_lock) = listeners.split();
+        for (index, socket) in sockets.into_iter().enumerate() {
+            let (done, ended) = oneshot::channel();
+            let (settings, upstream, drain, table) = (settings.clone(), upstream.clone(), drain.clone(), table.clone());
+            thread::Builder::new().name(format!("edge-{index}")).spawn(move || {
+                let left = run_core(socket, &settings, upstream, &drain, &*table);
+                // Nobody listens any more when the process is already on its way out.
+                let _ = done.send(left);
+            })?;
+            cores.push(ended);
+        }
+        Ok(Self { address, cores, drain, _port_lock: port_lock })
+    }
+
+    /// Where it serves.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Resolves once every core has drained, with the number of requests and upgraded connections that had to be cut.
+    /// A core that ends before the order to stop is an error of ours, and reported as such.
+    pub async fn ended(self) -> io::Result<usize> {
+        let mut cut = 0;
+        for core in self.cores {
+            cut += core.await.map_err(|_| io::Error::other("a serving thread ended by itself"))?;
+        }
+        if self.drain.has_begun() { Ok(cut) } else { Err(io::Error::other("a listener failed")) }
+    }
+}
+
+fn run_core<F>(
+    socket: StdListener,
+    settings: &ServerSettings,
+    upstream: Arc<Upstream>,
+    drain: &Shutdown,
+    table: &F,
+) -> usize
+where
+    F: Fn(&Arc<Pool>, &Shutdown) -> RouteTable,
+{
+    let runtime = match runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(%error, "cannot start a serving thread");
+            return 0;
+        }
+    };
+    // Clients' connections and upgraded ones are waited for; the upstream's are only company.
+    let requests = drain.child();
+    let pool = Pool::new(upstream, settings.timeouts.connect.0, drain.child());
+    let core = Arc::new(Core {
+        table: ArcSwap::from_pointee(table(&pool, &requests)),
+        ids: RequestIdSource::new(&mut fastrand::Rng::new()),
+    });
+    runtime.block_on(async {
+        match TcpListener::from_std(socket) {
+            Ok(listener) => accept(listener, &core, settings, &requests).await,
+            Err(error) => tracing::error!(%error, "cannot listen"),
+        }
+        requests.finished(sleep(settings.grace)).await;
+        requests.running()
+    })
+}
+
+/// Accepts until the order to stop, then takes what the kernel has already accepted for us and closes the listener.
+async fn accept(listener: TcpListener, core: &Arc<Core>, settings: &ServerSettings, requests: &Shutdown) {
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = requests.ordered() => break,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, peer)) => serve(stream, peer.ip(), core, settings, requests),
+            Err(error) => {
+                // Out of file descriptors, most likely: those in use must end before another can be accepted.
+                tracing::warn!(%error, "cannot accept a connection");
+                sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+    let mut waiting = std::pin::pin!(sleep(Duration::from_millis(10)));
+    while let Some((stream, peer)) = tokio::select! {
+        accepted = listener.accept() => accepted.ok(),
+        () = &mut waiting => None,
+    } {
+        serve(stream, peer.ip(), core, settings, requests);
+    }
+}
+
+fn serve(stream: TcpStream, client: IpAddr, core: &Arc<Core>, settings: &ServerSettings, requests: &Shutdown) {
+    // Without it a short answer may wait for the acknowledgement of the one before.
+    let _ = stream.set_nodelay(true);
+    let service_core = core.clone();
+    let service = service_fn(move |request| {
+        let core = service_core.clone();
+        async move { Ok::<_, std::convert::Infallible>(core.answer(Some(client), request).await) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(settings.timeouts.request_head.0)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    let order = requests.clone();
+    requests.spawn(async move {
+        let mut connection = std::pin::pin!(connection);
+        let result = tokio::select! {
+            biased;
+            result = connection.as_mut() => result,
+            () = order.ordered() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = result {
+            tracing::debug!(%error, %client, "client connection ended");
+        }
+    });
+}
