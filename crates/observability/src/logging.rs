@@ -1,0 +1,47 @@
+//! The operational log: what Seaworthy itself and the app's output have to say, on standard error.
+
+use std::io::{self, IsTerminal};
+
+use thiserror::Error;
+use tracing::level_filters::LevelFilter;
+
+use crate::{
+    access::LineFormat,
+    settings::{Format, Level, Settings},
+};
+
+/// The log could not be set up.
+#[derive(Debug, Error)]
+#[error("cannot set up the log: {0}")]
+pub struct LoggingError(String);
+
+impl Settings {
+    /// The format of lines on a stream that is a terminal or not.
+    pub fn line_format(&self, is_terminal: bool) -> LineFormat {
+        match self.format {
+            Format::Json => LineFormat::Json,
+            Format::Text => LineFormat::Text,
+            Format::Auto if is_terminal => LineFormat::Text,
+            Format::Auto => LineFormat::Json,
+        }
+    }
+}
+
+/// Sends `tracing` events to standard error from now on.
+pub fn init_logging(settings: &Settings) -> Result<(), LoggingError> {
+    let level = match settings.level {
+        Level::Error => LevelFilter::ERROR,
+        Level::Warn => LevelFilter::WARN,
+        Level::Info => LevelFilter::INFO,
+        Level::Debug => LevelFilter::DEBUG,
+        Level::Trace => LevelFilter::TRACE,
+    };
+    let terminal = io::stderr().is_terminal();
+    let colours = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let builder = tracing_subscriber::fmt().with_writer(io::stderr).with_max_level(level).with_target(false);
+    let result = match settings.line_format(terminal) {
+        LineFormat::Json => builder.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init(),
+        LineFormat::Text => builder.with_ansi(colours).compact().try_init(),
+    };
+    result.map_err(|error| LoggingError(error.to_string()))
+}

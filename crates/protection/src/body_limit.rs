@@ -1,0 +1,236 @@
+//! Refuses request bodies over a limit: at once when the length is announced, else at the byte that is too many.
+
+use std::{
+    convert::Infallible,
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, StatusCode, header};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use http_body_util::BodyExt;
+use seaworthy_config::ByteSize;
+use seaworthy_core::{Body, BoxError, Problem, ProblemKind, RequestContext};
+use tower::{Layer, Service};
+
+const TOO_LARGE: ProblemKind = ProblemKind {
+    code: "SEA_PROTECTION_BODY_TOO_LARGE",
+    status: StatusCode::PAYLOAD_TOO_LARGE,
+    title: "The request body is too large",
+    advice: "Send less at once. Operators: `body_limit` of the route or of [protection] sets the limit.",
+};
+
+/// The layer.
+#[derive(Debug, Clone, Copy)]
+pub struct BodyLimit(ByteSize);
+
+/// The service of [`BodyLimit`].
+#[derive(Debug, Clone)]
+pub struct BodyLimitService<S> {
+    inner: S,
+    limit: ByteSize,
+}
+
+impl BodyLimit {
+    /// Bodies of exactly `limit` bytes pass.
+    pub fn new(limit: ByteSize) -> Self {
+        Self(limit)
+    }
+}
+
+impl<S> Layer<S> for BodyLimit {
+    type Service = BodyLimitService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        BodyLimitService { inner, limit: self.0 }
+    }
+}
+
+impl<S> Service<Request<Body>> for BodyLimitService<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = BodyLimitFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        if request.body().is_end_stream() {
+            // Most requests: nothing to count, nothing to refuse.
+            return BodyLimitFuture { inner: Some(self.inner.call(request)), refusal: None };
+        }
+        let refusal = Refusal {
+            limit: self.limit,
+            context: request.extensions().get::<Arc<RequestContext>>().cloned(),
+            wants_html: Problem::wants_html(request.headers()),
+            exceeded: Arc::new(AtomicBool::new(false)),
+        };
+        if request.body().size_hint().lower() > self.limit.0 {
+            refusal.exceeded.store(true, Ordering::Relaxed);
+            return BodyLimitFuture { inner: None, refusal: Some(refusal) };
+        }
+        let (left, exceeded) = (self.limit.0, refusal.exceeded.clone());
+        let request = request.map(|inner| LimitedBody { inner, left, exceeded }.boxed_unsync());
+        BodyLimitFuture { inner: Some(self.inner.call(request)), refusal: Some(refusal) }
+    }
+}
+
+#[derive(Debug)]
+struct Refusal {
+    limit: ByteSize,
+    context: Option<Arc<RequestContext>>,
+    wants_html: bool,
+    exceeded: Arc<AtomicBool>,
+}
+
+impl Refusal {
+    fn response(&self) -> Response<Body> {
+        let problem = Problem::new(TOO_LARGE).detail(format!("The limit is {} bytes.", self.limit.0));
+        let mut response = match &self.context {
+            Some(context) => problem.into_response(&context.id, self.wants_html),
+            // Only reachable outside the edge, which always adds the context.
+            None => {
+                let mut response = Response::new(seaworthy_core::empty_body());
+                *response.status_mut() = StatusCode::PAYLOAD_TOO_LARGE;
+                response
+            }
+        };
+        // The rest of the body is not read, so the connection cannot carry another request (RFC 9112, 9.3).
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        response
+    }
+}
+
+pin_project_lite::pin_project! {
+    /// The future of [`BodyLimitService`].
+    pub struct BodyLimitFuture<F> {
+        #[pin]
+        inner: Option<F>,
+        refusal: Option<Refusal>,
+    }
+}
+
+impl<F> Future for BodyLimitFuture<F>
+where
+    F: Future<Output = Result<Response<Body>, Infallible>>,
+{
+    type Output = Result<Response<Body>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let answer = match this.inner.as_pin_mut() {
+            Some(inner) => Some(ready!(inner.poll(cx))),
+            None => None,
+        };
+        match (answer, this.refusal) {
+            // The app's answer to a body that we cut is about the cut, not about the request.
+            (_, Some(refusal)) if refusal.exceeded.load(Ordering::Relaxed) => Poll::Ready(Ok(refusal.response())),
+            (Some(answer), _) => Poll::Ready(answer),
+            (None, _) => Poll::Pending,
+        }
+    }
+}
+
+/// The reason why a body ended early.
+#[derive(Debug)]
+struct Exceeded;
+
+impl fmt::Display for Exceeded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the request body is larger than its limit")
+    }
+}
+
+impl std::error::Error for Exceeded {}
+
+struct LimitedBody {
+    inner: Body,
+    left: u64,
+    exceeded: Arc<AtomicBool>,
+}
+
+impl HttpBody for LimitedBody {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
+        if let Some(Ok(frame)) = &frame
+            && let Some(data) = frame.data_ref()
+        {
+            match self.left.checked_sub(data.len() as u64) {
+                Some(left) => self.left = left,
+                None => {
+                    self.exceeded.store(true, Ordering::Relaxed);
+                    return Poll::Ready(Some(Err(Exceeded.into())));
+                }
+            }
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use seaworthy_core::full_body;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    /// What the app answered or would have seen.
+    async fn send(body: Body, limit: u64) -> StatusCode {
+        let app = tower::service_fn(|request: Request<Body>| async move {
+            let mut response = Response::new(seaworthy_core::empty_body());
+            if request.into_body().collect().await.is_err() {
+                *response.status_mut() = StatusCode::BAD_GATEWAY;
+            }
+            Ok::<_, Infallible>(response)
+        });
+        let service = BodyLimit::new(ByteSize(limit)).layer(app);
+        service.oneshot(Request::new(body)).await.unwrap().status()
+    }
+
+    /// A body whose length nobody announced.
+    struct Pieces(std::collections::VecDeque<&'static str>);
+
+    impl HttpBody for Pieces {
+        type Data = Bytes;
+        type Error = BoxError;
+
+        fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+            Poll::Ready(self.0.pop_front().map(|piece| Ok(Frame::data(Bytes::from_static(piece.as_bytes())))))
+        }
+    }
+
+    fn chunked(pieces: &[&'static str]) -> Body {
+        Pieces(pieces.iter().copied().collect()).boxed_unsync()
+    }
+
+    #[tokio::test]
+    async fn exactly_the_limit_passes_and_one_more_does_not() {
+        assert_eq!(send(full_body("12345"), 5).await, StatusCode::OK);
+        assert_eq!(send(full_body("123456"), 5).await, StatusCode::PAYLOAD_TOO_LARGE);
+        assert_eq!(send(chunked(&["123", "45"]), 5).await, StatusCode::OK);
+        assert_eq!(send(chunked(&["123", "456"]), 5).await, StatusCode::PAYLOAD_TOO_LARGE);
+        assert_eq!(send(seaworthy_core::empty_body(), 0).await, StatusCode::OK);
+    }
+}
