@@ -1,1 +1,8 @@
-//! Placeholder.
+//! The admin API: for operators and their tools, on loopback and on a Unix socket, never on the public side.
+
+mod admin;
+mod settings;
+mod socket;
+
+pub use admin::{Admin, AdminError, Facts};
+pub use settings::Settings;
