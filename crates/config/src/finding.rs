@@ -48,6 +48,12 @@ impl Findings {
         self.list.is_empty()
     }
 
+    /// An error when anything was found, without places in a file: for values that came from the command line.
+    pub fn into_result(self) -> Result<(), ConfigError> {
+        let findings: Vec<Finding> = self.list.into_iter().map(|(_, finding)| finding).collect();
+        if findings.is_empty() { Ok(()) } else { Err(ConfigError { findings }) }
+    }
+
     pub(crate) fn into_list(self) -> Vec<(String, Finding)> {
         self.list
     }

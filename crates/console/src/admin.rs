@@ -139,7 +139,11 @@ fn is_local_name(headers: &HeaderMap) -> bool {
         _ => host,
     };
     name.eq_ignore_ascii_case("localhost")
-        || name.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+        || name
+            .trim_start_matches('[')
+            .trim_end_matches(']')
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|ip| ip.is_loopback())
 }
 
 async fn readyz(State(facts): State<Facts>) -> Response {

@@ -2,6 +2,7 @@
 //!
 //! A type belongs here only when two rooms of the same floor would otherwise have to import each other.
 
+mod address;
 mod body;
 mod clock;
 mod context;
@@ -12,6 +13,7 @@ mod secret;
 mod shutdown;
 mod status;
 
+pub use address::{AddressError, UpstreamAddress};
 pub use body::{Body, BoxError, empty_body, full_body};
 pub use clock::{Clock, FixedClock, SystemClock};
 pub use context::{RequestContext, RequestId, RequestIdSource};

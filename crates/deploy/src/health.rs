@@ -1,10 +1,12 @@
 //! Is the instance well? Asked from the same side as the edge, in plain HTTP/1.1.
 
-use std::{net::SocketAddr, time::Duration};
+use std::time::Duration;
+
+use seaworthy_core::UpstreamAddress;
 
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::{TcpStream, UnixStream},
     time::timeout,
 };
 
@@ -22,21 +24,34 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Health {
     /// Asks once. The error says what was seen.
-    pub async fn ask(&self, address: SocketAddr) -> Result<(), String> {
+    pub async fn ask(&self, address: &UpstreamAddress) -> Result<(), String> {
+        let refused = |error| format!("no connection to {address}: {error}");
         let asking = async {
-            let stream = TcpStream::connect(address).await.map_err(|error| format!("no connection: {error}"))?;
-            match self {
-                Self::Connect => Ok(()),
-                Self::Path(path) => ask_path(stream, address, path).await,
+            match address {
+                UpstreamAddress::Tcp { host, port } => {
+                    let stream = TcpStream::connect((host.as_str(), *port)).await.map_err(refused)?;
+                    self.ask_over(stream, host).await
+                }
+                UpstreamAddress::Unix(path) => {
+                    let stream = UnixStream::connect(path).await.map_err(refused)?;
+                    self.ask_over(stream, "localhost").await
+                }
             }
         };
         timeout(PATIENCE, asking).await.unwrap_or_else(|_| Err(format!("no answer within {} s", PATIENCE.as_secs())))
     }
+
+    async fn ask_over(&self, stream: impl AsyncRead + AsyncWrite + Unpin, host: &str) -> Result<(), String> {
+        match self {
+            Self::Connect => Ok(()),
+            Self::Path(path) => ask_path(stream, host, path).await,
+        }
+    }
 }
 
-async fn ask_path(mut stream: TcpStream, address: SocketAddr, path: &str) -> Result<(), String> {
+async fn ask_path(mut stream: impl AsyncRead + AsyncWrite + Unpin, host: &str, path: &str) -> Result<(), String> {
     let request = format!(
-        "GET {path} HTTP/1.1\r\nhost: {address}\r\nuser-agent: seaworthy-health\r\naccept: */*\r\nconnection: close\r\n\r\n"
+        "GET {path} HTTP/1.1\r\nhost: {host}\r\nuser-agent: seaworthy-health\r\naccept: */*\r\nconnection: close\r\n\r\n"
     );
     stream.write_all(request.as_bytes()).await.map_err(|error| format!("cannot ask {path}: {error}"))?;
     let mut head = Vec::with_capacity(64);
@@ -61,7 +76,7 @@ async fn ask_path(mut stream: TcpStream, address: SocketAddr, path: &str) -> Res
 mod tests {
     use super::*;
 
-    async fn answering(answer: &'static str) -> SocketAddr {
+    async fn answering(answer: &'static str) -> UpstreamAddress {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = seaworthy_core::Shutdown::new();
@@ -71,16 +86,16 @@ mod tests {
                 let _ = stream.write_all(answer.as_bytes()).await;
             }
         });
-        address
+        format!("http://{address}").parse().unwrap()
     }
 
     #[tokio::test]
     async fn judges_by_the_status() {
         let path = Health::Path("/health".into());
-        assert_eq!(path.ask(answering("HTTP/1.1 204 No Content\r\n\r\n").await).await, Ok(()));
-        let unwell = path.ask(answering("HTTP/1.1 503 Service Unavailable\r\n\r\n").await).await;
+        assert_eq!(path.ask(&answering("HTTP/1.1 204 No Content\r\n\r\n").await).await, Ok(()));
+        let unwell = path.ask(&answering("HTTP/1.1 503 Service Unavailable\r\n\r\n").await).await;
         assert_eq!(unwell, Err("/health answers 503".into()));
-        assert!(path.ask(answering("").await).await.is_err());
-        assert!(Health::Connect.ask("127.0.0.1:9".parse().unwrap()).await.is_err());
+        assert!(path.ask(&answering("").await).await.is_err());
+        assert!(Health::Connect.ask(&"http://127.0.0.1:9".parse().unwrap()).await.is_err());
     }
 }

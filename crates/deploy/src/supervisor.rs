@@ -2,13 +2,13 @@
 
 use std::{
     io,
-    net::{Ipv4Addr, SocketAddr, TcpListener},
+    net::{Ipv4Addr, TcpListener},
     process::ExitStatus,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use seaworthy_core::{Condition, InstanceReport, InstanceSource, ReadinessHandle, Secret, Shutdown};
+use seaworthy_core::{Condition, InstanceReport, InstanceSource, ReadinessHandle, Secret, Shutdown, UpstreamAddress};
 use thiserror::Error;
 use tokio::time::{Instant, sleep};
 
@@ -94,7 +94,7 @@ impl Supervisor {
         shutdown: Shutdown,
         readiness: ReadinessHandle,
         instances: Instances,
-        traffic: impl Fn(Option<SocketAddr>),
+        traffic: impl Fn(Option<UpstreamAddress>),
     ) -> Result<(), SupervisorError> {
         let mut pause = Pause::default();
         let mut starts_in_vain = 0;
@@ -145,13 +145,13 @@ impl Supervisor {
         shutdown: &Shutdown,
         readiness: &ReadinessHandle,
         instances: &Instances,
-        traffic: &impl Fn(Option<SocketAddr>),
+        traffic: &impl Fn(Option<UpstreamAddress>),
     ) -> Result<Life, SupervisorError> {
         let id = instances.lock().id.clone();
         let spawn = |source| SupervisorError::Spawn { program: self.command.program().into(), source };
-        let address = free_address().map_err(spawn)?;
-        let mut process =
-            Process::start(&self.command, &self.environment, address.port(), &id, shutdown).map_err(spawn)?;
+        let port = free_port().map_err(spawn)?;
+        let address = UpstreamAddress::Tcp { host: Ipv4Addr::LOCALHOST.to_string(), port };
+        let mut process = Process::start(&self.command, &self.environment, port, &id, shutdown).map_err(spawn)?;
         instances.update(|report| {
             report.pid = Some(process.id());
             report.address = address.to_string();
@@ -159,7 +159,7 @@ impl Supervisor {
         });
         tracing::info!(instance = id, pid = process.id(), %address, "app started, waiting until it is healthy");
         let started = Instant::now();
-        if let Err(life) = self.until_well(&mut process, address, shutdown).await {
+        if let Err(life) = self.until_well(&mut process, &address, shutdown).await {
             return Ok(life);
         }
         tracing::info!(instance = id, after_ms = started.elapsed().as_millis() as u64, "app is healthy");
@@ -182,7 +182,12 @@ impl Supervisor {
         }
     }
 
-    async fn until_well(&self, process: &mut Process, address: SocketAddr, shutdown: &Shutdown) -> Result<(), Life> {
+    async fn until_well(
+        &self,
+        process: &mut Process,
+        address: &UpstreamAddress,
+        shutdown: &Shutdown,
+    ) -> Result<(), Life> {
         let asking = async {
             loop {
                 match self.health.ask(address).await {
@@ -257,8 +262,8 @@ impl Pause {
 
 /// A loopback port that is free now. Another program may take it before the app does; then the app is started again
 /// with another one.
-fn free_address() -> io::Result<SocketAddr> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
+fn free_port() -> io::Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
 fn describe(status: &io::Result<ExitStatus>) -> String {

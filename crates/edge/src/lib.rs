@@ -4,7 +4,6 @@
 //! never changes cores (see [`Server`]). What happens to a request between the listener and the upstream is not decided
 //! here: the caller hands in a pipeline per route ([`RouteTable`]).
 
-mod address;
 mod dispatch;
 mod error_pages;
 mod forward;
@@ -16,12 +15,13 @@ mod routing;
 mod server;
 mod settings;
 mod upgrade;
+mod upstream;
 
-pub use address::{AddressError, Upstream, UpstreamAddress};
 pub use error_pages::{ErrorPages, ErrorPolicy};
 pub use forward::Forward;
 pub use listener::{ListenError, Listeners};
 pub use pool::Pool;
 pub use routing::{Pattern, PatternError, RouteTable, RouteTableBuilder};
-pub use server::{Server, ServerSettings};
+pub use server::{Server, ServerSettings, StartError};
 pub use settings::{RoutePolicy, Settings, Timeouts};
+pub use upstream::Upstream;

@@ -15,7 +15,7 @@ use hyper::{
     client::conn::http1::{Builder, SendRequest},
 };
 use hyper_util::rt::TokioIo;
-use seaworthy_core::{Body, BoxError, Shutdown};
+use seaworthy_core::{Body, BoxError, Shutdown, UpstreamAddress};
 use thiserror::Error;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -23,7 +23,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::address::{Upstream, UpstreamAddress};
+use crate::upstream::Upstream;
 
 /// Idle connections kept per core; more are closed.
 const MAX_IDLE: usize = 128;

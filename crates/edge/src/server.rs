@@ -13,6 +13,7 @@ use arc_swap::ArcSwap;
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use seaworthy_core::{RequestIdSource, Shutdown};
+use thiserror::Error;
 use tokio::{
     net::{TcpListener, TcpStream},
     runtime,
@@ -21,7 +22,12 @@ use tokio::{
 };
 
 use crate::{
-    address::Upstream, dispatch::Core, listener::Listeners, pool::Pool, routing::RouteTable, settings::Timeouts,
+    dispatch::Core,
+    listener::Listeners,
+    pool::Pool,
+    routing::{PatternError, RouteTable},
+    settings::Timeouts,
+    upstream::Upstream,
 };
 
 /// What the data plane needs besides its listeners.
@@ -31,6 +37,17 @@ pub struct ServerSettings {
     pub timeouts: Timeouts,
     /// How long requests in flight may take once the listeners are closed.
     pub grace: Duration,
+}
+
+/// The data plane cannot start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// Two routes conflict, or one cannot be used.
+    #[error(transparent)]
+    Pattern(#[from] PatternError),
+    /// The system refused a thread.
+    #[error("cannot start the serving threads: {0}")]
+    Threads(#[from] io::Error),
 }
 
 /// The running data plane.
@@ -43,28 +60,30 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts the cores. `table` is called once on each with that core's pool; `drain` is the order to stop.
-    pub fn start<F>(
+    /// Starts the cores. `table` is called once for each, with that core's pool; `drain` is the order to stop.
+    pub fn start(
         listeners: Listeners,
         settings: &ServerSettings,
         upstream: &Arc<Upstream>,
         drain: Shutdown,
-        table: F,
-    ) -> io::Result<Self>
-    where
-        F: Fn(&Arc<Pool>, &Shutdown) -> RouteTable + Send + Sync + 'static,
-    {
+        table: impl Fn(&Arc<Pool>, &Shutdown) -> Result<RouteTable, PatternError>,
+    ) -> Result<Self, StartError> {
         let address = listeners.address();
-        let table = Arc::new(table);
         let mut cores = Vec::new();
         let (sockets, port_lock) = listeners.split();
         for (index, socket) in sockets.into_iter().enumerate() {
+            // Clients' connections and upgraded ones are waited for; the upstream's are only company.
+            let requests = drain.child();
+            let pool = Pool::new(upstream.clone(), settings.timeouts.connect.0, drain.child());
+            let core = Arc::new(Core {
+                table: ArcSwap::from_pointee(table(&pool, &requests)?),
+                ids: RequestIdSource::new(&mut fastrand::Rng::new()),
+            });
             let (done, ended) = oneshot::channel();
-            let (settings, upstream, drain, table) = (settings.clone(), upstream.clone(), drain.clone(), table.clone());
+            let settings = settings.clone();
             thread::Builder::new().name(format!("edge-{index}")).spawn(move || {
-                let left = run_core(socket, &settings, upstream, &drain, &*table);
                 // Nobody listens any more when the process is already on its way out.
-                let _ = done.send(left);
+                let _ = done.send(run_core(socket, &core, &settings, &requests));
             })?;
             cores.push(ended);
         }
@@ -87,16 +106,7 @@ impl Server {
     }
 }
 
-fn run_core<F>(
-    socket: StdListener,
-    settings: &ServerSettings,
-    upstream: Arc<Upstream>,
-    drain: &Shutdown,
-    table: &F,
-) -> usize
-where
-    F: Fn(&Arc<Pool>, &Shutdown) -> RouteTable,
-{
+fn run_core(socket: StdListener, core: &Arc<Core>, settings: &ServerSettings, requests: &Shutdown) -> usize {
     let runtime = match runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -104,16 +114,9 @@ where
             return 0;
         }
     };
-    // Clients' connections and upgraded ones are waited for; the upstream's are only company.
-    let requests = drain.child();
-    let pool = Pool::new(upstream, settings.timeouts.connect.0, drain.child());
-    let core = Arc::new(Core {
-        table: ArcSwap::from_pointee(table(&pool, &requests)),
-        ids: RequestIdSource::new(&mut fastrand::Rng::new()),
-    });
     runtime.block_on(async {
         match TcpListener::from_std(socket) {
-            Ok(listener) => accept(listener, &core, settings, &requests).await,
+            Ok(listener) => accept(listener, core, settings, requests).await,
             Err(error) => tracing::error!(%error, "cannot listen"),
         }
         requests.finished(sleep(settings.grace)).await;

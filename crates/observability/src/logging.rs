@@ -40,7 +40,9 @@ pub fn init_logging(settings: &Settings) -> Result<(), LoggingError> {
     let colours = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let builder = tracing_subscriber::fmt().with_writer(io::stderr).with_max_level(level).with_target(false);
     let result = match settings.line_format(terminal) {
-        LineFormat::Json => builder.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init(),
+        LineFormat::Json => {
+            builder.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init()
+        }
         LineFormat::Text => builder.with_ansi(colours).compact().try_init(),
     };
     result.map_err(|error| LoggingError(error.to_string()))

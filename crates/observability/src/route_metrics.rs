@@ -50,7 +50,8 @@ impl RouteMetrics {
         let statuses = self.requests[method].get_or_init(empty);
         let Some(cell) = usize::from(status).checked_sub(100).and_then(|index| statuses.get(index)) else { return };
         let make = || {
-            let labels = [("route", self.route.clone()), ("method", METHODS[method].into()), ("status", status.to_string())];
+            let labels =
+                [("route", self.route.clone()), ("method", METHODS[method].into()), ("status", status.to_string())];
             counter!(REQUESTS, &labels)
         };
         cell.get_or_init(make).increment(1);

@@ -1,8 +1,7 @@
 //! Where the app listens.
 
-use std::{fmt, path::PathBuf, str::FromStr, sync::Arc};
+use std::{fmt, path::PathBuf, str::FromStr};
 
-use arc_swap::ArcSwapOption;
 use thiserror::Error;
 
 /// One place that accepts HTTP/1.1 connections.
@@ -34,34 +33,6 @@ pub enum AddressError {
     /// Host or port are missing or wrong.
     #[error("`{0}` has no valid host and port; write for example http://127.0.0.1:8000")]
     Host(String),
-}
-
-/// The app as the pool sees it: an address that may change, or none while the app may not receive requests.
-#[derive(Debug, Default)]
-pub struct Upstream {
-    address: ArcSwapOption<UpstreamAddress>,
-}
-
-impl Upstream {
-    /// One that may receive requests at once.
-    pub fn at(address: UpstreamAddress) -> Self {
-        Self { address: ArcSwapOption::from_pointee(address) }
-    }
-
-    /// Sends requests there from now on. Requests in flight finish where they are.
-    pub fn open(&self, address: UpstreamAddress) {
-        self.address.store(Some(Arc::new(address)));
-    }
-
-    /// Sends no request until [`Upstream::open`].
-    pub fn close(&self) {
-        self.address.store(None);
-    }
-
-    /// Where requests go now.
-    pub fn address(&self) -> Option<Arc<UpstreamAddress>> {
-        self.address.load_full()
-    }
 }
 
 impl FromStr for UpstreamAddress {

@@ -1,0 +1,139 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Makes a web app production-ready, and proves it.
+#[derive(Debug, Parser)]
+#[command(name = "seaworthy", version, about, arg_required_else_help = true, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Put the production layer around an app.
+    #[command(after_help = RUN_EXAMPLES)]
+    Run(RunArguments),
+    /// Try each item of a checklist on the live system, and keep the evidence.
+    #[command(after_help = CHECK_EXAMPLES)]
+    Check(CheckArguments),
+    /// See it work: a small unready app, checked bare and then behind Seaworthy.
+    #[command(after_help = DEMO_EXAMPLES)]
+    Demo(DemoArguments),
+    /// The app of the demo, alone.
+    #[command(hide = true)]
+    DemoApp(DemoAppArguments),
+}
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  seaworthy run -- uvicorn app:app --port '$PORT'     start the app and serve it (quote $PORT, or write {port})
+  seaworthy run --to http://127.0.0.1:8000            serve an app that already runs
+  seaworthy run --to unix:/run/app.sock               the same over a Unix socket
+  seaworthy run                                       what ./seaworthy.toml says
+  seaworthy run --listen 0.0.0.0:8080 -- node server.js";
+
+const CHECK_EXAMPLES: &str = "\
+Examples:
+  seaworthy check CHECKLIST.md                        the app of ./seaworthy.toml, or what runs behind Seaworthy
+  seaworthy check --url http://localhost:8000 --repo . CHECKLIST.md
+  seaworthy check --match CHECKLIST.md                only show which control each item means
+  seaworthy check CHECKLIST.md --json                 for a machine
+
+Exit status: 0 all proven, 1 an item failed, 2 an item is inconclusive, 3 an error or nothing ran.";
+
+const DEMO_EXAMPLES: &str = "\
+Examples:
+  seaworthy demo                                      compare, then keep serving until Ctrl-C
+  seaworthy demo --once --json                        compare, print one line, end";
+
+/// `seaworthy run`.
+#[derive(Debug, Args)]
+pub struct RunArguments {
+    /// Serve an app that already runs: http://HOST:PORT or unix:/path/to.sock
+    #[arg(long, value_name = "URL", conflicts_with = "command")]
+    pub to: Option<String>,
+    /// The config file [default: seaworthy.toml, when there is one]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Where to serve [default: 127.0.0.1:8080; port 0 takes a free one]
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<String>,
+    /// Where operators reach the admin API [default: 127.0.0.1:9900; loopback only]
+    #[arg(long, value_name = "ADDR")]
+    pub admin: Option<String>,
+    /// Path that answers 2xx when the app is well [default: an accepted connection will do]
+    #[arg(long, value_name = "PATH")]
+    pub health: Option<String>,
+    /// Access log: stdout, off, or a file
+    #[arg(long, value_name = "TARGET")]
+    pub access_log: Option<String>,
+    /// Print the addresses as one line of JSON
+    #[arg(long)]
+    pub json: bool,
+    /// The command that starts the app; '$PORT' or {port} stands for the port that it is given
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<String>,
+}
+
+/// `seaworthy check`.
+#[derive(Debug, Args)]
+pub struct CheckArguments {
+    /// Checklists in Markdown
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Only match items to controls; runs no probe
+    #[arg(long = "match")]
+    pub match_only: bool,
+    /// Take the asks outside boxes too: status bullets, sub-bullets, numbered plans
+    #[arg(long)]
+    pub all_asks: bool,
+    /// For a machine: one object (with --match: one object an item)
+    #[arg(long)]
+    pub json: bool,
+    /// The app's public address [default: edge.listen of the config, when something answers there]
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
+    /// The admin address of the Seaworthy around it [default: admin.listen of the config, when it answers]
+    #[arg(long, value_name = "ADDR")]
+    pub admin: Option<String>,
+    /// The app's source [default: the current folder]
+    #[arg(long, value_name = "DIR")]
+    pub repo: Option<PathBuf>,
+    /// A command that starts a scratch copy for drills, with '$PORT' or {port} where it listens
+    #[arg(long, value_name = "COMMAND")]
+    pub start: Option<String>,
+    /// The config file [default: seaworthy.toml, when there is one]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Write the ticked checklists into this folder
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+}
+
+/// `seaworthy demo`.
+#[derive(Debug, Args)]
+pub struct DemoArguments {
+    /// End after the comparison
+    #[arg(long)]
+    pub once: bool,
+    /// Print the comparison as one line of JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Where to serve [default: a free port]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0", hide_default_value = true)]
+    pub listen: String,
+}
+
+/// `seaworthy demo-app`.
+#[derive(Debug, Args)]
+pub struct DemoAppArguments {
+    /// The port to listen on, on loopback
+    #[arg(long)]
+    pub port: u16,
+}

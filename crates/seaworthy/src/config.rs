@@ -1,0 +1,145 @@
+//! The whole config: every room's section, and the routes that several rooms share.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+};
+
+use schemars::JsonSchema;
+use seaworthy_config::{ConfigError, Document, Findings, Section};
+use serde::Deserialize;
+
+/// The sections, each owned by its room.
+#[derive(Debug, Clone, Default)]
+pub struct Config {
+    /// `[app]`.
+    pub app: seaworthy_deploy::Settings,
+    /// `[edge]`.
+    pub edge: seaworthy_edge::Settings,
+    /// `[admin]`.
+    pub admin: seaworthy_console::Settings,
+    /// `[observability]`.
+    pub observability: seaworthy_observability::Settings,
+    /// `[protection]`.
+    pub protection: seaworthy_protection::Settings,
+    /// `[check]`.
+    pub check: seaworthy_check::Settings,
+    /// `[[route]]`.
+    pub routes: Vec<RouteEntry>,
+}
+
+/// One route: which requests, and what is different for them.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct RouteEntry {
+    /// The way to the app.
+    #[serde(flatten)]
+    pub edge: seaworthy_edge::RoutePolicy,
+    /// Limits.
+    #[serde(flatten)]
+    pub protection: seaworthy_protection::RoutePolicy,
+}
+
+/// The policy of some requests; what a route leaves out is as in the sections above.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct Routes(Vec<RouteEntry>);
+
+impl Section for Routes {
+    const KEY: &'static str = "route";
+
+    fn validate(&self, findings: &mut Findings) {
+        for (index, route) in self.0.iter().enumerate() {
+            route.edge.validate(&format!("route.{index}"), findings);
+        }
+    }
+}
+
+/// The file that is read when none is named.
+const DEFAULT_FILE: &str = "seaworthy.toml";
+
+impl Config {
+    /// Reads the named file, or `seaworthy.toml` when there is one, and the environment over it.
+    pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
+        let default = Path::new(DEFAULT_FILE);
+        let file = file.map(PathBuf::from).or_else(|| default.exists().then(|| default.to_owned()));
+        // A variable that is no text cannot be ours.
+        let variables =
+            env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        Self::read(Document::load(file.as_deref(), variables)?)
+    }
+
+    fn read(mut document: Document) -> Result<Self, ConfigError> {
+        let config = Self {
+            app: document.section(),
+            edge: document.section(),
+            admin: document.section(),
+            observability: document.section(),
+            protection: document.section(),
+            check: document.section(),
+            routes: document.section::<Routes>().0,
+        };
+        document.finish()?;
+        Ok(config)
+    }
+
+    /// Checks again what the command line has changed.
+    pub fn validate_overrides(&self) -> Result<(), ConfigError> {
+        let mut findings = Findings::default();
+        self.app.validate(&mut findings);
+        self.edge.validate(&mut findings);
+        self.admin.validate(&mut findings);
+        self.observability.validate(&mut findings);
+        findings.into_result()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use seaworthy_config::{ByteSize, HumanDuration, reference_markdown};
+
+    use super::*;
+
+    fn read(text: &str) -> Result<Config, ConfigError> {
+        Config::read(Document::parse("seaworthy.toml", text.into(), std::iter::empty())?)
+    }
+
+    #[test]
+    fn a_route_takes_keys_of_every_room_and_refuses_others() {
+        let config = read(
+            "[app]\ncommand = \"node server.js\"\n[[route]]\nmatch = \"POST /api/documents\"\nfirst_byte = \"5s\"\n\
+             body_limit = \"20MB\"\n",
+        );
+        let route = &config.unwrap().routes[0];
+        assert_eq!(route.edge.first_byte, Some(HumanDuration::seconds(5)));
+        assert_eq!(route.protection.body_limit, Some(ByteSize(20_000_000)));
+        let error = read("[[route]]\nmatch = \"/a\"\nbody_limt = \"1MB\"\n").unwrap_err();
+        assert_eq!(error.findings.len(), 1);
+        assert_eq!(error.findings[0].help.as_deref(), Some("did you mean `body_limit`?"));
+        assert_eq!(read("[[route]]\nmatch = \"a\"\n").unwrap_err().findings[0].code, "SEA_CONFIG_PATTERN");
+    }
+
+    /// The reference is generated: run with `UPDATE_DOCS=1` after changing a doc comment of a `Settings`.
+    #[test]
+    fn the_reference_is_up_to_date() {
+        let sections = [
+            reference_markdown::<seaworthy_deploy::Settings>("app"),
+            reference_markdown::<seaworthy_edge::Settings>("edge"),
+            reference_markdown::<Routes>("[route]"),
+            reference_markdown::<seaworthy_protection::Settings>("protection"),
+            reference_markdown::<seaworthy_observability::Settings>("observability"),
+            reference_markdown::<seaworthy_console::Settings>("admin"),
+            reference_markdown::<seaworthy_check::Settings>("check"),
+        ];
+        let head = "# Configuration reference\n\nGenerated from the code; every key has a default. A variable \
+                    `SEAWORTHY_SECTION__KEY` goes over the file, a flag over both.\n\n";
+        let text = format!("{head}{}", sections.join("\n")).replace("[[[route]]]", "[[route]]");
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/configuration.md");
+        if env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(&path, &text).unwrap();
+        }
+        let there = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(there == text, "docs/reference/configuration.md is out of date: UPDATE_DOCS=1 cargo test -p seaworthy");
+    }
+}

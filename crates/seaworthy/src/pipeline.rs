@@ -1,0 +1,61 @@
+//! A request's whole way, on one page.
+//!
+//! `accept → HTTP → route → [ pipeline of that route ] → app`. The edge accepts and finds the route; this file says what
+//! happens in between, from the outside in. When the config loads, each route's pipeline is built once from that route's
+//! policy. What is off is absent and costs nothing.
+//!
+//! To add a capability: write it as a `tower::Layer` in its own crate, give it a line below, and its settings a line in
+//! `config.rs`. CONTRIBUTING.md walks through it.
+
+use std::sync::Arc;
+
+use seaworthy_core::{Handler, Shutdown};
+use seaworthy_edge::{ErrorPages, Forward, Pattern, PatternError, Pool, RouteTable, Timeouts};
+use seaworthy_observability::{AccessLog, Observe};
+use seaworthy_protection::{BodyLimit, SecurityHeaders};
+use tower::ServiceBuilder;
+
+use crate::config::{Config, RouteEntry};
+
+/// The routes of one core, around that core's upstream connections.
+pub fn table(
+    config: &Config,
+    log: Option<&AccessLog>,
+    pool: &Arc<Pool>,
+    tasks: &Shutdown,
+) -> Result<RouteTable, PatternError> {
+    let build =
+        |name: &str, route: &RouteEntry| pipeline(name, route, config, log.cloned(), pool.clone(), tasks.clone());
+    let mut table = RouteTable::builder(build("*", &RouteEntry::default()));
+    for route in &config.routes {
+        let pattern: Pattern = route.edge.r#match.parse()?;
+        table = table.route(&pattern, build(&pattern.to_string(), route))?;
+    }
+    table.build()
+}
+
+/// One route's pipeline: the first layer sees a request first and its answer last.
+fn pipeline(
+    name: &str,
+    route: &RouteEntry,
+    config: &Config,
+    log: Option<AccessLog>,
+    pool: Arc<Pool>,
+    tasks: Shutdown,
+) -> Handler {
+    let body_limit = route.protection.body_limit.unwrap_or(config.protection.body_limit);
+    let errors = route.edge.errors.unwrap_or(config.edge.errors);
+    let timeouts = Timeouts {
+        first_byte: route.edge.first_byte.unwrap_or(config.edge.timeouts.first_byte),
+        ..config.edge.timeouts
+    };
+
+    let service = ServiceBuilder::new()
+        .layer(Observe::route(name, log)) // a line and numbers for everything below, refusals included
+        .option_layer(SecurityHeaders::layer(&config.protection.headers)) // on refusals too, so outside of them
+        .layer(BodyLimit::new(body_limit))
+        // Still to come, in this order: CORS, authenticate, authorize, rate limit, validate, upload, cache, compress.
+        .option_layer(ErrorPages::layer(errors))
+        .service(Forward::new(pool, timeouts, tasks));
+    Handler::new(service)
+}
