@@ -72,6 +72,8 @@ impl Forward {
             },
             Ok((response, connection)) => {
                 let (mut parts, incoming) = response.into_parts();
+                // Each connection has its own version (RFC 9110, 2.5): an app of HTTP/1.0 must not end keep-alive with clients.
+                parts.version = Version::HTTP_11;
                 headers::finish_response(&mut parts.headers);
                 Response::from_parts(parts, PooledBody::new(incoming, connection, self.pool).boxed_unsync())
             }
