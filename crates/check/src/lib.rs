@@ -1,16 +1,37 @@
-//! Placeholder docs.
+//! The prover: reads a checklist, finds the control behind each line, tries it on the live system, keeps the evidence.
+//!
+//! It looks from outside, over HTTP and the admin API, and takes nobody's word: a claim of the app or of Seaworthy itself
+//! (a limit, a log's path) only says where to look.
+
+mod access_log;
 mod catalogue;
 mod checklist;
+mod evidence;
+mod fixture;
+mod git;
+mod http;
 mod matching;
+mod probe;
+mod probes;
+mod report;
+mod runner;
+mod scratch;
+mod session;
+mod settings;
+mod subject;
+mod verdict;
+
 pub use catalogue::{Catalogue, Control, ControlKind};
 pub use checklist::{Checklist, ChecklistError, Form, Item};
+pub use evidence::{Ledger, LedgerError};
+pub use http::{Answer, Client, HttpError, Transcript};
 pub use matching::{Match, Matcher};
-use schemars::JsonSchema;
-use seaworthy_config::Section;
-use serde::Deserialize;
-/// x
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
-pub struct Settings {}
-impl Section for Settings {
-    const KEY: &'static str = "check";
-}
+pub use probe::{Cases, Outcome, Probe, ProbeKind, SafetyClass, Sighting, Working};
+pub use probes::all as probes;
+pub use report::{ControlReport, Report, ReportItem, Style, Target, terminal, ticked};
+pub use runner::{Experiment, Finding, Runner};
+pub use scratch::{CommandLauncher, Ending, Launcher, ScratchCopy};
+pub use session::{Asked, Progress};
+pub use settings::Settings;
+pub use subject::{Fixture, Hints, Subject};
+pub use verdict::Verdict;

@@ -31,7 +31,12 @@ const PLACEHOLDERS: [&str; 3] = ["${PORT}", "$PORT", "{port}"];
 impl Command {
     /// Splits a line as a shell would.
     pub fn parse(line: &str) -> Result<Self, CommandError> {
-        Self::new(shell_words::split(line).map_err(|_| CommandError::Quote)?)
+        Self::new(Self::split(line)?)
+    }
+
+    /// The words of a line, split as a shell would, with nothing checked and nothing filled in.
+    pub fn split(line: &str) -> Result<Vec<String>, CommandError> {
+        shell_words::split(line).map_err(|_| CommandError::Quote)
     }
 
     /// Takes words that are split already.

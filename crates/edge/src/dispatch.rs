@@ -22,7 +22,7 @@ pub(crate) struct Core {
 impl Core {
     /// Answers one request: context, route, pipeline, and the id on the answer.
     pub(crate) async fn answer(self: Arc<Self>, client: Option<IpAddr>, request: Request<Incoming>) -> Response<Body> {
-        let (mut request, id, mut handler) = {
+        let (request, id, mut handler) = {
             let table = self.table.load();
             let route = table.find(request.method(), request.uri().path());
             let given = request.headers().get(headers::REQUEST_ID).and_then(RequestId::from_client);
@@ -39,7 +39,6 @@ impl Core {
             request.extensions_mut().insert(Arc::new(context));
             (request, id, route.handler.clone())
         };
-        remove_trailing_expectation(&mut request);
         let Ok(ready) = handler.ready().await;
         let Ok(mut response) = ready.call(request).await;
         response.headers_mut().insert(headers::REQUEST_ID, id.header());
@@ -50,9 +49,4 @@ impl Core {
 /// An empty body costs no allocation; most requests have one.
 fn erase(body: Incoming) -> Body {
     if body.is_end_stream() { empty_body() } else { body.map_err(Into::into).boxed_unsync() }
-}
-
-/// hyper answers `Expect: 100-continue` itself when the body is first read, so the app must not be asked again.
-fn remove_trailing_expectation(request: &mut Request<Body>) {
-    request.headers_mut().remove(http::header::EXPECT);
 }

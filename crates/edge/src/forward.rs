@@ -153,6 +153,8 @@ fn prepare(request: &mut Request<Body>, context: &RequestContext) -> Result<bool
         request.headers_mut().insert(header::HOST, host);
     }
     *request.version_mut() = Version::HTTP_11;
+    // hyper answers `Expect: 100-continue` itself when the body is first read; the app must not be asked again.
+    request.headers_mut().remove(header::EXPECT);
     let upgrade = headers::remove_hop_by_hop(request.headers_mut());
     headers::describe_client(request.headers_mut(), context);
     let Some(protocol) = upgrade else { return Ok(false) };

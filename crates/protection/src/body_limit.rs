@@ -5,11 +5,9 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -18,6 +16,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt;
 use seaworthy_config::ByteSize;
 use seaworthy_core::{Body, BoxError, Problem, ProblemKind, RequestContext};
+use tokio::time::{Sleep, sleep};
 use tower::{Layer, Service};
 
 const TOO_LARGE: ProblemKind = ProblemKind {
@@ -74,28 +73,44 @@ where
             limit: self.limit,
             context: request.extensions().get::<Arc<RequestContext>>().cloned(),
             wants_html: Problem::wants_html(request.headers()),
-            exceeded: Arc::new(AtomicBool::new(false)),
+            // A client that waits for `100 Continue` has sent nothing yet, and is spared from sending it.
+            unsent: request.headers().contains_key(header::EXPECT),
+            excess: Arc::default(),
         };
         if request.body().size_hint().lower() > self.limit.0 {
-            refusal.exceeded.store(true, Ordering::Relaxed);
+            refusal.excess.store(request.into_body());
             return BodyLimitFuture { inner: None, refusal: Some(refusal) };
         }
-        let (left, exceeded) = (self.limit.0, refusal.exceeded.clone());
-        let request = request.map(|inner| LimitedBody { inner, left, exceeded }.boxed_unsync());
+        let (left, excess) = (self.limit.0, refusal.excess.clone());
+        let request = request.map(|inner| LimitedBody { inner: Some(inner), left, excess }.boxed_unsync());
         BodyLimitFuture { inner: Some(self.inner.call(request)), refusal: Some(refusal) }
     }
 }
 
-#[derive(Debug)]
 struct Refusal {
     limit: ByteSize,
     context: Option<Arc<RequestContext>>,
     wants_html: bool,
-    exceeded: Arc<AtomicBool>,
+    unsent: bool,
+    excess: Arc<Excess>,
+}
+
+/// Where a body that was too large waits for the refusal.
+#[derive(Default)]
+struct Excess(Mutex<Option<Body>>);
+
+impl Excess {
+    fn store(&self, body: Body) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(body);
+    }
+
+    fn take(&self) -> Option<Body> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
 }
 
 impl Refusal {
-    fn response(&self) -> Response<Body> {
+    fn response(&self, rest: Body) -> Response<Body> {
         let problem = Problem::new(TOO_LARGE).detail(format!("The limit is {} bytes.", self.limit.0));
         let mut response = match &self.context {
             Some(context) => problem.into_response(&context.id, self.wants_html),
@@ -106,9 +121,9 @@ impl Refusal {
                 response
             }
         };
-        // The rest of the body is not read, so the connection cannot carry another request (RFC 9112, 9.3).
+        // The rest of the body is not read for long, so the connection cannot carry another request (RFC 9112, 9.3).
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-        response
+        if self.unsent { response } else { response.map(|answer| Lingering::new(answer, rest).boxed_unsync()) }
     }
 }
 
@@ -135,9 +150,13 @@ where
         };
         match (answer, this.refusal) {
             // The app's answer to a body that we cut is about the cut, not about the request.
-            (_, Some(refusal)) if refusal.exceeded.load(Ordering::Relaxed) => Poll::Ready(Ok(refusal.response())),
-            (Some(answer), _) => Poll::Ready(answer),
-            (None, _) => Poll::Pending,
+            (answer, Some(refusal)) => match (refusal.excess.take(), answer) {
+                (Some(rest), _) => Poll::Ready(Ok(refusal.response(rest))),
+                (None, Some(answer)) => Poll::Ready(answer),
+                (None, None) => Poll::Pending,
+            },
+            (Some(answer), None) => Poll::Ready(answer),
+            (None, None) => Poll::Pending,
         }
     }
 }
@@ -155,9 +174,10 @@ impl fmt::Display for Exceeded {
 impl std::error::Error for Exceeded {}
 
 struct LimitedBody {
-    inner: Body,
+    /// `None` once it was too large.
+    inner: Option<Body>,
     left: u64,
-    exceeded: Arc<AtomicBool>,
+    excess: Arc<Excess>,
 }
 
 impl HttpBody for LimitedBody {
@@ -165,14 +185,17 @@ impl HttpBody for LimitedBody {
     type Error = BoxError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
+        let Some(inner) = &mut self.inner else { return Poll::Ready(None) };
+        let frame = ready!(Pin::new(inner).poll_frame(cx));
         if let Some(Ok(frame)) = &frame
             && let Some(data) = frame.data_ref()
         {
             match self.left.checked_sub(data.len() as u64) {
                 Some(left) => self.left = left,
                 None => {
-                    self.exceeded.store(true, Ordering::Relaxed);
+                    if let Some(body) = self.inner.take() {
+                        self.excess.store(body);
+                    }
                     return Poll::Ready(Some(Err(Exceeded.into())));
                 }
             }
@@ -181,11 +204,52 @@ impl HttpBody for LimitedBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        self.inner.as_ref().is_none_or(HttpBody::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        self.inner.as_ref().map(HttpBody::size_hint).unwrap_or_default()
+    }
+}
+
+/// How long the rest of a refused body is still read.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// The refusal first, and then the rest of the request's body is read and thrown away for a while. Closed at once, the
+/// connection would be reset, and a client that is still sending would see that in place of the 413.
+struct Lingering {
+    answer: Body,
+    rest: Option<Body>,
+    deadline: Pin<Box<Sleep>>,
+}
+
+impl Lingering {
+    fn new(answer: Body, rest: Body) -> Self {
+        Self { answer, rest: Some(rest), deadline: Box::pin(sleep(LINGER)) }
+    }
+}
+
+impl HttpBody for Lingering {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let this = &mut *self;
+        if !this.answer.is_end_stream()
+            && let Some(frame) = ready!(Pin::new(&mut this.answer).poll_frame(cx))
+        {
+            return Poll::Ready(Some(frame));
+        }
+        while let Some(rest) = &mut this.rest {
+            if this.deadline.as_mut().poll(cx).is_ready() {
+                break;
+            }
+            match ready!(Pin::new(rest).poll_frame(cx)) {
+                Some(Ok(_)) => {}
+                Some(Err(_)) | None => this.rest = None,
+            }
+        }
+        Poll::Ready(None)
     }
 }
 

@@ -1,14 +1,234 @@
-//! `seaworthy check`.
-use crate::{cli::CheckArguments, failure::Failure, terminal};
-use seaworthy_check::{Catalogue, Checklist, Matcher};
-use std::process::ExitCode;
-pub fn main(a: CheckArguments) -> Result<ExitCode, Failure> {
-    let m = Matcher::new(Catalogue::built_in());
-    for f in &a.files {
-        let c = Checklist::read(f, a.all_asks).map_err(|e| Failure::new("SEA_CHECK_FILE", &e))?;
-        for (i, x) in c.items.iter().zip(m.checklist(&c)) {
-            terminal::line(&serde_json::json!({"file": c.name, "line": i.line, "text": i.text, "form": i.form, "ticked": i.ticked, "control": x.control, "also": x.also, "confidence": x.confidence}).to_string());
+//! `seaworthy check`: finds out what there is to look at, lets the prover look, and shows what came of it.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
+
+use seaworthy_check::{
+    Asked, Checklist, Client, CommandLauncher, Ledger, Progress, Report, Runner, Style, Subject, Transcript,
+    terminal as report_text, ticked,
+};
+use seaworthy_core::{SystemClock, UpstreamAddress};
+use serde_json::{Value, json};
+use tokio::runtime;
+
+use crate::{cli::CheckArguments, config::Config, failure::Failure, terminal};
+
+/// An error of ours, as opposed to a verdict on the app, ends with 3.
+const ERROR_STATUS: u8 = 3;
+
+/// Checks and tells.
+pub fn main(arguments: CheckArguments) -> Result<ExitCode, Failure> {
+    let asked = Asked::new(&arguments.files, arguments.all_asks)
+        .map_err(|error| Failure::new("SEA_CHECK_FILE", &error).with_status(ERROR_STATUS))?;
+    if arguments.match_only {
+        show_matches(&asked, arguments.json);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let config = Config::load(arguments.config.as_deref())?;
+    let runtime = runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::new("SEA_CHECK_RUNTIME", &error).with_status(ERROR_STATUS))?;
+    runtime.block_on(check(&arguments, &config, &asked))
+}
+
+async fn check(arguments: &CheckArguments, config: &Config, asked: &Asked) -> Result<ExitCode, Failure> {
+    let subject = subject(arguments, config).await?;
+    let runner = Runner::new(config.check.budget.0);
+    let explain = |error| Failure::new("SEA_CHECK_EVIDENCE", &error).with_status(ERROR_STATUS);
+    let mut ledger = Ledger::open(&config.check.evidence).map_err(explain)?;
+    let progress = |step: Progress<'_>| {
+        terminal::progress(&format!("[{}/{}] trying {}", step.done + 1, step.total, step.control));
+    };
+    let report = asked.check(&subject, &runner, Some(&mut ledger), &SystemClock, progress).await.map_err(explain)?;
+    terminal::progress("");
+    let written = write_lists(arguments, config, asked, &report)?;
+    if arguments.json {
+        terminal::line(&report.json().to_string());
+    } else {
+        show(asked, &report, config, &written);
+    }
+    Ok(ExitCode::from(report.exit_status()))
+}
+
+/// Everything that can be known of the target without asking the user more than once.
+async fn subject(arguments: &CheckArguments, config: &Config) -> Result<Subject, Failure> {
+    let mut subject = Subject { hints: config.check.hints(), ..Subject::default() };
+    let parse = |text: &str| {
+        let full = if text.contains(':') && !text.contains("//") && !text.starts_with("unix:") {
+            format!("http://{text}")
+        } else {
+            text.into()
+        };
+        full.parse::<UpstreamAddress>()
+            .map_err(|error| Failure::new("SEA_CHECK_ADDRESS", &error).with_status(ERROR_STATUS))
+    };
+    subject.url = match &arguments.url {
+        Some(url) => Some(parse(url)?),
+        None => Some(parse(&config.edge.listen)?),
+    };
+    let status = match &arguments.admin {
+        Some(admin) => {
+            subject.admin = Some(parse(admin)?);
+            admin_status(&parse(admin)?).await
+        }
+        None => {
+            let admin = parse(&config.admin.listen)?;
+            // Only when it is the Seaworthy around this very address.
+            let status = admin_status(&admin).await.filter(|status| same_port(status, subject.url.as_ref()));
+            subject.admin = status.is_some().then_some(admin);
+            status
+        }
+    };
+    if let Some(status) = &status {
+        subject.hints.claim(status);
+        subject.access_log = status["access_log"].as_str().filter(|log| log.starts_with('/')).map(PathBuf::from);
+    }
+    if arguments.url.is_none() && status.is_none() && !answers(subject.url.as_ref()).await {
+        // Nobody named an address and nothing answers at the default one: there is no live target.
+        subject.url = None;
+    }
+    subject.repo = Some(arguments.repo.clone().unwrap_or_else(|| ".".into()));
+    subject.launcher = launcher(arguments, config)?.map(|launcher| std::sync::Arc::new(launcher) as _);
+    Ok(subject)
+}
+
+async fn admin_status(address: &UpstreamAddress) -> Option<Value> {
+    let client = Client::new(address.clone(), Transcript::default()).patience(Duration::from_secs(2));
+    let answer = client.get("/status").await.ok().filter(|answer| answer.status.is_success())?;
+    answer.json().filter(|status| status["version"].is_string() && status["limits"].is_object())
+}
+
+async fn answers(address: Option<&UpstreamAddress>) -> bool {
+    let Some(address) = address else { return false };
+    let client = Client::new(address.clone(), Transcript::default()).patience(Duration::from_secs(2));
+    client.get("/").await.is_ok()
+}
+
+fn same_port(status: &Value, url: Option<&UpstreamAddress>) -> bool {
+    let listen = status["listen"].as_str().and_then(|listen| listen.rsplit_once(':')?.1.parse::<u16>().ok());
+    matches!(url, Some(UpstreamAddress::Tcp { port, .. }) if listen == Some(*port))
+}
+
+/// How drills start copies: the command that was named, else this Seaworthy around the app of the config.
+fn launcher(arguments: &CheckArguments, config: &Config) -> Result<Option<CommandLauncher>, Failure> {
+    let folder = arguments.repo.clone().unwrap_or_else(|| ".".into());
+    let make = |words: Vec<String>, has_admin, folder| CommandLauncher {
+        words,
+        has_admin,
+        folder,
+        start_timeout: config.app.start_timeout.0,
+    };
+    if let Some(start) = &arguments.start {
+        let words = seaworthy_deploy::Command::split(start)
+            .map_err(|error| Failure::new("SEA_CHECK_START", &error).with_status(ERROR_STATUS))?;
+        return Ok(Some(make(words, false, folder)));
+    }
+    if config.app.command.is_none() {
+        return Ok(None);
+    }
+    let program =
+        env::current_exe().map_err(|error| Failure::new("SEA_CHECK_START", &error).with_status(ERROR_STATUS))?;
+    let mut words = vec![program.display().to_string(), "run".into()];
+    words.extend(
+        ["--listen", "127.0.0.1:{port}", "--admin", "127.0.0.1:{admin_port}", "--access-log", "off"].map(String::from),
+    );
+    if let Some(file) = &arguments.config {
+        words.extend([
+            "--config".into(),
+            std::path::absolute(file).unwrap_or_else(|_| file.clone()).display().to_string(),
+        ]);
+    }
+    Ok(Some(make(words, true, ".".into())))
+}
+
+/// Writes each list with its ticks; two files of one name do not overwrite each other.
+fn write_lists(
+    arguments: &CheckArguments,
+    config: &Config,
+    asked: &Asked,
+    report: &Report,
+) -> Result<Vec<PathBuf>, Failure> {
+    let folder = arguments.out.clone().unwrap_or_else(|| config.check.reports.clone());
+    let explain = |path: &Path, error: std::io::Error| {
+        let text = format!("cannot write {}: {error}; choose another folder with --out", path.display());
+        Failure::text("SEA_CHECK_REPORT", text).with_status(ERROR_STATUS)
+    };
+    fs::create_dir_all(&folder).map_err(|error| explain(&folder, error))?;
+    let date = report.target.time.get(..10).unwrap_or_default();
+    let mut written: Vec<PathBuf> = Vec::new();
+    for list in &asked.checklists {
+        let name = Path::new(&list.name)
+            .file_name()
+            .map_or_else(|| "CHECKLIST.md".into(), |name| name.to_string_lossy().into_owned());
+        let mut path = folder.join(&name);
+        for number in 2.. {
+            if !written.contains(&path) {
+                break;
+            }
+            path = folder.join(format!("{number}-{name}"));
+        }
+        fs::write(&path, ticked(list, &report.items, date)).map_err(|error| explain(&path, error))?;
+        written.push(path);
+    }
+    Ok(written)
+}
+
+fn show(asked: &Asked, report: &Report, config: &Config, written: &[PathBuf]) {
+    let target = &report.target;
+    let or_none = |value: &Option<String>| value.clone().unwrap_or_else(|| "none".into());
+    terminal::line(&format!(
+        "live {}   admin {}   source {}",
+        or_none(&target.url),
+        or_none(&target.admin),
+        or_none(&target.repo)
+    ));
+    for list in &asked.checklists {
+        warn_of_hidden_boxes(list);
+    }
+    let style = Style { colours: terminal::output_colours(), width: terminal::width() };
+    terminal::line(report_text(report, style).trim_end());
+    let files: Vec<String> = written.iter().map(|path| path.display().to_string()).collect();
+    terminal::line(&format!("ticked list: {}   evidence: {}", files.join(", "), config.check.evidence.display()));
+}
+
+fn warn_of_hidden_boxes(list: &Checklist) {
+    let hidden = list.hidden_boxes();
+    if !hidden.is_empty() {
+        let lines: Vec<String> = hidden.iter().map(usize::to_string).collect();
+        terminal::line(&format!(
+            "{}: {} boxes are hidden when the file is rendered (a code fence that never closes?), lines {}; they are checked all the same",
+            list.name,
+            hidden.len(),
+            lines.join(", ")
+        ));
+    }
+}
+
+/// `--match`: what each item means.
+fn show_matches(asked: &Asked, as_json: bool) {
+    for (list, item, found) in asked.items() {
+        if as_json {
+            let line = json!({
+                "file": list.name,
+                "line": item.line,
+                "text": item.text,
+                "form": item.form,
+                "ticked": item.ticked,
+                "control": found.control,
+                "also": found.also,
+                "confidence": found.confidence,
+            });
+            terminal::line(&line.to_string());
+        } else {
+            let control = found.control.as_deref().unwrap_or("unmatched");
+            let also = if found.also.is_empty() { String::new() } else { format!("  also {}", found.also.join(", ")) };
+            terminal::line(&format!(
+                "{}:{}  {}\n    {control} ({:.2}){also}",
+                list.name, item.line, item.text, found.confidence
+            ));
         }
     }
-    Ok(ExitCode::SUCCESS)
 }

@@ -40,6 +40,15 @@ pub fn progress(text: &str) {
     }
 }
 
+/// Columns to fill: `COLUMNS` where it is set, else a width that most windows have.
+pub fn width() -> usize {
+    env::var("COLUMNS")
+        .ok()
+        .and_then(|columns| columns.parse().ok())
+        .filter(|width| (40..=400).contains(width))
+        .unwrap_or(100)
+}
+
 fn no_color() -> bool {
     env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
 }

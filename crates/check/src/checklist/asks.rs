@@ -174,7 +174,7 @@ impl Scan {
         let bold = text.split('`').step_by(2).map(|piece| piece.matches("**").count()).sum::<usize>();
         Item {
             line: line.number,
-            text: text.to_owned(),
+            text: without_comments(text),
             form,
             ticked: false,
             section: self.headings.iter().map(|(_, text)| text.clone()).collect(),
@@ -184,6 +184,18 @@ impl Scan {
             mark: None,
         }
     }
+}
+
+/// The text that a reader sees: HTML comments (our own markers among them) are not.
+fn without_comments(text: &str) -> String {
+    let mut rest = text;
+    let mut seen = String::new();
+    while let Some((before, after)) = rest.split_once("<!--") {
+        seen.push_str(before);
+        rest = after.split_once("-->").map_or("", |(_, after)| after);
+    }
+    seen.push_str(rest);
+    seen.trim().to_owned()
 }
 
 /// A heading without its decoration.

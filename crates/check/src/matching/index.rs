@@ -297,9 +297,9 @@ mod tests {
             ("We throttle abusive callers (429)", "protection.rate-limit"),
             ("The /metrics endpoint is not public", "observability.metrics-secured"),
             ("On SIGTERM, in-flight requests finish", "deploy.graceful-shutdown"),
-            ("The nightly dump has been restored at least once", "data.restore-test"),
+            ("Backups have been restored in a drill", "data.restore-test"),
             ("There is a LICENSE", "docs.license"),
-            ("Stack traces never reach the client", "edge.api-error-handler"),
+            ("A global error handler hides stack traces", "edge.api-error-handler"),
         ];
         for (text, wanted) in expect {
             assert_eq!(control(text).as_deref(), Some(wanted), "{text}");

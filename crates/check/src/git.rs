@@ -1,0 +1,123 @@
+//! Questions to a Git repository, asked through the `git` program: it reads every format that exists.
+
+use std::{
+    collections::BTreeSet,
+    io::{BufRead, BufReader, Read, Write},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+/// A repository that can be read.
+#[derive(Debug)]
+pub(crate) struct Git {
+    folder: PathBuf,
+}
+
+/// A file's content somewhere in history.
+pub(crate) struct Blob {
+    /// Object id.
+    pub id: String,
+    /// One of the paths that it had.
+    pub path: String,
+    /// Its bytes.
+    pub content: Vec<u8>,
+}
+
+impl Git {
+    /// Opens the repository that the folder is in. The error says why that is not possible.
+    pub(crate) fn open(folder: &Path) -> Result<Self, String> {
+        if !folder.is_dir() {
+            return Err(format!("{} is not a folder", folder.display()));
+        }
+        let git = Self { folder: folder.to_owned() };
+        git.output(&["rev-parse", "--git-dir"])?;
+        Ok(git)
+    }
+
+    /// The commit that is checked out.
+    pub(crate) fn head(&self) -> Option<String> {
+        self.output(&["rev-parse", "HEAD"]).ok().map(|text| text.trim().to_owned())
+    }
+
+    /// Whether a path would be ignored.
+    pub(crate) fn ignores(&self, path: &str) -> Result<bool, String> {
+        let status = self.command(&["check-ignore", "-q", "--no-index", path]).status();
+        match status.map_err(missing)?.code() {
+            Some(0) => Ok(true),
+            Some(1) => Ok(false),
+            _ => Err("git check-ignore failed".into()),
+        }
+    }
+
+    /// Every path of every commit of every branch.
+    pub(crate) fn paths_ever(&self) -> Result<BTreeSet<String>, String> {
+        Ok(self.objects()?.into_iter().map(|(_, path)| path).filter(|path| !path.is_empty()).collect())
+    }
+
+    /// Shows every file content of history that is at most `largest` bytes long, each once.
+    pub(crate) fn blobs(&self, largest: u64, mut see: impl FnMut(Blob)) -> Result<usize, String> {
+        let objects = self.objects()?;
+        let mut process = self.command(&["cat-file", "--batch"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+        let process =
+            process.as_mut().map_err(|error| missing(std::io::Error::new(error.kind(), error.to_string())))?;
+        let (Some(mut input), Some(output)) = (process.stdin.take(), process.stdout.take()) else {
+            return Err("git cat-file has no pipes".into());
+        };
+        let ids: Vec<String> = objects.iter().map(|(id, _)| id.clone()).collect();
+        // A thread of its own, because git stops reading while nobody reads what it writes.
+        let writer = std::thread::spawn(move || ids.iter().try_for_each(|id| writeln!(input, "{id}")));
+        let mut output = BufReader::new(output);
+        let mut seen = 0;
+        for (id, path) in objects {
+            let mut head = String::new();
+            output.read_line(&mut head).map_err(|error| format!("git cat-file broke off: {error}"))?;
+            let mut fields = head.split_whitespace().skip(1);
+            let (kind, size) =
+                (fields.next().unwrap_or_default(), fields.next().and_then(|size| size.parse::<u64>().ok()));
+            let Some(size) = size else { continue };
+            let mut content = Vec::new();
+            let read = (&mut output).take(size + 1).read_to_end(&mut content);
+            read.map_err(|error| format!("git cat-file broke off: {error}"))?;
+            content.pop();
+            if kind == "blob" && size <= largest {
+                seen += 1;
+                see(Blob { id, path, content });
+            }
+        }
+        // Its error shows as a short read above.
+        let _ = writer.join();
+        let _ = process.wait();
+        Ok(seen)
+    }
+
+    /// Every object that any branch or tag reaches, with a path where it has one.
+    fn objects(&self) -> Result<Vec<(String, String)>, String> {
+        let text = self.output(&["-c", "core.quotePath=false", "rev-list", "--all", "--objects"])?;
+        let split = |line: &str| match line.split_once(' ') {
+            Some((id, path)) => (id.to_owned(), path.to_owned()),
+            None => (line.to_owned(), String::new()),
+        };
+        Ok(text.lines().map(split).collect())
+    }
+
+    fn output(&self, arguments: &[&str]) -> Result<String, String> {
+        let output = self.command(arguments).output().map_err(missing)?;
+        if output.status.success() {
+            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+        }
+        let why = String::from_utf8_lossy(&output.stderr);
+        Err(format!("git {}: {}", arguments.first().unwrap_or(&""), why.lines().next().unwrap_or("failed")))
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new("git");
+        // A repository is data to us: none of its hooks or configured programs may run.
+        command.arg("-C").arg(&self.folder).args(["-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"]);
+        command.args(arguments).stderr(Stdio::piped());
+        command
+    }
+}
+
+fn missing(error: std::io::Error) -> String {
+    format!("git could not be run: {error}; install git")
+}

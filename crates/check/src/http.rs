@@ -1,0 +1,221 @@
+//! The prober's own HTTP client: one connection a request, everything noted for the transcript, nothing retried.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
+use http_body_util::{BodyExt, Full, combinators::BoxBody};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use seaworthy_core::UpstreamAddress;
+use thiserror::Error;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpStream, UnixStream},
+    time::timeout,
+};
+
+/// Longer bodies are cut in memory; their length is still counted.
+const KEPT_BODY: usize = 1 << 20;
+/// Who asks: every request of a check can be told from the team's own traffic.
+const AGENT: HeaderValue = HeaderValue::from_static(concat!("seaworthy-check/", env!("CARGO_PKG_VERSION")));
+
+/// A request body of the prober.
+pub(crate) type ProbeBody = BoxBody<Bytes, std::io::Error>;
+
+/// Sends requests to one address. Clones share the transcript.
+#[derive(Debug, Clone)]
+pub struct Client {
+    address: UpstreamAddress,
+    patience: Duration,
+    transcript: Transcript,
+}
+
+/// What was sent and seen, line by line.
+#[derive(Debug, Clone, Default)]
+pub struct Transcript(Arc<Mutex<Vec<String>>>);
+
+/// An answer, read to its end.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// Status.
+    pub status: StatusCode,
+    /// Headers.
+    pub headers: HeaderMap,
+    /// At most the first MiB of the body.
+    pub body: Bytes,
+    /// Length of the whole body.
+    pub length: u64,
+    /// From the first byte sent to the last byte read.
+    pub elapsed: Duration,
+}
+
+/// No answer, or not to its end.
+#[derive(Debug, Error)]
+pub enum HttpError {
+    /// Nobody listens, or not to us.
+    #[error("no connection to {0}: {1}")]
+    Connect(UpstreamAddress, std::io::Error),
+    /// The connection ended too early, or did not speak HTTP.
+    #[error("{0} {1} broke off: {2}")]
+    Broken(Method, String, hyper::Error),
+    /// It took longer than the prober waits.
+    #[error("{0} {1} had no full answer within {2:?}")]
+    Slow(Method, String, Duration),
+}
+
+impl Transcript {
+    /// Adds a line.
+    pub fn note(&self, line: impl Into<String>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(line.into());
+    }
+
+    /// The lines so far.
+    pub fn lines(&self) -> Vec<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Client {
+    /// A client that waits this long for each answer.
+    pub fn new(address: UpstreamAddress, transcript: Transcript) -> Self {
+        Self { address, patience: Duration::from_secs(15), transcript }
+    }
+
+    /// The same with another patience.
+    #[must_use]
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// Where it sends.
+    pub fn address(&self) -> &UpstreamAddress {
+        &self.address
+    }
+
+    /// `GET path`.
+    pub async fn get(&self, path: &str) -> Result<Answer, HttpError> {
+        self.send(self.request(Method::GET, path)).await
+    }
+
+    /// A request to be completed by the caller.
+    pub(crate) fn request(&self, method: Method, path: &str) -> Request<ProbeBody> {
+        let mut request = Request::new(empty());
+        *request.method_mut() = method;
+        // A path that is no URI is the caller's mistake; the root is always one.
+        *request.uri_mut() = path.parse().unwrap_or_else(|_| http::Uri::from_static("/"));
+        let host = HeaderValue::from_str(&self.host()).unwrap_or(HeaderValue::from_static("localhost"));
+        request.headers_mut().insert(header::HOST, host);
+        request.headers_mut().insert(header::USER_AGENT, AGENT);
+        request.headers_mut().insert(header::ACCEPT, HeaderValue::from_static("*/*"));
+        request
+    }
+
+    /// Sends one request and reads its answer.
+    pub(crate) async fn send(&self, request: Request<ProbeBody>) -> Result<Answer, HttpError> {
+        let (method, path) = (request.method().clone(), request.uri().to_string());
+        let started = Instant::now();
+        let exchange = async {
+            match &self.address {
+                UpstreamAddress::Tcp { host, port } => {
+                    let stream = TcpStream::connect((host.as_str(), *port)).await;
+                    exchange(stream.map_err(|error| HttpError::Connect(self.address.clone(), error))?, request).await
+                }
+                UpstreamAddress::Unix(socket) => {
+                    let stream = UnixStream::connect(socket).await;
+                    exchange(stream.map_err(|error| HttpError::Connect(self.address.clone(), error))?, request).await
+                }
+            }
+        };
+        let result = match timeout(self.patience, exchange).await {
+            Ok(result) => result.map(|answer| Answer { elapsed: started.elapsed(), ..answer }),
+            Err(_) => Err(HttpError::Slow(method.clone(), path.clone(), self.patience)),
+        };
+        let took = started.elapsed().as_millis();
+        self.transcript.note(match &result {
+            Ok(answer) => format!("{method} {path} → {}, {} bytes, {took} ms", answer.status.as_u16(), answer.length),
+            Err(error) => format!("{method} {path} → {error}, {took} ms"),
+        });
+        result
+    }
+
+    /// The transcript that this client writes to.
+    pub fn transcript(&self) -> &Transcript {
+        &self.transcript
+    }
+
+    pub(crate) fn host(&self) -> String {
+        match &self.address {
+            UpstreamAddress::Tcp { host, port } if host.contains(':') => format!("[{host}]:{port}"),
+            UpstreamAddress::Tcp { host, port } => format!("{host}:{port}"),
+            UpstreamAddress::Unix(_) => "localhost".into(),
+        }
+    }
+}
+
+impl Answer {
+    /// A header as text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// The body as text, whatever its encoding.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// The body as JSON, when it is.
+    pub fn json(&self) -> Option<serde_json::Value> {
+        serde_json::from_slice(&self.body).ok()
+    }
+}
+
+/// A body of no bytes.
+pub(crate) fn empty() -> ProbeBody {
+    full("")
+}
+
+/// A body that is already in memory.
+pub(crate) fn full(bytes: impl Into<Bytes>) -> ProbeBody {
+    Full::new(bytes.into()).map_err(|never| match never {}).boxed()
+}
+
+async fn exchange<S>(stream: S, request: Request<ProbeBody>) -> Result<Answer, HttpError>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let (method, path) = (request.method().clone(), request.uri().to_string());
+    let broken = |error| HttpError::Broken(method.clone(), path.clone(), error);
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
+    let asking = async {
+        let response = sender.send_request(request).await?;
+        let (parts, mut incoming) = response.into_parts();
+        let (mut body, mut length) = (BytesMut::new(), 0_u64);
+        while let Some(frame) = incoming.frame().await {
+            if let Some(data) = frame?.data_ref() {
+                length += data.len() as u64;
+                let room = KEPT_BODY - body.len();
+                body.extend_from_slice(&data[..data.len().min(room)]);
+            }
+        }
+        Ok(Answer {
+            status: parts.status,
+            headers: parts.headers,
+            body: body.freeze(),
+            length,
+            elapsed: Duration::ZERO,
+        })
+    };
+    let mut connection = std::pin::pin!(connection);
+    let mut asking = std::pin::pin!(asking);
+    tokio::select! {
+        biased;
+        answer = asking.as_mut() => answer.map_err(broken),
+        // The connection has ended; what it delivered before is still in the channel.
+        _ = connection.as_mut() => asking.await.map_err(broken),
+    }
+}

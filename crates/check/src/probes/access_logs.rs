@@ -1,0 +1,117 @@
+//! `observability.access-logs`: one line for every request, failed and broken-off ones included.
+
+use std::{io, time::Duration};
+
+use http::Method;
+
+use crate::{
+    access_log::LogReader,
+    fixture::{self, reply},
+    probe::{Cases, Probe, ProbeKind, SafetyClass, Sighting, Working},
+    subject::{Fixture, Subject},
+};
+
+pub(super) struct AccessLogs;
+
+/// Requests of each kind.
+const EACH: usize = 10;
+
+impl Probe for AccessLogs {
+    fn control(&self) -> &'static str {
+        "observability.access-logs"
+    }
+
+    fn kind(&self) -> ProbeKind {
+        ProbeKind::Live
+    }
+
+    fn class(&self) -> SafetyClass {
+        SafetyClass::Active
+    }
+
+    fn look<'a>(&'a self, subject: &'a Subject) -> Working<'a, Sighting> {
+        Box::pin(look(subject))
+    }
+
+    fn present(&self) -> Working<'_, io::Result<Fixture>> {
+        Box::pin(async { logging(|_| true) })
+    }
+
+    fn absent(&self) -> Working<'_, io::Result<Fixture>> {
+        // The common half: only what succeeds is logged.
+        Box::pin(async { logging(|method| *method == Method::GET) })
+    }
+}
+
+fn logging(logs: impl Fn(&Method) -> bool + Send + Sync + 'static) -> io::Result<Fixture> {
+    let log = tempfile::NamedTempFile::new()?;
+    let path = log.path().to_owned();
+    let file = path.clone();
+    let mut fixture = fixture::public(move |request| {
+        let status = if *request.method() == Method::GET { 200 } else { 405 };
+        if logs(request.method()) {
+            let line = format!(
+                "{{\"method\":\"{}\",\"path\":\"{}\",\"status\":{status},\"duration_ms\":1}}\n",
+                request.method(),
+                request.uri().path()
+            );
+            fixture::append(&file, &line);
+        }
+        reply(status, &[], "ok")
+    })?;
+    fixture.subject.access_log = Some(path);
+    Ok(fixture.keep(log))
+}
+
+async fn look(subject: &Subject) -> Sighting {
+    let Some(client) = subject.client() else { return Sighting::not_tried("name the app's address with --url") };
+    let Some(path) = &subject.access_log else {
+        return Sighting::not_tried("no access log is known as a file; behind Seaworthy: run --access-log FILE");
+    };
+    let log = LogReader::from_now(path);
+    let mark = format!("seaworthy-check-{:016x}", fastrand::u64(..));
+    let mut sent: Vec<(Method, u16)> = Vec::new();
+    let mut cases = Cases::plan(2);
+    for index in 0..EACH * 2 {
+        let method = if index % 2 == 0 { Method::GET } else { Method::DELETE };
+        match client.send(client.request(method.clone(), &format!("/{mark}/{index}"))).await {
+            Ok(answer) => sent.push((method, answer.status.as_u16())),
+            Err(error) => {
+                cases.told_nothing(error.to_string());
+                return cases.sighting("");
+            }
+        }
+    }
+    // One that breaks off: the client is gone before the answer could be read.
+    let hasty = client.clone().patience(Duration::from_micros(1));
+    let _ = hasty.get(&format!("/{mark}/hasty")).await;
+    let lines = log.lines_until(|lines| lines.iter().filter(|line| line.contains(&mark)).count() >= sent.len()).await;
+    let marked: Vec<&String> = lines.iter().filter(|line| line.contains(&mark) && !line.contains("/hasty")).collect();
+    let exact = marked.len() == sent.len();
+    cases.tried(exact, format!("{} of {} marked requests are in the access log", marked.len(), sent.len()));
+    let whole = sent.iter().enumerate().filter(|(index, (method, status))| {
+        let own = format!("/{mark}/{index}\"");
+        let plain = format!("/{mark}/{index} ");
+        marked.iter().any(|line| (line.contains(&own) || line.contains(&plain)) && tells(line, method, *status))
+    });
+    let whole = whole.count();
+    cases.tried(whole == sent.len(), format!("{whole} of {} lines tell method, status and duration", sent.len()));
+    cases.sighting(format!(
+        "{} marked requests (200s and errors), {} lines with method, status and duration",
+        sent.len(),
+        marked.len()
+    ))
+}
+
+fn tells(line: &str, method: &Method, status: u16) -> bool {
+    let Ok(entry) = serde_json::from_str::<serde_json::Value>(line) else {
+        // Common log format has no duration; nginx's and Apache's extended ones end with it.
+        return line.contains(method.as_str()) && line.contains(&format!(" {status} ")) && line.split(' ').count() > 10;
+    };
+    let Some(fields) = entry.as_object() else { return false };
+    let has = |wanted: &str| fields.values().any(|value| value.as_str() == Some(wanted) || value.to_string() == wanted);
+    let duration = |name: &String| {
+        ["duration", "latency", "time_ms", "elapsed", "request_time", "took"].iter().any(|word| name.contains(word))
+    };
+    has(method.as_str()) && has(&status.to_string()) && fields.keys().any(duration)
+}

@@ -1,0 +1,116 @@
+//! `edge.api-error-handler`: an unhandled error of the app shows the client an id, and nothing of the inside.
+
+use std::{io, sync::LazyLock};
+
+use regex::Regex;
+
+use crate::{
+    fixture::{self, reply},
+    http::Answer,
+    probe::{Cases, Probe, ProbeKind, SafetyClass, Sighting, Working},
+    subject::{Fixture, Subject},
+};
+
+pub(super) struct ErrorHandler;
+
+impl Probe for ErrorHandler {
+    fn control(&self) -> &'static str {
+        "edge.api-error-handler"
+    }
+
+    fn kind(&self) -> ProbeKind {
+        ProbeKind::Live
+    }
+
+    fn class(&self) -> SafetyClass {
+        SafetyClass::Active
+    }
+
+    fn look<'a>(&'a self, subject: &'a Subject) -> Working<'a, Sighting> {
+        Box::pin(look(subject))
+    }
+
+    fn present(&self) -> Working<'_, io::Result<Fixture>> {
+        Box::pin(async {
+            failing("application/problem+json", "{\"title\":\"The app failed\",\"status\":500,\"request_id\":\"r-1\"}")
+        })
+    }
+
+    fn absent(&self) -> Working<'_, io::Result<Fixture>> {
+        Box::pin(async {
+            failing("text/plain", "Traceback (most recent call last):\n  File \"/app/main.py\", line 7, in ask\n")
+        })
+    }
+}
+
+fn failing(kind: &'static str, body: &'static str) -> io::Result<Fixture> {
+    let mut fixture = fixture::public(move |request| match request.uri().path() {
+        "/fails" => reply(500, &[("content-type", kind), ("x-request-id", "r-1")], body),
+        _ => reply(200, &[], "ok"),
+    })?;
+    fixture.subject.hints.error_path = Some("/fails".into());
+    Ok(fixture)
+}
+
+async fn look(subject: &Subject) -> Sighting {
+    let Some(client) = subject.client() else { return Sighting::not_tried("name the app's address with --url") };
+    let Some(path) = &subject.hints.error_path else {
+        return Sighting::not_tried("name a path on which the app fails unhandled: [check] error_path = \"/…\"");
+    };
+    let mut cases = Cases::plan(3);
+    let answer = match client.get(path).await {
+        Ok(answer) if answer.status.is_server_error() => answer,
+        Ok(answer) => {
+            cases.told_nothing(format!(
+                "GET {path} answered {}: no unhandled error was provoked",
+                answer.status.as_u16()
+            ));
+            return cases.sighting("");
+        }
+        Err(error) => {
+            cases.told_nothing(error.to_string());
+            return cases.sighting("");
+        }
+    };
+    let body = answer.text();
+    let leak = LEAKS.iter().find_map(|(what, shape)| shape.find(&body).map(|found| (*what, found.as_str().to_owned())));
+    match &leak {
+        Some((what, text)) => {
+            cases.tried(false, format!("GET {path} shows {what}: {}", text.chars().take(60).collect::<String>()))
+        }
+        None => cases.tried(true, "no trace, path or SQL in the body"),
+    }
+    let kind = answer.header("content-type").unwrap_or("no content type").to_owned();
+    cases.tried(kind.starts_with("application/problem+json"), format!("GET {path} answers {kind}"));
+    let id = id_of(&answer);
+    cases.tried(id.is_some(), format!("GET {path} names {}", id.as_deref().unwrap_or("no request id")));
+    cases.sighting(format!(
+        "GET {path}: {} problem+json with request id {}",
+        answer.status.as_u16(),
+        id.unwrap_or_default()
+    ))
+}
+
+/// The id must be in the body, where the person who reports the error sees it.
+fn id_of(answer: &Answer) -> Option<String> {
+    let body = answer.json()?;
+    ["request_id", "requestId", "trace_id", "traceId", "instance"]
+        .iter()
+        .find_map(|key| Some(body.get(*key)?.as_str()?.to_owned()))
+}
+
+static LEAKS: LazyLock<Vec<(&str, Regex)>> = LazyLock::new(|| {
+    let shapes = [
+        ("a Python trace", r"Traceback \(most recent call last\)"),
+        ("a stack frame", r"(?m)^\s+at .+\(?[/\\\w.:-]+:\d+:\d+\)?"),
+        ("a Java frame", r"(?m)^\s+at [\w.$]+\([\w.]+\.java:\d+\)"),
+        (
+            "a source path",
+            r#"(?:File "|[\s(])/(?:app|srv|home|usr|opt|var|root|Users)/[\w./-]+\.(?:py|js|ts|rb|go|php|java|rs)"#,
+        ),
+        ("SQL", r"(?i)\b(?:select\s.+\sfrom|insert into|update\s.+\sset|delete from)\b"),
+        ("a panic", r"panicked at|goroutine \d+ \["),
+    ];
+    #[expect(clippy::expect_used, reason = "constant patterns, compiled in every test")]
+    shapes.into_iter().map(|(what, shape)| (what, Regex::new(shape).expect("the pattern is valid"))).collect()
+});

@@ -1,0 +1,120 @@
+//! `deploy.graceful-shutdown`: SIGTERM while a request is in flight; the request is answered, then the process ends.
+
+use std::{io, time::Duration};
+
+use tokio::time::sleep;
+
+use crate::{
+    fixture::{self, Manners},
+    http::Client,
+    probe::{Cases, Probe, ProbeKind, SafetyClass, Sighting, Working},
+    subject::{Fixture, Subject},
+};
+
+pub(super) struct GracefulShutdown;
+
+/// How long the request in flight takes, unless the claimed time limit is shorter.
+const SLOW: f64 = 2.0;
+/// Within this time after SIGTERM the process must have ended: the grace that common platforms give.
+const GRACE: Duration = Duration::from_secs(10);
+/// What a killed process ends with.
+const SIGKILL: i32 = 9;
+
+impl Probe for GracefulShutdown {
+    fn control(&self) -> &'static str {
+        "deploy.graceful-shutdown"
+    }
+
+    fn kind(&self) -> ProbeKind {
+        ProbeKind::Drill
+    }
+
+    fn class(&self) -> SafetyClass {
+        SafetyClass::Scratch
+    }
+
+    fn look<'a>(&'a self, subject: &'a Subject) -> Working<'a, Sighting> {
+        Box::pin(look(subject))
+    }
+
+    fn present(&self) -> Working<'_, io::Result<Fixture>> {
+        Box::pin(async { Ok(fixture::launching(Manners { drains: true, tells_readiness: true, heals: true })) })
+    }
+
+    fn absent(&self) -> Working<'_, io::Result<Fixture>> {
+        Box::pin(async { Ok(fixture::launching(Manners { drains: false, tells_readiness: true, heals: true })) })
+    }
+}
+
+async fn look(subject: &Subject) -> Sighting {
+    let Some(launcher) = &subject.launcher else {
+        return Sighting::not_tried("no command starts a scratch copy: [app] command in the config, or --start");
+    };
+    let seconds = subject.hints.seconds_in_flight(SLOW);
+    let Some(slow) = subject.hints.slow(seconds) else {
+        return Sighting::not_tried("a request must be in flight: [check] slow_path = \"/slow?seconds={seconds}\"");
+    };
+    let mut cases = Cases::plan(4);
+    let mut copy = match launcher.start(&subject.transcript).await {
+        Ok(copy) => copy,
+        Err(why) => {
+            cases.told_nothing(why);
+            return cases.sighting("");
+        }
+    };
+    let client = Client::new(copy.url(), subject.transcript.clone());
+    // The steady state, and what the whole answer looks like.
+    let whole = match client.get(&slow).await {
+        Ok(answer) if answer.status.is_success() && answer.elapsed.as_secs_f64() > seconds * 0.8 => answer,
+        Ok(answer) => {
+            cases.told_nothing(format!(
+                "GET {slow} is no slow request: {} after {:?}",
+                answer.status.as_u16(),
+                answer.elapsed
+            ));
+            return cases.sighting("");
+        }
+        Err(error) => {
+            cases.told_nothing(error.to_string());
+            return cases.sighting("");
+        }
+    };
+    cases.tried(true, format!("undisturbed, GET {slow} answers {} bytes", whole.length));
+    let order = async {
+        sleep(Duration::from_secs_f64(seconds / 4.0)).await;
+        copy.terminate()
+    };
+    let (in_flight, sent) = tokio::join!(client.get(&slow), order);
+    if let Err(why) = sent {
+        cases.told_nothing(why);
+        return cases.sighting("");
+    }
+    subject.transcript.note("SIGTERM was sent while that request was in flight");
+    match in_flight {
+        Ok(answer) => {
+            let same = answer.status == whole.status && answer.length == whole.length;
+            cases.tried(
+                same,
+                format!(
+                    "the request in flight was answered {} with {} of {} bytes",
+                    answer.status.as_u16(),
+                    answer.length,
+                    whole.length
+                ),
+            );
+        }
+        Err(error) => cases.tried(false, format!("the request in flight was cut: {error}")),
+    }
+    match copy.ended(GRACE).await {
+        None => cases.tried(false, format!("it still ran {} s after SIGTERM", GRACE.as_secs())),
+        Some(ending) => {
+            cases.tried(true, "it ended in time");
+            let killed = ending.signal == Some(SIGKILL) || ending.code == Some(128 + SIGKILL);
+            cases.tried(!killed, format!("exit {:?}, signal {:?}", ending.code, ending.signal));
+        }
+    }
+    cases.sighting(format!(
+        "SIGTERM with a {seconds:.1} s request in flight: answered in full ({} bytes), then ended by itself",
+        whole.length
+    ))
+}

@@ -1,0 +1,321 @@
+//! `config.no-hardcoded-secrets`: none in the tree, none in any commit.
+//!
+//! Each look plants a canary among the things it scans and must find it again, so that a scan which silently skipped
+//! everything cannot pass.
+
+use std::{collections::BTreeMap, fs, io, path::Path, sync::LazyLock};
+
+use ignore::WalkBuilder;
+use regex::bytes::Regex;
+
+use crate::{
+    fixture,
+    git::Git,
+    probe::{Cases, Probe, ProbeKind, SafetyClass, Sighting, Working},
+    subject::{Fixture, Subject},
+};
+
+pub(super) struct HardcodedSecrets;
+
+/// Larger files are no source.
+const LARGEST: u64 = 2 << 20;
+
+/// Name and pattern of what is a secret by its shape; the last group is the value.
+const SHAPES: &[(&str, &str)] = &[
+    ("AWS access key", r"\b((?:AKIA|ASIA)[A-Z0-9]{16})\b"),
+    ("private key", r"(-----BEGIN (?:RSA |EC |DSA |OPENSSH |PGP |ENCRYPTED )?PRIVATE KEY(?: BLOCK)?-----)"),
+    ("GitHub token", r"\b(gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{60,})\b"),
+    ("GitLab token", r"\b(glpat-[A-Za-z0-9_-]{20,})"),
+    ("Slack token", r"\b(xox[abposr]-[A-Za-z0-9-]{20,})"),
+    ("Stripe key", r"\b([rs]k_live_[A-Za-z0-9]{20,})\b"),
+    ("OpenAI or Anthropic key", r"\b(sk-(?:ant-|proj-|svcacct-)?[A-Za-z0-9_-]{32,})"),
+    ("Google API key", r"\b(AIza[A-Za-z0-9_-]{35})\b"),
+    ("SendGrid key", r"\b(SG\.[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43})\b"),
+    (
+        "password in an address",
+        r"\b[a-z][a-z0-9+.-]{2,}://[^\s:/@'\x22]{1,64}:([^\s:/@'\x22$\{\}<>]{6,})@[A-Za-z0-9.-]+",
+    ),
+    (
+        "assigned secret",
+        r"(?i)(?:secret|passw(?:or)?d|passwd|api_?key|auth_?token|access_?token|private_?key)[A-Za-z0-9_]*['\x22]?\s*(?::=|=>|[:=])\s*['\x22]([^'\x22\s$\{\}<>]{8,})['\x22]",
+    ),
+    (
+        "assigned secret",
+        r"(?m)^\s*(?:export\s+)?[A-Z0-9_]*(?:SECRET|PASSWORD|API_?KEY|TOKEN|PRIVATE_KEY)[A-Z0-9_]*=([^\s'\x22$\{\}<>#]{8,})\s*$",
+    ),
+];
+
+/// Values that people write where a secret would stand.
+const PLACEHOLDERS: &[&str] = &[
+    "example",
+    "changeme",
+    "change-me",
+    "change_me",
+    "placeholder",
+    "your",
+    "xxxx",
+    "****",
+    "....",
+    "dummy",
+    "sample",
+    "redacted",
+    "todo",
+    "insert",
+    "replace",
+    "fixture",
+    "test",
+    "localhost",
+    "process.env",
+    "os.environ",
+    "getenv",
+    "config",
+    "settings",
+    "import",
+    "none",
+    "null",
+    "undefined",
+    "password",
+    "secret",
+    "postgres",
+    "user",
+];
+
+static RULES: LazyLock<Vec<(&str, Regex)>> = LazyLock::new(|| {
+    #[expect(clippy::expect_used, reason = "constant patterns, compiled in every test")]
+    SHAPES.iter().map(|(name, shape)| (*name, Regex::new(shape).expect("the pattern is valid"))).collect()
+});
+
+impl Probe for HardcodedSecrets {
+    fn control(&self) -> &'static str {
+        "config.no-hardcoded-secrets"
+    }
+
+    fn kind(&self) -> ProbeKind {
+        ProbeKind::Static
+    }
+
+    fn class(&self) -> SafetyClass {
+        SafetyClass::Passive
+    }
+
+    fn look<'a>(&'a self, subject: &'a Subject) -> Working<'a, Sighting> {
+        Box::pin(async move {
+            let Some(repo) = subject.repo.clone() else {
+                return Sighting::not_tried("name the app's source with --repo");
+            };
+            let transcript = subject.transcript.clone();
+            // Reading a repository is disk and CPU work.
+            let scan = tokio::task::spawn_blocking(move || look(&repo, |line| transcript.note(line)));
+            scan.await.unwrap_or_else(|error| {
+                let mut cases = Cases::plan(1);
+                cases.told_nothing(format!("the scan failed: {error}"));
+                cases.sighting("")
+            })
+        })
+    }
+
+    fn present(&self) -> Working<'_, io::Result<Fixture>> {
+        Box::pin(async {
+            let fixture =
+                fixture::folder(&[("app.py", "KEY = os.environ[\"API_KEY\"]\nPASSWORD = \"changeme-please\"\n")])?;
+            with_history(fixture, &[])
+        })
+    }
+
+    fn absent(&self) -> Working<'_, io::Result<Fixture>> {
+        Box::pin(async {
+            // Committed once and deleted since: only the history still has it.
+            let fixture = fixture::folder(&[("settings.py", &format!("aws = \"{}\"\n", planted()))])?;
+            let fixture = with_history(fixture, &[])?;
+            if let Some(repo) = &fixture.subject.repo {
+                fs::write(repo.join("settings.py"), "aws = None\n")?;
+            }
+            with_history(fixture, &["settings.py"])
+        })
+    }
+}
+
+fn with_history(fixture: Fixture, files: &[&str]) -> io::Result<Fixture> {
+    if let Some(repo) = &fixture.subject.repo {
+        fixture::commit(repo, files)?;
+    }
+    Ok(fixture)
+}
+
+/// A key of the right shape that opens nothing, put together here so that no scanner finds it in our own source.
+fn planted() -> String {
+    format!("AKIA{}", "Q3EGRT5XV2KPLW7M")
+}
+
+/// A hit: what, where, and enough of the value to recognise it.
+struct Hit {
+    rule: &'static str,
+    place: String,
+    shown: String,
+}
+
+fn look(repo: &Path, note: impl Fn(String)) -> Sighting {
+    if !repo.is_dir() {
+        let mut cases = Cases::plan(1);
+        cases.told_nothing(format!("{} is not a folder", repo.display()));
+        return cases.sighting("");
+    }
+    let mut cases = Cases::plan(2);
+    let (mut hits, files) = scan_tree(repo);
+    note(format!("tree: {files} files read"));
+    let canary = scan(format!("token = \"{}\"\n", planted()).as_bytes(), "canary");
+    cases.tried(
+        canary.len() == 1 && files > 0,
+        format!("a planted key was found by the same rules, {files} files read"),
+    );
+    let mut history = "no history: not a Git repository".to_owned();
+    if repo.join(".git").exists() || Git::open(repo).is_ok() {
+        cases.plan_more(1);
+        match scan_history(repo, &mut hits) {
+            Ok(blobs) => {
+                history = format!("{blobs} versions in the history");
+                note(history.clone());
+                cases.tried(true, history.clone());
+            }
+            Err(why) => cases.told_nothing(format!("the history could not be read: {why}")),
+        }
+    }
+    for hit in &hits {
+        note(format!("{}: {} ({})", hit.place, hit.rule, hit.shown));
+    }
+    let seen = match hits.first() {
+        None => "no secret".to_owned(),
+        Some(first) => {
+            let more = if hits.len() > 1 { format!(", and {} more", hits.len() - 1) } else { String::new() };
+            format!("{} in {} ({}){more}", first.rule, first.place, first.shown)
+        }
+    };
+    cases.tried(hits.is_empty(), seen);
+    cases.sighting(format!("no secret in {files} files and {history}; a planted key was found"))
+}
+
+fn scan_tree(repo: &Path) -> (Vec<Hit>, usize) {
+    let (mut hits, mut files) = (Vec::new(), 0);
+    // Ignored files are not in the repository; `.git` is read as history.
+    let walk = WalkBuilder::new(repo)
+        .hidden(false)
+        .require_git(false)
+        .filter_entry(|entry| entry.file_name() != ".git")
+        .build();
+    for entry in walk.filter_map(Result::ok).filter(|entry| entry.file_type().is_some_and(|kind| kind.is_file())) {
+        if entry.metadata().is_ok_and(|data| data.len() > LARGEST) {
+            continue;
+        }
+        let Ok(content) = fs::read(entry.path()) else { continue };
+        files += 1;
+        let place = entry.path().strip_prefix(repo).unwrap_or(entry.path()).display().to_string();
+        hits.extend(scan(&content, &place));
+    }
+    (hits, files)
+}
+
+/// Adds what only the history has; a value that is in the tree as well is reported once.
+fn scan_history(repo: &Path, hits: &mut Vec<Hit>) -> Result<usize, String> {
+    let git = Git::open(repo)?;
+    let mut found: BTreeMap<String, Hit> = BTreeMap::new();
+    let blobs = git.blobs(LARGEST, |blob| {
+        for mut hit in scan(&blob.content, &blob.path) {
+            hit.place = format!("{} (history, object {})", blob.path, blob.id.get(..10).unwrap_or(&blob.id));
+            found.entry(format!("{}{}", hit.rule, hit.shown)).or_insert(hit);
+        }
+    })?;
+    found.retain(|_, hit| !hits.iter().any(|known| known.rule == hit.rule && known.shown == hit.shown));
+    hits.extend(found.into_values());
+    Ok(blobs)
+}
+
+fn scan(content: &[u8], path: &str) -> Vec<Hit> {
+    if content.iter().take(8000).any(|byte| *byte == 0) || is_made_by_a_tool(path) {
+        return Vec::new();
+    }
+    let mut hits = Vec::new();
+    for (rule, shape) in RULES.iter() {
+        for found in shape.captures_iter(content) {
+            let Some(value) = found.get(1) else { continue };
+            let text = String::from_utf8_lossy(value.as_bytes());
+            let by_name = *rule == "assigned secret" || *rule == "password in an address";
+            if by_name && !looks_real(&text) {
+                continue;
+            }
+            let line = content[..value.start()].iter().filter(|byte| **byte == b'\n').count() + 1;
+            hits.push(Hit { rule, place: format!("{path}:{line}"), shown: shortened(&text) });
+        }
+    }
+    hits.dedup_by(|left, right| left.place == right.place);
+    hits
+}
+
+/// A value under a telling name is a secret only when it is no word that stands for one and is varied enough.
+fn looks_real(value: &str) -> bool {
+    let lower = value.to_lowercase();
+    if PLACEHOLDERS.iter().any(|word| lower.contains(word)) {
+        return false;
+    }
+    let mut counts = [0_u32; 256];
+    value.bytes().for_each(|byte| counts[usize::from(byte)] += 1);
+    let length = value.len() as f64;
+    let entropy: f64 = counts
+        .iter()
+        .filter(|count| **count > 0)
+        .map(|count| f64::from(*count) / length)
+        .map(|share| -share * share.log2())
+        .sum();
+    let digits = value.bytes().any(|byte| byte.is_ascii_digit());
+    entropy > if digits { 2.7 } else { 3.2 }
+}
+
+/// Never the value itself: a report must not leak what it found.
+fn shortened(value: &str) -> String {
+    let start: String = value.chars().take(4).collect();
+    format!("{start}…, {} characters", value.chars().count())
+}
+
+/// Hashes in lock files look like secrets and are none.
+fn is_made_by_a_tool(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    name.ends_with(".lock")
+        || name.ends_with("-lock.json")
+        || name.ends_with("-lock.yaml")
+        || name == "go.sum"
+        || name.ends_with(".min.js")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(text: &str) -> usize {
+        scan(text.as_bytes(), "file.py").len()
+    }
+
+    #[test]
+    fn finds_shapes_and_telling_names_and_shows_no_value() {
+        let value = format!("{}{}", "s3cr3t", "Zq81LmPx");
+        assert_eq!(found(&format!("db_password = \"{value}\"")), 1);
+        assert_eq!(found(&format!("API_KEY={value}\n")), 1);
+        assert_eq!(found(&format!("url: https://bob:{value}@db.internal/x")), 1);
+        assert_eq!(found(&format!("-----BEGIN {} KEY-----", "PRIVATE")), 1);
+        let hits = scan(format!("password = '{value}'").as_bytes(), "a");
+        assert!(!hits[0].shown.contains("Zq81"));
+    }
+
+    #[test]
+    fn leaves_placeholders_and_references_alone() {
+        for text in [
+            "password = \"changeme\"",
+            "API_KEY=your-key-here\n",
+            "secret_key: \"${SECRET_KEY}\"",
+            "password = os.environ[\"PASSWORD\"]",
+            "token = \"aaaaaaaaaaaa\"",
+            "DATABASE_URL=postgres://user:password@localhost/app",
+        ] {
+            assert_eq!(found(text), 0, "{text}");
+        }
+        assert!(scan(format!("x = \"{}\"", planted()).as_bytes(), "poetry.lock").is_empty());
+    }
+}

@@ -1,0 +1,117 @@
+//! `docs.license`: a recognised licence text, and a manifest that names the same licence.
+
+use std::{fs, io, path::Path};
+
+use crate::{
+    fixture,
+    probe::{Cases, Probe, ProbeKind, SafetyClass, Sighting, Working},
+    subject::{Fixture, Subject},
+};
+
+pub(super) struct Licence;
+
+/// SPDX identifier and words that only its text has together.
+const KNOWN: &[(&str, &[&str])] = &[
+    ("MIT", &["permission is hereby granted, free of charge", "the software is provided \"as is\""]),
+    ("Apache-2.0", &["apache license", "version 2.0", "terms and conditions for use, reproduction"]),
+    ("AGPL-3.0", &["gnu affero general public license", "version 3"]),
+    ("LGPL-3.0", &["gnu lesser general public license", "version 3"]),
+    ("GPL-3.0", &["gnu general public license", "version 3"]),
+    ("GPL-2.0", &["gnu general public license", "version 2"]),
+    ("MPL-2.0", &["mozilla public license version 2.0"]),
+    ("BSD", &["redistribution and use in source and binary forms", "with or without modification"]),
+    ("ISC", &["permission to use, copy, modify, and/or distribute this software"]),
+    ("Unlicense", &["free and unencumbered software released into the public domain"]),
+    ("proprietary", &["all rights reserved"]),
+];
+
+impl Probe for Licence {
+    fn control(&self) -> &'static str {
+        "docs.license"
+    }
+
+    fn kind(&self) -> ProbeKind {
+        ProbeKind::Static
+    }
+
+    fn class(&self) -> SafetyClass {
+        SafetyClass::Passive
+    }
+
+    fn look<'a>(&'a self, subject: &'a Subject) -> Working<'a, Sighting> {
+        Box::pin(async move { look(subject) })
+    }
+
+    fn present(&self) -> Working<'_, io::Result<Fixture>> {
+        Box::pin(async {
+            let text = "MIT License\n\nPermission is hereby granted, free of charge, to any person obtaining a copy…\n\
+                        THE SOFTWARE IS PROVIDED \"AS IS\", WITHOUT WARRANTY OF ANY KIND\n";
+            fixture::folder(&[("LICENSE", text), ("package.json", "{\"license\": \"MIT\"}")])
+        })
+    }
+
+    fn absent(&self) -> Working<'_, io::Result<Fixture>> {
+        Box::pin(async { fixture::folder(&[("README.md", "no licence here"), ("LICENSE", "to be decided")]) })
+    }
+}
+
+fn look(subject: &Subject) -> Sighting {
+    let Some(repo) = &subject.repo else { return Sighting::not_tried("name the app's source with --repo") };
+    let mut cases = Cases::plan(1);
+    let entries = match fs::read_dir(repo) {
+        Ok(entries) => entries.filter_map(Result::ok),
+        Err(error) => {
+            cases.told_nothing(format!("cannot read {}: {error}", repo.display()));
+            return cases.sighting("");
+        }
+    };
+    let is_licence = |name: &str| {
+        let name = name.to_lowercase();
+        ["license", "licence", "copying", "unlicense"].iter().any(|start| name.starts_with(start))
+    };
+    let files = entries
+        .map(|entry| entry.path())
+        .filter(|path| path.file_name().and_then(|n| n.to_str()).is_some_and(is_licence));
+    let found: Vec<(String, Option<&str>)> = files.map(|path| (file_name(&path), recognise(&path))).collect();
+    let names: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
+    let licences: Vec<&str> = found.iter().filter_map(|(_, licence)| *licence).collect();
+    match (found.is_empty(), licences.is_empty()) {
+        (true, _) => cases.tried(false, "no LICENSE file in the root of the repository"),
+        (false, true) => cases.tried(false, format!("{} holds no licence text that is known", names.join(", "))),
+        (false, false) => cases.tried(true, format!("{} is {}", names.join(", "), licences.join(" and "))),
+    }
+    if let Some((manifest, named)) = manifest_licence(repo).filter(|_| !licences.is_empty()) {
+        cases.plan_more(1);
+        let same = licences.iter().any(|licence| named.to_lowercase().contains(&licence.to_lowercase()));
+        let same = same || (named.eq_ignore_ascii_case("UNLICENSED") && licences.contains(&"proprietary"));
+        cases.tried(same, format!("{manifest} says {named}, the text is {}", licences.join(" and ")));
+    }
+    subject.transcript.note(format!("licence files: {}", names.join(", ")));
+    cases.sighting(format!("{}: {}", names.join(", "), licences.join(" and ")))
+}
+
+fn recognise(path: &Path) -> Option<&'static str> {
+    let text = fs::read_to_string(path).ok()?.to_lowercase();
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    KNOWN.iter().find(|(_, words)| words.iter().all(|word| text.contains(word))).map(|(name, _)| *name)
+}
+
+/// The licence that a manifest in the root names.
+fn manifest_licence(repo: &Path) -> Option<(&'static str, String)> {
+    if let Ok(text) = fs::read_to_string(repo.join("package.json")) {
+        let manifest: serde_json::Value = serde_json::from_str(&text).ok()?;
+        return manifest["license"].as_str().map(|licence| ("package.json", licence.to_owned()));
+    }
+    for (file, path) in [("Cargo.toml", ["package", "license"]), ("pyproject.toml", ["project", "license"])] {
+        let Ok(text) = fs::read_to_string(repo.join(file)) else { continue };
+        let manifest: toml::Table = text.parse().ok()?;
+        let licence = manifest.get(path[0]).and_then(|section| section.get(path[1]));
+        let licence = licence.and_then(|value| value.as_str().or_else(|| value.get("text")?.as_str()));
+        return licence.map(|licence| (file, licence.to_owned()));
+    }
+    None
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}

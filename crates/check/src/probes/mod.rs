@@ -1,0 +1,41 @@
+//! The probes, one file each. To add one: write it beside the others and name it in [`all`]; the four tests that every
+//! probe must pass (present, absent, unreachable, sabotaged experiment) are in `runner.rs` and take it up by themselves.
+
+mod access_logs;
+mod error_handler;
+mod git_ignored_env;
+mod graceful_shutdown;
+mod hardcoded_secrets;
+mod licence;
+mod metrics;
+mod metrics_secured;
+mod pagination;
+mod readiness;
+mod request_id;
+mod request_size;
+mod request_timeout;
+mod security_headers;
+mod self_heal;
+
+use crate::probe::Probe;
+
+/// Every probe of this release, in the order in which they run: reading first, breaking last.
+pub fn all() -> Vec<Box<dyn Probe>> {
+    vec![
+        Box::new(licence::Licence),
+        Box::new(git_ignored_env::GitIgnoredEnv),
+        Box::new(hardcoded_secrets::HardcodedSecrets),
+        Box::new(metrics_secured::MetricsSecured),
+        Box::new(security_headers::SecurityHeaders),
+        Box::new(error_handler::ErrorHandler),
+        Box::new(pagination::Pagination),
+        Box::new(request_id::RequestIds),
+        Box::new(access_logs::AccessLogs),
+        Box::new(metrics::Metrics),
+        Box::new(request_size::RequestSize),
+        Box::new(request_timeout::RequestTimeout),
+        Box::new(readiness::Readiness),
+        Box::new(self_heal::SelfHeal),
+        Box::new(graceful_shutdown::GracefulShutdown),
+    ]
+}

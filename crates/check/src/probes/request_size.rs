@@ -1,0 +1,127 @@
+//! `edge.request-size-limit`: one byte over the claimed limit is refused, announced or not; exactly the limit passes.
+
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{Method, StatusCode};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt;
+
+use crate::{
+    fixture::{Answering, Server, ServerOptions, reply},
+    http::{Client, HttpError},
+    probe::{Cases, Probe, ProbeKind, SafetyClass, Sighting, Working},
+    subject::{Fixture, Subject},
+};
+
+pub(super) struct RequestSize;
+
+/// A larger limit would take too long to fill three times.
+const LARGEST: u64 = 256 << 20;
+
+impl Probe for RequestSize {
+    fn control(&self) -> &'static str {
+        "edge.request-size-limit"
+    }
+
+    fn kind(&self) -> ProbeKind {
+        ProbeKind::Live
+    }
+
+    fn class(&self) -> SafetyClass {
+        SafetyClass::Active
+    }
+
+    fn look<'a>(&'a self, subject: &'a Subject) -> Working<'a, Sighting> {
+        Box::pin(look(subject))
+    }
+
+    fn present(&self) -> Working<'_, io::Result<Fixture>> {
+        Box::pin(async { limited(Some(1000)) })
+    }
+
+    fn absent(&self) -> Working<'_, io::Result<Fixture>> {
+        Box::pin(async { limited(None) })
+    }
+}
+
+/// A server that reads every body and refuses more than the limit.
+fn limited(limit: Option<u64>) -> io::Result<Fixture> {
+    let counting: Answering = std::sync::Arc::new(move |request| {
+        Box::pin(async move {
+            let length = request.into_body().collect().await.map_or(0, |body| body.to_bytes().len() as u64);
+            reply(if limit.is_some_and(|limit| length > limit) { 413 } else { 200 }, &[], "")
+        })
+    });
+    let server = Server::start(counting, ServerOptions::default())?;
+    let mut subject = Subject { url: Some(server.address.clone()), ..Subject::default() };
+    subject.hints.body_limit = Some(1000);
+    Ok(Fixture { subject, _keep: vec![Box::new(server)] })
+}
+
+async fn look(subject: &Subject) -> Sighting {
+    let Some(client) = subject.client() else { return Sighting::not_tried("name the app's address with --url") };
+    let Some(limit) = subject.hints.body_limit else {
+        return Sighting::not_tried("no limit is claimed that could be tried: [check] body_limit = \"10MB\"");
+    };
+    if limit > LARGEST {
+        let why =
+            format!("the claimed limit of {limit} bytes is larger than a probe fills ({LARGEST}); set a smaller one");
+        return Sighting::not_tried(why);
+    }
+    let client = client.patience(Duration::from_secs(30));
+    let path = subject.hints.upload_path.as_deref().unwrap_or("/");
+    let mut cases = Cases::plan(3);
+    let tries = [(limit + 1, true, true), (limit + 1, false, true), (limit, true, false)];
+    for (length, announced, refused) in tries {
+        let how = if announced { "with Content-Length" } else { "chunked" };
+        match post(&client, path, length, announced).await {
+            Ok(status) => {
+                let right = (status == StatusCode::PAYLOAD_TOO_LARGE) == refused;
+                cases.tried(right, format!("POST {path} of {length} bytes {how} → {}", status.as_u16()));
+            }
+            // A server may close while we still send (RFC 9110, 15.5.14); what it thinks is then not known.
+            Err(error) => cases.told_nothing(error.to_string()),
+        }
+    }
+    cases.sighting(format!("{} bytes: 413 with Content-Length and chunked; exactly {limit}: accepted", limit + 1))
+}
+
+async fn post(client: &Client, path: &str, length: u64, announced: bool) -> Result<StatusCode, HttpError> {
+    let mut request = client.request(Method::POST, path);
+    *request.body_mut() = Zeros { left: length, announced }.boxed();
+    request
+        .headers_mut()
+        .insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/octet-stream"));
+    client.send(request).await.map(|answer| answer.status)
+}
+
+/// Bytes that cost no memory.
+struct Zeros {
+    left: u64,
+    announced: bool,
+}
+
+impl Body for Zeros {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        static ZEROS: [u8; 16384] = [0; 16384];
+        if self.left == 0 {
+            return Poll::Ready(None);
+        }
+        let length = self.left.min(ZEROS.len() as u64);
+        self.left -= length;
+        Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(&ZEROS[..length as usize])))))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        if self.announced { SizeHint::with_exact(self.left) } else { SizeHint::default() }
+    }
+}

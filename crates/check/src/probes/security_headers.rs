@@ -1,0 +1,110 @@
+//! `edge.security-headers`: every class of answer carries them, not only the front page.
+
+use std::io;
+
+use http::HeaderMap;
+
+use crate::{
+    fixture::{self, reply},
+    http::Answer,
+    probe::{Cases, Probe, ProbeKind, SafetyClass, Sighting, Working},
+    subject::{Fixture, Subject},
+};
+
+pub(super) struct SecurityHeaders;
+
+impl Probe for SecurityHeaders {
+    fn control(&self) -> &'static str {
+        "edge.security-headers"
+    }
+
+    fn kind(&self) -> ProbeKind {
+        ProbeKind::Live
+    }
+
+    fn class(&self) -> SafetyClass {
+        SafetyClass::Active
+    }
+
+    fn look<'a>(&'a self, subject: &'a Subject) -> Working<'a, Sighting> {
+        Box::pin(look(subject))
+    }
+
+    fn present(&self) -> Working<'_, io::Result<Fixture>> {
+        Box::pin(async {
+            fixture::public(|request| {
+                let headers = [
+                    ("x-content-type-options", "nosniff"),
+                    ("content-security-policy", "default-src 'self'; frame-ancestors 'none'"),
+                    ("referrer-policy", "no-referrer"),
+                ];
+                reply(if request.uri().path() == "/" { 200 } else { 404 }, &headers, "page")
+            })
+        })
+    }
+
+    fn absent(&self) -> Working<'_, io::Result<Fixture>> {
+        Box::pin(async {
+            // The common half: the front page has them, errors do not.
+            fixture::public(|request| match request.uri().path() {
+                "/" => reply(
+                    200,
+                    &[
+                        ("x-content-type-options", "nosniff"),
+                        ("content-security-policy", "frame-ancestors 'none'"),
+                        ("referrer-policy", "no-referrer"),
+                    ],
+                    "page",
+                ),
+                _ => reply(404, &[], "not found"),
+            })
+        })
+    }
+}
+
+async fn look(subject: &Subject) -> Sighting {
+    let Some(client) = subject.client() else { return Sighting::not_tried("name the app's address with --url") };
+    let mut paths = vec!["/".to_owned(), "/seaworthy-check/no-such-page".to_owned()];
+    paths.extend(subject.hints.paths.iter().chain(&subject.hints.list_paths).chain(&subject.hints.error_path).cloned());
+    let mut cases = Cases::plan(paths.len());
+    for path in &paths {
+        match client.get(path).await {
+            Ok(answer) => {
+                let missing = missing(&answer.headers);
+                let seen =
+                    if missing.is_empty() { "all there".to_owned() } else { format!("no {}", missing.join(", no ")) };
+                cases.tried(missing.is_empty(), format!("GET {path} ({}): {seen}", class(&answer)));
+            }
+            Err(error) => cases.told_nothing(error.to_string()),
+        }
+    }
+    cases.sighting(format!("{} answers carry nosniff, framing, referrer and content policies", paths.len()))
+}
+
+fn class(answer: &Answer) -> String {
+    let kind = answer.header("content-type").and_then(|kind| kind.split(';').next()).unwrap_or("no type");
+    format!("{}, {kind}", answer.status.as_u16())
+}
+
+/// The required set of OWASP's Secure Headers project, by what it achieves. HSTS belongs to `edge.https-only`.
+fn missing(headers: &HeaderMap) -> Vec<&'static str> {
+    let value = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_lowercase();
+    let policy = value("content-security-policy");
+    let framing =
+        policy.contains("frame-ancestors") || matches!(value("x-frame-options").as_str(), "deny" | "sameorigin");
+    let referrer = value("referrer-policy");
+    let mut missing = Vec::new();
+    if value("x-content-type-options") != "nosniff" {
+        missing.push("X-Content-Type-Options: nosniff");
+    }
+    if policy.is_empty() {
+        missing.push("Content-Security-Policy");
+    }
+    if !framing {
+        missing.push("limit on framing");
+    }
+    if referrer.is_empty() || referrer.contains("unsafe-url") {
+        missing.push("Referrer-Policy");
+    }
+    missing
+}

@@ -1,0 +1,89 @@
+//! `deploy.self-heal`: an app that is killed comes back by itself.
+
+use std::{io, time::Duration};
+
+use tokio::time::{Instant, sleep};
+
+use crate::{
+    fixture::{self, Manners},
+    http::Client,
+    probe::{Cases, Probe, ProbeKind, SafetyClass, Sighting, Working},
+    subject::{Fixture, Subject},
+};
+
+pub(super) struct SelfHeal;
+
+/// The app must answer again within this time.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+impl Probe for SelfHeal {
+    fn control(&self) -> &'static str {
+        "deploy.self-heal"
+    }
+
+    fn kind(&self) -> ProbeKind {
+        ProbeKind::Drill
+    }
+
+    fn class(&self) -> SafetyClass {
+        SafetyClass::Scratch
+    }
+
+    fn look<'a>(&'a self, subject: &'a Subject) -> Working<'a, Sighting> {
+        Box::pin(look(subject))
+    }
+
+    fn present(&self) -> Working<'_, io::Result<Fixture>> {
+        Box::pin(async { Ok(fixture::launching(Manners { drains: true, tells_readiness: true, heals: true })) })
+    }
+
+    fn absent(&self) -> Working<'_, io::Result<Fixture>> {
+        Box::pin(async { Ok(fixture::launching(Manners { drains: true, tells_readiness: true, heals: false })) })
+    }
+}
+
+async fn look(subject: &Subject) -> Sighting {
+    let Some(launcher) = &subject.launcher else {
+        return Sighting::not_tried("no command starts a scratch copy: [app] command in the config, or --start");
+    };
+    let mut cases = Cases::plan(2);
+    let mut copy = match launcher.start(&subject.transcript).await {
+        Ok(copy) => copy,
+        Err(why) => {
+            cases.told_nothing(why);
+            return cases.sighting("");
+        }
+    };
+    let client = Client::new(copy.url(), subject.transcript.clone()).patience(Duration::from_secs(2));
+    let before = match client.get("/").await {
+        Ok(answer) if answer.status.as_u16() < 500 => answer.status,
+        Ok(answer) => {
+            cases.told_nothing(format!("GET / answers {} before anything was killed", answer.status.as_u16()));
+            return cases.sighting("");
+        }
+        Err(error) => {
+            cases.told_nothing(error.to_string());
+            return cases.sighting("");
+        }
+    };
+    if let Err(why) = copy.kill_app().await {
+        cases.told_nothing(why);
+        return cases.sighting("");
+    }
+    subject.transcript.note("the app was killed (SIGKILL)");
+    let killed = Instant::now();
+    let is_well = async || client.get("/").await.is_ok_and(|answer| answer.status == before);
+    // The fault must be seen to land; a restart faster than the first question leaves that open.
+    let landed = !is_well().await;
+    cases.tried(true, if landed { "the app was down" } else { "the app was back before the first question" });
+    while killed.elapsed() < PATIENCE {
+        if is_well().await {
+            let after = killed.elapsed().as_secs_f64();
+            cases.tried(true, format!("it answers again {after:.1} s later"));
+            return cases.sighting(format!("killed without warning, it answers again {after:.1} s later"));
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
+    cases.tried(false, format!("killed without warning, it did not answer again within {} s", PATIENCE.as_secs()));
+    cases.sighting("")
+}

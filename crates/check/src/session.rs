@@ -1,0 +1,226 @@
+//! One run over some checklists: which controls they need, what became of each, and what that means for every item.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
+
+use seaworthy_core::{Clock, UpstreamAddress};
+
+use crate::{
+    catalogue::{Catalogue, ControlKind},
+    checklist::{Checklist, Form},
+    evidence::{Ledger, LedgerError},
+    git::Git,
+    matching::{Match, Matcher},
+    probe::Probe,
+    report::{Report, ReportItem, Target},
+    runner::{Finding, Runner},
+    subject::{Hints, Subject},
+    verdict::Verdict,
+};
+
+/// Checklists whose items have their controls.
+#[derive(Debug)]
+pub struct Asked {
+    /// The files.
+    pub checklists: Vec<Checklist>,
+    /// For each file, for each item.
+    pub matches: Vec<Vec<Match>>,
+    all_asks: bool,
+}
+
+/// Where a run stands.
+#[derive(Debug, Clone, Copy)]
+pub struct Progress<'a> {
+    /// The control that is tried now.
+    pub control: &'a str,
+    /// How many were tried before it.
+    pub done: usize,
+    /// How many there are.
+    pub total: usize,
+}
+
+impl Asked {
+    /// Matches every item. Boxes alone, or with `all_asks` everything; a box also needs what the bullets below it ask for.
+    pub fn new(files: &[impl AsRef<Path>], all_asks: bool) -> Result<Self, crate::ChecklistError> {
+        let mut checklists = Vec::new();
+        for file in files {
+            let checklist = Checklist::read(file.as_ref(), true)?;
+            if !all_asks && !checklist.items.iter().any(|item| item.form == Form::Checkbox) {
+                return Err(crate::ChecklistError::Empty(checklist.name));
+            }
+            checklists.push(checklist);
+        }
+        Ok(Self::from_checklists(checklists, all_asks))
+    }
+
+    /// As [`Asked::new`], for checklists that were parsed with all their asks.
+    pub fn from_checklists(checklists: Vec<Checklist>, all_asks: bool) -> Self {
+        let matcher = Matcher::new(Catalogue::built_in());
+        let matches = checklists.iter().map(|list| {
+            let mut matches = matcher.checklist(list);
+            add_children(list, &mut matches);
+            matches
+        });
+        let matches = matches.collect();
+        Self { checklists, matches, all_asks }
+    }
+
+    /// Every item that counts, with its file and what it means, in the user's order.
+    pub fn items(&self) -> impl Iterator<Item = (&Checklist, &crate::Item, &Match)> {
+        let all = self.checklists.iter().zip(&self.matches);
+        let all = all
+            .flat_map(|(list, matches)| list.items.iter().zip(matches).map(move |(item, found)| (list, item, found)));
+        all.filter(|(_, item, _)| self.all_asks || item.form == Form::Checkbox)
+    }
+
+    /// The controls that the items need.
+    pub fn controls(&self) -> BTreeSet<&str> {
+        self.items().flat_map(|(_, _, found)| found.control.iter().chain(&found.also)).map(String::as_str).collect()
+    }
+
+    /// Tries every control that has a probe and puts the report together. `ledger` keeps the evidence.
+    pub async fn check(
+        &self,
+        subject: &Subject,
+        runner: &Runner,
+        mut ledger: Option<&mut Ledger>,
+        clock: &dyn Clock,
+        progress: impl Fn(Progress<'_>),
+    ) -> Result<Report, LedgerError> {
+        let target = Target::of(subject, clock);
+        let controls = self.controls();
+        let probes = crate::probes::all();
+        let wanted: Vec<&dyn Probe> =
+            probes.iter().map(Box::as_ref).filter(|probe| controls.contains(probe.control())).collect();
+        let mut findings: BTreeMap<String, Finding> = BTreeMap::new();
+        let trying = async {
+            for (done, probe) in wanted.iter().enumerate() {
+                progress(Progress { control: probe.control(), done, total: wanted.len() });
+                let finding = runner.try_control(*probe, subject).await;
+                if let Some(ledger) = ledger.as_deref_mut() {
+                    ledger.append(&finding, &target, clock)?;
+                }
+                findings.insert(finding.control.clone(), finding);
+            }
+            Ok(())
+        };
+        // Experiments have targets of their own, so they run beside the first looks.
+        let ((), tried) = tokio::join!(runner.prepare(&wanted), trying);
+        tried?;
+        for control in controls {
+            findings.entry(control.to_owned()).or_insert_with(|| without_probe(control));
+        }
+        let items = self.items().map(|(list, item, found)| ReportItem::new(list, item, found, &findings)).collect();
+        Ok(Report { items, findings, target })
+    }
+}
+
+/// A box with bullets below it holds only when they hold.
+fn add_children(list: &Checklist, matches: &mut [Match]) {
+    for (index, item) in list.items.iter().enumerate() {
+        let Some(parent) = item.parent else { continue };
+        let needed: Vec<String> = matches[index].control.iter().chain(&matches[index].also).cloned().collect();
+        let parent = &mut matches[parent];
+        for control in needed {
+            if parent.control.as_ref() != Some(&control) && !parent.also.contains(&control) {
+                parent.also.push(control);
+            }
+        }
+    }
+}
+
+fn without_probe(control: &str) -> Finding {
+    let reason = match Catalogue::built_in().find(control) {
+        Some(known) if known.kind == ControlKind::Attest => format!("only a person can say: {}", known.proved),
+        _ => "this release has no probe for it yet".to_owned(),
+    };
+    Finding::not_run(control, &reason)
+}
+
+impl Finding {
+    /// Nothing was tried.
+    pub fn not_run(control: &str, reason: &str) -> Self {
+        Self {
+            control: control.into(),
+            verdict: Verdict::NotRun,
+            reason: reason.into(),
+            planned: 0,
+            executed: 0,
+            observed: String::new(),
+            kind: None,
+            class: None,
+            experiment: None,
+            took_ms: 0,
+            transcript: Vec::new(),
+        }
+    }
+}
+
+impl Target {
+    fn of(subject: &Subject, clock: &dyn Clock) -> Self {
+        let show = |address: &UpstreamAddress| address.to_string();
+        Self {
+            url: subject.url.as_ref().map(show),
+            admin: subject.admin.as_ref().map(show),
+            repo: subject.repo.as_ref().map(|repo| repo.display().to_string()),
+            commit: subject.repo.as_deref().and_then(|repo| Git::open(repo).ok()?.head()),
+            vantage: "this machine".into(),
+            seaworthy: env!("CARGO_PKG_VERSION").into(),
+            time: crate::evidence::timestamp(clock.unix_micros()),
+        }
+    }
+}
+
+impl Hints {
+    /// Takes what the status of the admin API claims, where the config says nothing.
+    pub fn claim(&mut self, status: &serde_json::Value) {
+        let limits = &status["limits"];
+        let millis = |key: &str| limits[key].as_u64().map(std::time::Duration::from_millis);
+        self.body_limit = self.body_limit.or(limits["body_bytes"].as_u64());
+        self.first_byte = self.first_byte.or(millis("first_byte_ms"));
+        self.request_head = self.request_head.or(millis("request_head_ms"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use seaworthy_core::FixedClock;
+
+    use super::*;
+
+    fn asked(text: &str, all_asks: bool) -> Asked {
+        Asked::from_checklists(vec![Checklist::parse("list.md".into(), text.as_bytes().to_vec(), true)], all_asks)
+    }
+
+    #[test]
+    fn a_box_needs_what_the_bullets_below_it_ask_for() {
+        let list = asked(
+            "- [ ] **Logging**\n  - Structured JSON logs\n  - Error tracking with Sentry\n- plain bullet\n",
+            false,
+        );
+        let found: Vec<_> = list.items().collect();
+        assert_eq!(found.len(), 1);
+        let all: Vec<&str> = found[0].2.control.iter().chain(&found[0].2.also).map(String::as_str).collect();
+        assert!(
+            all.contains(&"observability.structured-logs") && all.contains(&"observability.error-tracking"),
+            "{all:?}"
+        );
+        assert_eq!(asked("- [ ] a\n  - b\n- c\n", true).items().count(), 3);
+    }
+
+    #[tokio::test]
+    async fn a_run_without_a_target_proves_nothing_and_says_why() {
+        let list = asked("- [x] LICENSE file\n- [ ] Security headers\n- [ ] Buy cake\n- [ ] Team trained\n", false);
+        let runner = Runner::new(Duration::from_secs(5));
+        let report = list.check(&Subject::default(), &runner, None, &FixedClock(0), |_| {}).await.unwrap();
+        assert!(report.items.iter().all(|item| item.verdict == Verdict::NotRun), "{:?}", report.items);
+        assert!(report.items[0].reason.contains("--repo"));
+        assert!(report.items[2].reason.contains("no control"));
+        assert!(report.items[3].reason.contains("only a person"));
+        assert_eq!(report.exit_status(), 3);
+    }
+}

@@ -1,0 +1,94 @@
+//! `[check]`.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use seaworthy_config::{ByteSize, Findings, HumanDuration, Section};
+use serde::Deserialize;
+
+use crate::subject::Hints;
+
+/// What the probes must know of the app and cannot find out.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Settings {
+    /// A path that takes as long as asked, with `{seconds}` where the number goes: `/slow?seconds={seconds}`.
+    pub slow_path: Option<String>,
+    /// A path on which the app fails with an unhandled error.
+    pub error_path: Option<String>,
+    /// A path that takes a POST with a body.
+    pub upload_path: Option<String>,
+    /// Paths that answer lists.
+    pub list_paths: Vec<String>,
+    /// More paths to sample.
+    pub paths: Vec<String>,
+    /// The limit on request bodies that the app claims. Behind Seaworthy the admin API tells it.
+    pub body_limit: Option<ByteSize>,
+    /// The limit on the time to the first byte of an answer that the app claims. Behind Seaworthy the admin API tells it.
+    pub first_byte: Option<HumanDuration>,
+    /// The limit on the time of a request's head that the app claims. Behind Seaworthy the admin API tells it.
+    pub request_head: Option<HumanDuration>,
+    /// How long one look of a probe may take.
+    pub budget: HumanDuration,
+    /// Where evidence is kept, one line a control and run.
+    pub evidence: PathBuf,
+    /// Where the ticked checklists are written.
+    pub reports: PathBuf,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            slow_path: None,
+            error_path: None,
+            upload_path: None,
+            list_paths: Vec::new(),
+            paths: Vec::new(),
+            body_limit: None,
+            first_byte: None,
+            request_head: None,
+            budget: HumanDuration::seconds(60),
+            evidence: ".seaworthy/evidence.jsonl".into(),
+            reports: ".seaworthy/reports".into(),
+        }
+    }
+}
+
+impl Settings {
+    /// The hints that probes get.
+    pub fn hints(&self) -> Hints {
+        Hints {
+            slow_path: self.slow_path.clone(),
+            error_path: self.error_path.clone(),
+            upload_path: self.upload_path.clone(),
+            list_paths: self.list_paths.clone(),
+            paths: self.paths.clone(),
+            body_limit: self.body_limit.map(|size| size.0),
+            first_byte: self.first_byte.map(|duration| duration.0),
+            request_head: self.request_head.map(|duration| duration.0),
+        }
+    }
+}
+
+impl Section for Settings {
+    const KEY: &'static str = "check";
+
+    fn validate(&self, findings: &mut Findings) {
+        let single =
+            [("slow_path", &self.slow_path), ("error_path", &self.error_path), ("upload_path", &self.upload_path)];
+        let lists = [("list_paths", &self.list_paths), ("paths", &self.paths)];
+        let single = single.iter().filter_map(|(key, path)| Some((*key, path.as_ref()?)));
+        for (key, path) in
+            single.chain(lists.iter().flat_map(|(key, paths)| paths.iter().map(move |path| (*key, path))))
+        {
+            if !path.starts_with('/') {
+                let message = format!("`{path}` is not a path");
+                findings.add(format!("check.{key}"), "SEA_CONFIG_PATH", message, "begin it with `/`");
+            }
+        }
+        if self.slow_path.as_ref().is_some_and(|path| !path.contains("{seconds}")) {
+            let help = "write for example \"/slow?seconds={seconds}\"";
+            findings.add("check.slow_path", "SEA_CONFIG_PATH", "the slow path does not say where the seconds go", help);
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! What a probe looks at: the real target, or a small known one that shows whether the probe can tell good from bad.
+
+use std::{any::Any, path::PathBuf, sync::Arc, time::Duration};
+
+use seaworthy_core::UpstreamAddress;
+
+use crate::{
+    http::{Client, Transcript},
+    scratch::Launcher,
+};
+
+/// Everything that is known of a target. What is `None` is not known, and a probe that needs it does not run.
+#[derive(Clone, Default)]
+pub struct Subject {
+    /// The public address.
+    pub url: Option<UpstreamAddress>,
+    /// The admin API of the Seaworthy around it.
+    pub admin: Option<UpstreamAddress>,
+    /// The app's source.
+    pub repo: Option<PathBuf>,
+    /// Starts scratch copies for drills.
+    pub launcher: Option<Arc<dyn Launcher>>,
+    /// The access log, as a file.
+    pub access_log: Option<PathBuf>,
+    /// Where to look in the app, and what it claims.
+    pub hints: Hints,
+    /// What was sent and seen.
+    pub transcript: Transcript,
+}
+
+/// Facts about the app that cannot be guessed; `[check]` and the admin API give them.
+#[derive(Debug, Clone, Default)]
+pub struct Hints {
+    /// A path that takes as long as asked: `/slow?seconds={seconds}`.
+    pub slow_path: Option<String>,
+    /// A path on which the app fails with an unhandled error.
+    pub error_path: Option<String>,
+    /// A path that takes a POST with a body.
+    pub upload_path: Option<String>,
+    /// Paths that answer lists.
+    pub list_paths: Vec<String>,
+    /// More paths to sample.
+    pub paths: Vec<String>,
+    /// The claimed limit on request bodies, in bytes.
+    pub body_limit: Option<u64>,
+    /// The claimed limit on the time to the first byte of an answer.
+    pub first_byte: Option<Duration>,
+    /// The claimed limit on the time of a request's head.
+    pub request_head: Option<Duration>,
+}
+
+/// A known target with what keeps it alive.
+pub struct Fixture {
+    /// As a probe sees it.
+    pub subject: Subject,
+    /// Servers and folders that end when this is dropped.
+    pub(crate) _keep: Vec<Box<dyn Any + Send>>,
+}
+
+impl Subject {
+    /// A client for the public address.
+    pub fn client(&self) -> Option<Client> {
+        self.url.clone().map(|url| Client::new(url, self.transcript.clone()))
+    }
+
+    /// A client for the admin API.
+    pub fn admin_client(&self) -> Option<Client> {
+        self.admin.clone().map(|admin| Client::new(admin, self.transcript.clone()))
+    }
+}
+
+impl Hints {
+    /// How long a request in flight may take: as long as wanted, and well under the claimed time limit.
+    pub fn seconds_in_flight(&self, wanted: f64) -> f64 {
+        self.first_byte.map_or(wanted, |limit| wanted.min(limit.as_secs_f64() * 0.6))
+    }
+
+    /// The slow path for this long.
+    pub fn slow(&self, seconds: f64) -> Option<String> {
+        self.slow_path.as_ref().map(|path| path.replace("{seconds}", &seconds.to_string()))
+    }
+}
