@@ -127,6 +127,12 @@ impl Cases {
         self.unclear.get_or_insert(why.into());
     }
 
+    /// Ends before all cases could be tried.
+    pub fn gave_up(mut self, why: impl Into<String>) -> Sighting {
+        self.told_nothing(why);
+        self.sighting("")
+    }
+
     /// What it comes to. `summary` stands for the list of what was seen when every case held.
     pub fn sighting(self, summary: impl Into<String>) -> Sighting {
         let outcome = match (self.broken, self.unclear) {

@@ -86,7 +86,7 @@ impl Document {
                 section
             }
             Err(error) => {
-                let path = error.path().to_string().replace('[', "").replace(']', "");
+                let path = error.path().to_string().replace(['[', ']'], "");
                 let path = if path == "." { S::KEY.to_owned() } else { format!("{}.{path}", S::KEY) };
                 let message = error.inner().to_string().trim().to_owned();
                 self.findings.add(path, "SEA_CONFIG_WRONG_VALUE", message, "");

@@ -11,13 +11,13 @@ use std::{
 use http::{HeaderValue, Request, Response, header};
 use schemars::JsonSchema;
 use seaworthy_core::{Body, Problem, ProblemKind, RequestContext};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use tower::{Layer, Service};
 
 use crate::problems;
 
 /// What happens to 5xx answers of the app.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ErrorPolicy {
     /// JSON passes, everything else (pages, stack traces) is replaced.

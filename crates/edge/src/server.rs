@@ -10,6 +10,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
+use http::{HeaderValue, StatusCode, header::CONNECTION};
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use seaworthy_core::{RequestIdSource, Shutdown};
@@ -29,6 +30,9 @@ use crate::{
     settings::Timeouts,
     upstream::Upstream,
 };
+
+/// How long a connection without a request may stay open once the order to stop is given.
+const LAST_REQUESTS: Duration = Duration::from_millis(500);
 
 /// What the data plane needs besides its listeners.
 #[derive(Debug, Clone)]
@@ -141,22 +145,31 @@ async fn accept(listener: TcpListener, core: &Arc<Core>, settings: &ServerSettin
             }
         }
     }
-    let mut waiting = std::pin::pin!(sleep(Duration::from_millis(10)));
-    while let Some((stream, peer)) = tokio::select! {
-        accepted = listener.accept() => accepted.ok(),
-        () = &mut waiting => None,
-    } {
-        serve(stream, peer.ip(), core, settings, requests);
+    // Closing a listener resets what the kernel has accepted for it, so the queue is emptied in the same breath.
+    let Ok(listener) = listener.into_std() else { return };
+    while let Ok((stream, peer)) = listener.accept() {
+        if stream.set_nonblocking(true).is_ok()
+            && let Ok(stream) = TcpStream::from_std(stream)
+        {
+            serve(stream, peer.ip(), core, settings, requests);
+        }
     }
 }
 
 fn serve(stream: TcpStream, client: IpAddr, core: &Arc<Core>, settings: &ServerSettings, requests: &Shutdown) {
     // Without it a short answer may wait for the acknowledgement of the one before.
     let _ = stream.set_nodelay(true);
-    let service_core = core.clone();
+    let (service_core, order) = (core.clone(), requests.clone());
     let service = service_fn(move |request| {
-        let core = service_core.clone();
-        async move { Ok::<_, std::convert::Infallible>(core.answer(Some(client), request).await) }
+        let (core, order) = (service_core.clone(), order.clone());
+        async move {
+            let mut response = core.answer(Some(client), request).await;
+            if order.has_begun() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+                // The client learns with its answer that the next request must go elsewhere (RFC 9112, 9.6).
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, std::convert::Infallible>(response)
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -169,10 +182,14 @@ fn serve(stream: TcpStream, client: IpAddr, core: &Arc<Core>, settings: &ServerS
         let result = tokio::select! {
             biased;
             result = connection.as_mut() => result,
-            () = order.ordered() => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
-            }
+            () = order.ordered() => tokio::select! {
+                // A request that is on its way is still answered; only then are silent connections closed.
+                result = connection.as_mut() => result,
+                () = sleep(LAST_REQUESTS) => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+            },
         };
         if let Err(error) = result {
             tracing::debug!(%error, %client, "client connection ended");

@@ -2,7 +2,7 @@
 
 use schemars::JsonSchema;
 use seaworthy_config::{Findings, Section};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Logs and metrics.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -17,7 +17,7 @@ pub struct Settings {
 }
 
 /// How a line looks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
     /// Text on a terminal, JSON elsewhere.
@@ -30,7 +30,7 @@ pub enum Format {
 }
 
 /// Importance of a line of the operational log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
     /// Something failed.

@@ -8,15 +8,19 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
-use seaworthy_core::Body;
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header::STRICT_TRANSPORT_SECURITY};
+use seaworthy_core::{Body, RequestContext};
 use tower::{Layer, Service};
 
 use crate::settings::HeaderSettings;
 
 /// The layer; its headers are parsed once, when the config loads.
 #[derive(Debug, Clone)]
-pub struct SecurityHeaders(Arc<[(HeaderName, HeaderValue)]>);
+pub struct SecurityHeaders {
+    always: Arc<[(HeaderName, HeaderValue)]>,
+    /// `Strict-Transport-Security`: never over plain HTTP (RFC 6797, 7.2).
+    over_tls: Option<HeaderValue>,
+}
 
 /// The service of [`SecurityHeaders`].
 #[derive(Debug, Clone)]
@@ -28,11 +32,12 @@ pub struct SecurityHeadersService<S> {
 impl SecurityHeaders {
     /// The layer for these settings; `None` when they are off. Values that validation would have refused are left out.
     pub fn layer(settings: &HeaderSettings) -> Option<Self> {
-        let parse = |(name, value): (&'static str, &str)| {
-            let value = (!value.is_empty()).then(|| HeaderValue::from_str(value).ok())??;
-            Some((HeaderName::from_static(name), value))
-        };
-        settings.enabled.then(|| Self(settings.pairs().into_iter().filter_map(parse).collect()))
+        let parse = |value: &str| (!value.is_empty()).then(|| HeaderValue::from_str(value).ok()).flatten();
+        let always = |(name, value): (&'static str, &str)| Some((HeaderName::from_static(name), parse(value)?));
+        settings.enabled.then(|| Self {
+            always: settings.pairs().into_iter().filter_map(always).collect(),
+            over_tls: parse(&settings.strict_transport_security),
+        })
     }
 }
 
@@ -57,7 +62,8 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        SecurityHeadersFuture { inner: self.inner.call(request), headers: self.headers.clone() }
+        let tls = request.extensions().get::<Arc<RequestContext>>().is_some_and(|context| context.scheme == "https");
+        SecurityHeadersFuture { inner: self.inner.call(request), headers: self.headers.clone(), tls }
     }
 }
 
@@ -67,6 +73,7 @@ pin_project_lite::pin_project! {
         #[pin]
         inner: F,
         headers: SecurityHeaders,
+        tls: bool,
     }
 }
 
@@ -81,9 +88,12 @@ where
         let Ok(mut response) = ready!(this.inner.poll(cx));
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             let present = response.headers_mut();
-            for (name, value) in this.headers.0.iter() {
+            for (name, value) in this.headers.always.iter() {
                 // The app knows its own pages best: what it sets stays.
                 present.entry(name).or_insert_with(|| value.clone());
+            }
+            if let Some(value) = this.headers.over_tls.as_ref().filter(|_| *this.tls) {
+                present.entry(STRICT_TRANSPORT_SECURITY).or_insert_with(|| value.clone());
             }
         }
         Poll::Ready(Ok(response))
@@ -115,6 +125,7 @@ mod tests {
         assert_eq!(response.headers()["x-frame-options"], "DENY");
         assert!(response.headers().contains_key("content-security-policy"));
         assert!(!response.headers().contains_key("permissions-policy"));
+        assert!(!response.headers().contains_key("strict-transport-security"), "never over plain HTTP");
     }
 
     #[tokio::test]

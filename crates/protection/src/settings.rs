@@ -31,7 +31,7 @@ pub struct HeaderSettings {
     pub permissions_policy: String,
     /// `Cross-Origin-Opener-Policy`.
     pub cross_origin_opener_policy: String,
-    /// `Strict-Transport-Security` (RFC 6797). Browsers heed it only over HTTPS.
+    /// `Strict-Transport-Security`, on answers over HTTPS alone (RFC 6797, 7.2).
     pub strict_transport_security: String,
 }
 
@@ -64,8 +64,8 @@ impl Default for HeaderSettings {
 }
 
 impl HeaderSettings {
-    /// Name and text of each header; `X-Content-Type-Options` has only one meaning, so it has no key.
-    pub(crate) fn pairs(&self) -> [(&'static str, &str); 7] {
+    /// Name and text of each header that every answer gets; `X-Content-Type-Options` has only one meaning, so it has no key.
+    pub(crate) fn pairs(&self) -> [(&'static str, &str); 6] {
         [
             ("x-content-type-options", "nosniff"),
             ("content-security-policy", &self.content_security_policy),
@@ -73,7 +73,6 @@ impl HeaderSettings {
             ("referrer-policy", &self.referrer_policy),
             ("permissions-policy", &self.permissions_policy),
             ("cross-origin-opener-policy", &self.cross_origin_opener_policy),
-            ("strict-transport-security", &self.strict_transport_security),
         ]
     }
 }
@@ -82,7 +81,8 @@ impl Section for Settings {
     const KEY: &'static str = "protection";
 
     fn validate(&self, findings: &mut Findings) {
-        for (name, value) in self.headers.pairs() {
+        let tls = ("strict-transport-security", self.headers.strict_transport_security.as_str());
+        for (name, value) in self.headers.pairs().into_iter().chain([tls]) {
             if HeaderValue::from_str(value).is_err() {
                 let key = name.strip_prefix("x-").unwrap_or(name).replace('-', "_");
                 let message = format!("not a valid value of the header {name}");

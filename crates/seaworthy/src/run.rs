@@ -95,9 +95,8 @@ async fn run(config: Config, json: bool) -> Result<ExitCode, Failure> {
         }
     });
 
-    let outcome =
-        serve(&config, listeners, admin_address, app, &upstream, &readiness, &edge_ready, &log, &mut signals, json);
-    let outcome = outcome.await;
+    let node = Node { listeners, admin: admin_address, app, upstream, readiness, edge_ready, log: log.clone() };
+    let outcome = node.serve(&config, &mut signals, json).await;
     control.begin();
     control.finished(sleep(Duration::from_secs(2))).await;
     if let Some((_, sink)) = &log
@@ -108,58 +107,62 @@ async fn run(config: Config, json: bool) -> Result<ExitCode, Failure> {
     outcome
 }
 
-/// From the first healthy answer of the app to the last request.
-#[expect(clippy::too_many_arguments, reason = "the one place where everything that was built meets")]
-async fn serve(
-    config: &Config,
+/// Everything that was built, before it serves.
+struct Node {
     listeners: Listeners,
     admin: SocketAddr,
-    mut app: App,
-    upstream: &Arc<Upstream>,
-    readiness: &Readiness,
-    edge_ready: &ReadinessHandle,
-    log: &Option<(AccessLog, LogSink)>,
-    signals: &mut Signals,
-    json: bool,
-) -> Result<ExitCode, Failure> {
-    tokio::select! {
-        biased;
-        () = signals.first() => return app.stop().await.map(|()| ExitCode::SUCCESS),
-        well = app.well() => well?,
-    }
-    let settings = ServerSettings { timeouts: config.edge.timeouts, grace: config.app.stop_timeout.0 };
-    let drain = Shutdown::new();
-    let server = Server::start(listeners, &settings, upstream, drain.clone(), |pool, tasks| {
-        pipeline::table(config, log.as_ref().map(|(log, _)| log), pool, tasks)
-    });
-    let server = server.map_err(|error| Failure::new("SEA_RUN_EDGE", &error))?;
-    edge_ready.set(Condition::Ready);
-    announce(server.address(), admin, json);
-    let mut ended = std::pin::pin!(server.ended());
-    tokio::select! {
-        () = signals.first() => {}
-        failed = app.failed() => return Err(failed),
-        left = ended.as_mut() => {
-            let reason = left.err().map_or_else(|| "unknown".to_owned(), |error| error.to_string());
-            return Err(Failure::text("SEA_RUN_EDGE", format!("the edge stopped by itself: {reason}")));
+    app: App,
+    upstream: Arc<Upstream>,
+    readiness: Readiness,
+    edge_ready: ReadinessHandle,
+    log: Option<(AccessLog, LogSink)>,
+}
+
+impl Node {
+    /// From the first healthy answer of the app to the last request.
+    async fn serve(mut self, config: &Config, signals: &mut Signals, json: bool) -> Result<ExitCode, Failure> {
+        tokio::select! {
+            biased;
+            () = signals.first() => return self.app.stop().await.map(|()| ExitCode::SUCCESS),
+            well = self.app.well() => well?,
+        }
+        let settings = ServerSettings { timeouts: config.edge.timeouts, grace: config.app.stop_timeout.0 };
+        let drain = Shutdown::new();
+        let log = self.log.as_ref().map(|(log, _)| log);
+        let server = Server::start(self.listeners, &settings, &self.upstream, drain.clone(), |pool, tasks| {
+            pipeline::table(config, log, pool, tasks)
+        });
+        let server = server.map_err(|error| Failure::new("SEA_RUN_EDGE", &error))?;
+        self.edge_ready.set(Condition::Ready);
+        announce(server.address(), self.admin, json);
+        let mut ended = std::pin::pin!(server.ended());
+        tokio::select! {
+            () = signals.first() => {}
+            failed = self.app.failed() => return Err(failed),
+            left = ended.as_mut() => {
+                let reason = left.err().map_or_else(|| "unknown".to_owned(), |error| error.to_string());
+                return Err(Failure::text("SEA_RUN_EDGE", format!("the edge stopped by itself: {reason}")));
+            }
+        }
+        let draining = self.readiness.declare("drain", "");
+        draining.set(Condition::Failed("shutting down".into()));
+        tracing::info!("draining: no new connections, requests in flight finish");
+        drain.begin();
+        tokio::select! {
+            stopped = stop(ended, &mut self.app) => stopped.map(|()| ExitCode::SUCCESS),
+            () = signals.second() => Ok(ExitCode::from(130)),
         }
     }
-    let draining = readiness.declare("drain", "");
-    draining.set(Condition::Failed("shutting down".into()));
-    tracing::info!("draining: no new connections, requests in flight finish");
-    drain.begin();
-    tokio::select! {
-        left = ended.as_mut() => match left {
-            Ok(0) => tracing::info!("every request was answered"),
-            Ok(cut) => tracing::warn!(cut, "the grace period is over: connections were cut"),
-            Err(error) => tracing::error!(%error, "the edge failed while draining"),
-        },
-        () = signals.second() => return Ok(ExitCode::from(130)),
+}
+
+/// The edge finishes its requests, and then the app stops.
+async fn stop(edge: impl Future<Output = io::Result<usize>>, app: &mut App) -> Result<(), Failure> {
+    match edge.await {
+        Ok(0) => tracing::info!("every request was answered"),
+        Ok(cut) => tracing::warn!(cut, "the grace period is over: connections were cut"),
+        Err(error) => tracing::error!(%error, "the edge failed while draining"),
     }
-    tokio::select! {
-        stopped = app.stop() => stopped.map(|()| ExitCode::SUCCESS),
-        () = signals.second() => Ok(ExitCode::from(130)),
-    }
+    app.stop().await
 }
 
 fn listen(config: &Config) -> Result<Listeners, Failure> {
@@ -283,10 +286,7 @@ impl App {
     /// Resolves at the first healthy answer.
     async fn well(&mut self) -> Result<(), Failure> {
         tokio::select! {
-            well = self.well.wait_for(|well| *well) => match well {
-                Ok(_) => return Ok(()),
-                Err(_) => {}
-            },
+            well = self.well.wait_for(|well| *well) => if well.is_ok() { return Ok(()) },
             result = &mut self.result => return Err(explain(result)),
         }
         Err(explain((&mut self.result).await))

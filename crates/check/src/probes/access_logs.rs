@@ -77,8 +77,7 @@ async fn look(subject: &Subject) -> Sighting {
         match client.send(client.request(method.clone(), &format!("/{mark}/{index}"))).await {
             Ok(answer) => sent.push((method, answer.status.as_u16())),
             Err(error) => {
-                cases.told_nothing(error.to_string());
-                return cases.sighting("");
+                return cases.gave_up(error.to_string());
             }
         }
     }
@@ -109,9 +108,17 @@ fn tells(line: &str, method: &Method, status: u16) -> bool {
         return line.contains(method.as_str()) && line.contains(&format!(" {status} ")) && line.split(' ').count() > 10;
     };
     let Some(fields) = entry.as_object() else { return false };
-    let has = |wanted: &str| fields.values().any(|value| value.as_str() == Some(wanted) || value.to_string() == wanted);
+    let has = |wanted: &str| {
+        fields
+            .values()
+            .any(|value| value.as_str().map_or_else(|| *value == wanted_number(wanted), |text| text == wanted))
+    };
     let duration = |name: &String| {
         ["duration", "latency", "time_ms", "elapsed", "request_time", "took"].iter().any(|word| name.contains(word))
     };
     has(method.as_str()) && has(&status.to_string()) && fields.keys().any(duration)
+}
+
+fn wanted_number(text: &str) -> serde_json::Value {
+    text.parse::<u64>().map_or(serde_json::Value::Null, serde_json::Value::from)
 }

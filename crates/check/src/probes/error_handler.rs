@@ -61,15 +61,11 @@ async fn look(subject: &Subject) -> Sighting {
     let answer = match client.get(path).await {
         Ok(answer) if answer.status.is_server_error() => answer,
         Ok(answer) => {
-            cases.told_nothing(format!(
-                "GET {path} answered {}: no unhandled error was provoked",
-                answer.status.as_u16()
-            ));
-            return cases.sighting("");
+            return cases
+                .gave_up(format!("GET {path} answered {}: no unhandled error was provoked", answer.status.as_u16()));
         }
         Err(error) => {
-            cases.told_nothing(error.to_string());
-            return cases.sighting("");
+            return cases.gave_up(error.to_string());
         }
     };
     let body = answer.text();

@@ -54,9 +54,7 @@ fn look(repo: &Path, subject: &Subject) -> Sighting {
     let git = match Git::open(repo) {
         Ok(git) => git,
         Err(why) => {
-            let mut cases = Cases::plan(2);
-            cases.told_nothing(why);
-            return cases.sighting("");
+            return Cases::plan(2).gave_up(why);
         }
     };
     let mut cases = Cases::plan(2);

@@ -6,7 +6,7 @@ use tokio::time::sleep;
 
 use crate::{
     fixture::{self, Manners},
-    http::Client,
+    http::{Answer, Client},
     probe::{Cases, Probe, ProbeKind, SafetyClass, Sighting, Working},
     subject::{Fixture, Subject},
 };
@@ -58,25 +58,14 @@ async fn look(subject: &Subject) -> Sighting {
     let mut copy = match launcher.start(&subject.transcript).await {
         Ok(copy) => copy,
         Err(why) => {
-            cases.told_nothing(why);
-            return cases.sighting("");
+            return cases.gave_up(why);
         }
     };
     let client = Client::new(copy.url(), subject.transcript.clone());
-    // The steady state, and what the whole answer looks like.
-    let whole = match client.get(&slow).await {
-        Ok(answer) if answer.status.is_success() && answer.elapsed.as_secs_f64() > seconds * 0.8 => answer,
-        Ok(answer) => {
-            cases.told_nothing(format!(
-                "GET {slow} is no slow request: {} after {:?}",
-                answer.status.as_u16(),
-                answer.elapsed
-            ));
-            return cases.sighting("");
-        }
-        Err(error) => {
-            cases.told_nothing(error.to_string());
-            return cases.sighting("");
+    let whole = match undisturbed(&client, &slow, seconds).await {
+        Ok(answer) => answer,
+        Err(why) => {
+            return cases.gave_up(why);
         }
     };
     cases.tried(true, format!("undisturbed, GET {slow} answers {} bytes", whole.length));
@@ -86,8 +75,7 @@ async fn look(subject: &Subject) -> Sighting {
     };
     let (in_flight, sent) = tokio::join!(client.get(&slow), order);
     if let Err(why) = sent {
-        cases.told_nothing(why);
-        return cases.sighting("");
+        return cases.gave_up(why);
     }
     subject.transcript.note("SIGTERM was sent while that request was in flight");
     match in_flight {
@@ -117,4 +105,13 @@ async fn look(subject: &Subject) -> Sighting {
         "SIGTERM with a {seconds:.1} s request in flight: answered in full ({} bytes), then ended by itself",
         whole.length
     ))
+}
+
+/// The steady state, and what the whole answer looks like.
+async fn undisturbed(client: &Client, slow: &str, seconds: f64) -> Result<Answer, String> {
+    let answer = client.get(slow).await.map_err(|error| error.to_string())?;
+    if answer.status.is_success() && answer.elapsed.as_secs_f64() > seconds * 0.8 {
+        return Ok(answer);
+    }
+    Err(format!("GET {slow} is no slow request: {} after {:?}", answer.status.as_u16(), answer.elapsed))
 }

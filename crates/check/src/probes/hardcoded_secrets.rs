@@ -106,11 +106,7 @@ impl Probe for HardcodedSecrets {
             let transcript = subject.transcript.clone();
             // Reading a repository is disk and CPU work.
             let scan = tokio::task::spawn_blocking(move || look(&repo, |line| transcript.note(line)));
-            scan.await.unwrap_or_else(|error| {
-                let mut cases = Cases::plan(1);
-                cases.told_nothing(format!("the scan failed: {error}"));
-                cases.sighting("")
-            })
+            scan.await.unwrap_or_else(|error| Cases::plan(1).gave_up(format!("the scan failed: {error}")))
         })
     }
 
@@ -156,9 +152,7 @@ struct Hit {
 
 fn look(repo: &Path, note: impl Fn(String)) -> Sighting {
     if !repo.is_dir() {
-        let mut cases = Cases::plan(1);
-        cases.told_nothing(format!("{} is not a folder", repo.display()));
-        return cases.sighting("");
+        return Cases::plan(1).gave_up(format!("{} is not a folder", repo.display()));
     }
     let mut cases = Cases::plan(2);
     let (mut hits, files) = scan_tree(repo);
@@ -220,7 +214,7 @@ fn scan_history(repo: &Path, hits: &mut Vec<Hit>) -> Result<usize, String> {
     let mut found: BTreeMap<String, Hit> = BTreeMap::new();
     let blobs = git.blobs(LARGEST, |blob| {
         for mut hit in scan(&blob.content, &blob.path) {
-            hit.place = format!("{} (history, object {})", blob.path, blob.id.get(..10).unwrap_or(&blob.id));
+            hit.place = format!("{} (history, object {})", hit.place, blob.id.get(..10).unwrap_or(&blob.id));
             found.entry(format!("{}{}", hit.rule, hit.shown)).or_insert(hit);
         }
     })?;

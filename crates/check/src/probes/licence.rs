@@ -61,8 +61,7 @@ fn look(subject: &Subject) -> Sighting {
     let entries = match fs::read_dir(repo) {
         Ok(entries) => entries.filter_map(Result::ok),
         Err(error) => {
-            cases.told_nothing(format!("cannot read {}: {error}", repo.display()));
-            return cases.sighting("");
+            return cases.gave_up(format!("cannot read {}: {error}", repo.display()));
         }
     };
     let is_licence = |name: &str| {

@@ -77,8 +77,7 @@ async fn look(subject: &Subject) -> Sighting {
             return cases.sighting("");
         }
         Err(why) => {
-            cases.told_nothing(why);
-            return cases.sighting("");
+            return cases.gave_up(why);
         }
     };
     for path in ["/", "/seaworthy-check/no-such-page"] {

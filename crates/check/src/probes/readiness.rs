@@ -54,8 +54,7 @@ async fn look(subject: &Subject) -> Sighting {
     let mut copy = match launcher.start(&subject.transcript).await {
         Ok(copy) => copy,
         Err(why) => {
-            cases.told_nothing(why);
-            return cases.sighting("");
+            return cases.gave_up(why);
         }
     };
     let client = |address| Client::new(address, subject.transcript.clone());

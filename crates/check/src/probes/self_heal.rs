@@ -50,25 +50,21 @@ async fn look(subject: &Subject) -> Sighting {
     let mut copy = match launcher.start(&subject.transcript).await {
         Ok(copy) => copy,
         Err(why) => {
-            cases.told_nothing(why);
-            return cases.sighting("");
+            return cases.gave_up(why);
         }
     };
     let client = Client::new(copy.url(), subject.transcript.clone()).patience(Duration::from_secs(2));
     let before = match client.get("/").await {
         Ok(answer) if answer.status.as_u16() < 500 => answer.status,
         Ok(answer) => {
-            cases.told_nothing(format!("GET / answers {} before anything was killed", answer.status.as_u16()));
-            return cases.sighting("");
+            return cases.gave_up(format!("GET / answers {} before anything was killed", answer.status.as_u16()));
         }
         Err(error) => {
-            cases.told_nothing(error.to_string());
-            return cases.sighting("");
+            return cases.gave_up(error.to_string());
         }
     };
     if let Err(why) = copy.kill_app().await {
-        cases.told_nothing(why);
-        return cases.sighting("");
+        return cases.gave_up(why);
     }
     subject.transcript.note("the app was killed (SIGKILL)");
     let killed = Instant::now();

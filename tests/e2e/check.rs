@@ -1,0 +1,148 @@
+//! The prover on real targets: what it ticks must be there.
+
+use std::{fs, path::Path, process::Command};
+
+use libtest_mimic::Trial;
+use serde_json::Value;
+
+use crate::{
+    http::get,
+    support::{BINARY, Running, error_text, seaworthy, test, test_with, text},
+};
+
+const GIT: (&str, &str) = ("git", "the Debian package git");
+
+const LIST: &str = "# Launch\n\n## Edge\n- [ ] **Security headers** on all responses\n- [x] Request IDs\n\n## Operations\n\
+                    - [ ] Access logs\n- [ ] Graceful shutdown\n- [ ] Buy a cake\n- [ ] LICENSE file\n";
+
+pub fn tests() -> Vec<Trial> {
+    vec![
+        test("match_prints_one_object_an_item", match_prints_one_object_an_item),
+        test("a_bare_app_is_not_given_what_it_lacks", a_bare_app_is_not_given_what_it_lacks),
+        test_with("behind_seaworthy_the_same_list_closes", &[GIT], behind_seaworthy_the_same_list_closes),
+        test("an_address_where_nobody_is_proves_nothing", an_address_where_nobody_is_proves_nothing),
+        test_with("a_secret_that_was_deleted_is_still_found", &[GIT], a_secret_that_was_deleted_is_still_found),
+        test("the_demo_proves_more_behind_than_bare", the_demo_proves_more_behind_than_bare),
+    ]
+}
+
+fn match_prints_one_object_an_item() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("list.md"), LIST).unwrap();
+    let output = seaworthy(folder.path(), &["check", "--match", "--json", "list.md"]);
+    let items: Vec<Value> = text(&output).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(items.len(), 6);
+    let first = items[0].as_object().unwrap();
+    let keys: Vec<&str> = first.keys().map(String::as_str).collect();
+    assert_eq!(keys, ["file", "line", "text", "form", "ticked", "control", "also", "confidence"]);
+    assert_eq!((items[1]["line"].as_u64(), items[1]["ticked"].as_bool()), (Some(5), Some(true)));
+    assert_eq!(items[4]["control"], Value::Null);
+    assert!(!folder.path().join(".seaworthy").exists(), "matching writes nothing");
+}
+
+/// Runs `check --json` and gives its object and exit status.
+fn check(folder: &Path, arguments: &[&str]) -> (Value, i32) {
+    let output = seaworthy(folder, &[&["check", "--json"], arguments].concat());
+    let object = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", error_text(&output)));
+    (object, output.status.code().unwrap())
+}
+
+fn verdicts(report: &Value) -> Vec<&str> {
+    report["items"].as_array().unwrap().iter().map(|item| item["verdict"].as_str().unwrap()).collect()
+}
+
+fn a_bare_app_is_not_given_what_it_lacks() {
+    let running = Running::start(&["--", BINARY, "demo-app", "--port", "$PORT"]);
+    let bare = get(&running.admin, "/status").json()["instances"][0]["address"].as_str().unwrap().to_owned();
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("list.md"), LIST).unwrap();
+    let start = format!("'{BINARY}' demo-app --port {{port}}");
+    fs::write(folder.path().join("seaworthy.toml"), "[check]\nslow_path = \"/slow?seconds={seconds}\"\n").unwrap();
+    let (report, status) = check(folder.path(), &["--url", &bare, "--start", &start, "list.md"]);
+    assert_eq!(verdicts(&report), ["fail", "fail", "not-run", "fail", "not-run", "fail"], "{report:#}");
+    assert_eq!(status, 1);
+    assert_eq!(report["summary"]["fail"], 4);
+    assert_eq!(report["target"]["url"], bare.as_str());
+    for item in report["items"].as_array().unwrap() {
+        assert!(!item["reason"].as_str().unwrap().is_empty());
+        for control in item["controls"].as_array().unwrap() {
+            assert!(control["planned"].is_u64() && control["executed"].is_u64() && control["observed"].is_string());
+        }
+    }
+    let ticked = fs::read_to_string(folder.path().join(".seaworthy/reports/list.md")).unwrap();
+    assert!(
+        ticked.contains("- [ ] Request IDs <!-- seaworthy: fail"),
+        "a claim that does not hold is unticked: {ticked}"
+    );
+}
+
+fn behind_seaworthy_the_same_list_closes() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("list.md"), LIST.replace("- [ ] Buy a cake\n", "")).unwrap();
+    fs::write(folder.path().join("LICENSE"), "MIT License\n\nPermission is hereby granted, free of charge, to any person\nTHE SOFTWARE IS PROVIDED \"AS IS\"\n").unwrap();
+    let config = format!(
+        "[app]\ncommand = \"'{BINARY}' demo-app --port $PORT\"\nhealth = \"/health\"\n[check]\nslow_path = \"/slow?seconds={{seconds}}\"\n"
+    );
+    fs::write(folder.path().join("seaworthy.toml"), config).unwrap();
+    let running = Running::start_in(folder, &[] as &[&str]);
+    let folder = running.folder.path();
+    let (report, status) = check(folder, &["--url", &running.url, "--admin", &running.admin, "list.md"]);
+    assert_eq!(verdicts(&report), ["pass"; 5], "{report:#}");
+    assert_eq!(status, 0);
+    let evidence = fs::read_to_string(folder.join(".seaworthy/evidence.jsonl")).unwrap();
+    let records: Vec<Value> = evidence.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(records.len(), 5);
+    for record in &records {
+        assert_eq!(record["experiment"]["right"], true, "{record:#}");
+        assert_eq!(record["planned"], record["executed"]);
+    }
+    let ticked = fs::read_to_string(folder.join(".seaworthy/reports/list.md")).unwrap();
+    assert_eq!(ticked.matches("- [x] ").count(), 5, "{ticked}");
+}
+
+fn an_address_where_nobody_is_proves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("list.md"), "- [ ] Security headers\n- [ ] Request IDs\n").unwrap();
+    let (report, status) = check(folder.path(), &["--url", "http://127.0.0.1:9", "list.md"]);
+    assert_eq!(verdicts(&report), ["inconclusive", "inconclusive"]);
+    assert_eq!(status, 3, "nothing ran");
+    let output = seaworthy(folder.path(), &["check", "--url", "ftp://x", "list.md"]);
+    assert_eq!(output.status.code(), Some(3));
+    let output = seaworthy(folder.path(), &["check", "no-such-list.md"]);
+    assert!(output.status.code() == Some(3) && error_text(&output).contains("SEA_CHECK_FILE"));
+}
+
+fn a_secret_that_was_deleted_is_still_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let git = |arguments: &[&str]| {
+        let mut command = Command::new("git");
+        command.args(["-c", "user.name=t", "-c", "user.email=t@localhost"]).args(arguments).current_dir(folder.path());
+        assert!(command.output().unwrap().status.success(), "{arguments:?}");
+    };
+    let key = format!("{}{}", "ghp_", "16C7e42F292c6912E7710c838347Ae178B4a");
+    fs::write(folder.path().join("deploy.sh"), format!("TOKEN={key}\n")).unwrap();
+    fs::write(folder.path().join("list.md"), "- [ ] No hardcoded secrets in code\n").unwrap();
+    git(&["init", "-q"]);
+    git(&["add", "."]);
+    git(&["commit", "-q", "-m", "one"]);
+    fs::write(folder.path().join("deploy.sh"), "TOKEN=$1\n").unwrap();
+    git(&["commit", "-q", "-am", "two"]);
+    let (report, status) = check(folder.path(), &["list.md"]);
+    assert_eq!((verdicts(&report)[0], status), ("fail", 1), "{report:#}");
+    let shown = report.to_string() + &fs::read_to_string(folder.path().join(".seaworthy/evidence.jsonl")).unwrap();
+    assert!(shown.contains("GitHub token in deploy.sh:1 (history") && !shown.contains(&key), "{shown}");
+}
+
+fn the_demo_proves_more_behind_than_bare() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = seaworthy(folder.path(), &["demo", "--once", "--json"]);
+    assert_eq!(output.status.code(), Some(0), "{}", error_text(&output));
+    let shown = text(&output);
+    assert_eq!(shown.lines().count(), 1);
+    let result: Value = serde_json::from_str(&shown).unwrap();
+    let count = |side: &str, verdict: &str| result[side]["summary"][verdict].as_u64().unwrap();
+    assert_eq!(count("bare", "pass"), 0, "the bare app has none of it: {result:#}");
+    assert!(count("behind", "pass") >= 11, "{result:#}");
+    assert!(count("behind", "fail") >= 3, "what only the app can change still fails: {result:#}");
+    assert_eq!(count("behind", "error") + count("bare", "error"), 0);
+}

@@ -1,0 +1,30 @@
+//! End to end: the real binary around real apps.
+//!
+//! A test that needs a program which is not on this machine is shown as *ignored* with the package that has it; with
+//! `SEAWORTHY_TEST_REQUIRE=all` that is a failure.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "tests: a panic is how they fail"
+)]
+
+mod apps;
+mod check;
+mod command_line;
+mod documents;
+mod house;
+mod http;
+mod proxy;
+mod support;
+
+use libtest_mimic::{Arguments, Trial};
+
+fn main() {
+    let tests =
+        [apps::tests(), check::tests(), command_line::tests(), documents::tests(), house::tests(), proxy::tests()];
+    let tests: Vec<Trial> = tests.into_iter().flatten().collect();
+    libtest_mimic::run(&Arguments::from_args(), tests).exit();
+}
