@@ -29,9 +29,12 @@ fn httpbin_under_gunicorn() {
     let mut running = Running::start(&command);
     let url = running.url.clone();
 
-    let seen =
-        get_with(&url, "/headers?show_env=1", "x-forwarded-for: 6.6.6.6\r\nx-mark: kept\r\nconnection: x-hop\r\nx-hop: 1\r\n")
-            .json();
+    let seen = get_with(
+        &url,
+        "/headers?show_env=1",
+        "x-forwarded-for: 6.6.6.6\r\nx-mark: kept\r\nconnection: x-hop\r\nx-hop: 1\r\n",
+    )
+    .json();
     let seen = &seen["headers"];
     assert_eq!(seen["X-Mark"], "kept");
     assert_eq!(seen["X-Forwarded-For"], "127.0.0.1", "a client cannot choose its address");

@@ -32,6 +32,16 @@ pub fn tests() -> Vec<Trial> {
             a_kept_connection_that_the_app_closed_costs_no_request,
         ),
         test("a_client_that_leaves_is_logged", a_client_that_leaves_is_logged),
+        test("a_length_that_contradicts_the_chunks_is_dropped", a_length_that_contradicts_the_chunks_is_dropped),
+        test(
+            "no_post_is_lost_to_a_connection_that_the_app_closes",
+            no_post_is_lost_to_a_connection_that_the_app_closes,
+        ),
+        test("a_closed_standard_error_stops_nothing", a_closed_standard_error_stops_nothing),
+        test("what_the_app_started_gets_its_grace", what_the_app_started_gets_its_grace),
+        test("requests_are_answered_while_the_app_starts", requests_are_answered_while_the_app_starts),
+        test("bad_hosts_are_refused_and_old_clients_served", bad_hosts_are_refused_and_old_clients_served),
+        test("a_broken_upload_is_the_clients_fault", a_broken_upload_is_the_clients_fault),
     ]
 }
 
@@ -107,7 +117,9 @@ fn a_second_signal_ends_at_once() {
     let slow = thread::spawn(move || try_get(&address, "/slow?seconds=20", ""));
     thread::sleep(Duration::from_millis(300));
     running.terminate();
-    thread::sleep(Duration::from_millis(300));
+    // The same order twice in a moment is one order.
+    running.terminate();
+    thread::sleep(Duration::from_millis(1200));
     let started = Instant::now();
     running.terminate();
     assert_eq!(running.ended(Duration::from_secs(5)).code(), Some(130));
@@ -272,4 +284,95 @@ fn a_client_that_leaves_is_logged() {
     let head = send(&running.url, b"HEAD / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
     // A HEAD has a length and no body, which our plain reader takes for a cut answer.
     assert!(head.is_err());
+}
+
+/// An upstream that answers each connection's first request with these bytes and closes.
+fn answering(bytes: &'static [u8]) -> std::net::SocketAddr {
+    serve(move |mut stream| {
+        if stream.read(&mut [0; 65536]).unwrap_or(0) > 0 {
+            let _ = stream.write_all(bytes);
+        }
+    })
+}
+
+fn a_length_that_contradicts_the_chunks_is_dropped() {
+    let address = answering(
+        b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n\r\n7\r\nhalyard\r\n0\r\n\r\n",
+    );
+    let running = Running::start(&["--to", &format!("http://{address}")]);
+    let answer = get(&running.url, "/");
+    assert_eq!((answer.text().as_str(), answer.header("content-length")), ("halyard", None));
+}
+
+fn no_post_is_lost_to_a_connection_that_the_app_closes() {
+    let address = answering(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+    let running = Running::start(&["--to", &format!("http://{address}")]);
+    for number in 0..300 {
+        assert_eq!(post(&running.url, "/", b"body").status, 200, "request {number}");
+    }
+}
+
+fn a_closed_standard_error_stops_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = std::process::Command::new(BINARY);
+    command.args(["run", "--json", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--health", "/health", "--"]);
+    command.args([BINARY, "demo-app", "--port", "$PORT"]).current_dir(folder.path());
+    let mut child = command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    drop(child.stderr.take());
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.as_mut().unwrap()), &mut line).unwrap();
+    let addresses: serde_json::Value = serde_json::from_str(&line).unwrap();
+    let address = addresses["listen"].as_str().unwrap().to_owned();
+    let slow = thread::spawn(move || get(&address, "/slow?seconds=1"));
+    thread::sleep(Duration::from_millis(300));
+    kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), Signal::SIGTERM).unwrap();
+    assert_eq!(slow.join().unwrap().status, 200);
+    assert!(child.wait().unwrap().success());
+}
+
+fn what_the_app_started_gets_its_grace() {
+    let folder = tempfile::tempdir().unwrap();
+    // The shell dies of SIGTERM at once; the program that it started first needs a moment to clean up.
+    let script = format!(
+        "sh -c 'trap \"sleep 0.5; touch clean; exit 0\" TERM; while :; do sleep 0.1; done' & '{BINARY}' demo-app --port $1"
+    );
+    let mut running = Running::start_in(folder, &["--", "sh", "-c", &script, "sh", "$PORT"]);
+    running.terminate();
+    assert!(running.ended(Duration::from_secs(10)).success());
+    assert!(running.folder.path().join("clean").exists());
+}
+
+fn requests_are_answered_while_the_app_starts() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = std::process::Command::new(BINARY);
+    command.args(["run", "--listen", &free, "--admin", "127.0.0.1:0", "--", "sleep", "30"]).current_dir(folder.path());
+    let mut child = command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::null()).spawn().unwrap();
+    until("the edge listens", Duration::from_secs(5), || TcpStream::connect(&free).is_ok());
+    let answer = get(&free, "/");
+    assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")));
+    assert_eq!(answer.json()["code"], "SEA_EDGE_APP_NOT_READY");
+    kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), Signal::SIGTERM).unwrap();
+    assert!(child.wait().unwrap().success());
+}
+
+fn bad_hosts_are_refused_and_old_clients_served() {
+    let running = demo_app();
+    let send = |request: &[u8]| send(&running.url, request).unwrap();
+    assert_eq!(send(b"GET /health HTTP/1.1\r\nhost: a\r\nhost: b\r\nconnection: close\r\n\r\n").status, 400);
+    assert_eq!(send(b"GET /health HTTP/1.1\r\nconnection: close\r\n\r\n").json()["code"], "SEA_EDGE_BAD_HOST");
+    assert_eq!(send(b"GET /health HTTP/1.0\r\n\r\n").status, 200);
+    assert_eq!(
+        send(b"GET http://user@shop.test/health HTTP/1.1\r\nhost: shop.test\r\nconnection: close\r\n\r\n").status,
+        200
+    );
+}
+
+fn a_broken_upload_is_the_clients_fault() {
+    let running = demo_app();
+    let bad_chunk =
+        b"POST /api/documents HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\nzz\r\n";
+    let answer = send(&running.url, bad_chunk).unwrap();
+    assert_eq!((answer.status, answer.json()["code"].as_str()), (400, Some("SEA_EDGE_REQUEST_BODY_BROKEN")));
+    assert!(!running.stderr().contains("ended the connection"), "{}", running.stderr());
 }

@@ -58,7 +58,7 @@ impl Document {
         let table = text.parse::<toml::Table>().map_err(|error| syntax(&error, &source))?;
         let variables = environment.filter_map(|(name, value)| {
             let path = name.strip_prefix("SEAWORTHY_")?;
-            path.contains("__").then(|| (path.to_lowercase().replace("__", "."), (name.clone(), value)))
+            path.contains("__").then(|| (path.replace("__", "."), (name.clone(), value)))
         });
         let variables = variables.collect();
         Ok(Self { source, text, table, variables, known: Vec::new(), findings: Findings::default() })
@@ -80,19 +80,13 @@ impl Document {
             let message = format!("unknown key `{}`", unknown.key);
             self.findings.add(format!("{}\u{0}", unknown.path), "SEA_CONFIG_UNKNOWN_KEY", message, &help);
         }
-        match serde_path_to_error::deserialize::<_, S>(value) {
-            Ok(section) => {
-                section.validate(&mut self.findings);
-                section
-            }
-            Err(error) => {
-                let path = error.path().to_string().replace(['[', ']'], "");
-                let path = if path == "." { S::KEY.to_owned() } else { format!("{}.{path}", S::KEY) };
-                let message = error.inner().to_string().trim().to_owned();
-                self.findings.add(path, "SEA_CONFIG_WRONG_VALUE", message, "");
-                S::default()
-            }
+        let (section, wrong) = read_all::<S>(value);
+        for (path, message) in wrong {
+            let path = if path.is_empty() { S::KEY.to_owned() } else { format!("{}.{path}", S::KEY) };
+            self.findings.add(path, "SEA_CONFIG_WRONG_VALUE", message, "");
         }
+        section.validate(&mut self.findings);
+        section
     }
 
     /// Ends the reading: unknown sections are findings too, and any finding is an error.
@@ -117,16 +111,29 @@ impl Document {
         Err(ConfigError { findings: list.into_iter().map(|(path, finding)| self.place(&path, finding)).collect() })
     }
 
-    fn lay_variables_over(&mut self, section: &str, schema: &SectionSchema) {
-        for (path, (_, text)) in &self.variables {
+    fn lay_variables_over(&mut self, section: &'static str, schema: &SectionSchema) {
+        for (path, (variable, text)) in std::mem::take(&mut self.variables) {
             let mut keys = path.split('.');
-            if keys.next() != Some(section) {
+            if keys.next().is_none_or(|first| !first.eq_ignore_ascii_case(section)) {
+                self.variables.insert(path, (variable, text));
                 continue;
             }
-            let keys: Vec<&str> = keys.collect();
-            let value = if schema.is_text(&keys) { toml::Value::String(text.clone()) } else { guess(text) };
+            // Our keys are lower case; keys that the user chose (names of variables in `app.env`) keep theirs.
+            let keys: Vec<String> = schema.spelling(&keys.collect::<Vec<_>>());
+            let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+            let value = if schema.is_text(&keys) { toml::Value::String(text.clone()) } else { guess(&text) };
             let entry = self.table.entry(section).or_insert_with(|| toml::Value::Table(toml::Table::new()));
-            insert(entry, &keys, value);
+            let own = format!("{section}.{}", keys.join("."));
+            if !insert(entry, &keys, value) {
+                let message = format!("{variable} names a place that the config does not have");
+                self.findings.add(
+                    own.clone(),
+                    "SEA_CONFIG_UNKNOWN_KEY",
+                    message,
+                    "lists can only be changed in the file",
+                );
+            }
+            self.variables.insert(own, (variable, text));
         }
     }
 
@@ -145,6 +152,62 @@ impl Document {
         };
         finding.at(self.source.clone(), span)
     }
+}
+
+/// Reads a section and finds every wrong value in it: serde stops at the first, so that one is taken out and the rest is
+/// read again.
+fn read_all<S: Section>(mut value: toml::Value) -> (S, Vec<(String, String)>) {
+    let mut wrong = Vec::new();
+    loop {
+        let error = match serde_path_to_error::deserialize::<_, S>(value.clone()) {
+            Ok(section) => return (section, wrong),
+            Err(error) => error,
+        };
+        let message = error.inner().to_string().trim().to_owned();
+        let path = error.path().to_string().replace(['[', ']'], "");
+        let path = culprit::<S>(&value, if path == "." { "" } else { &path });
+        wrong.push((path.clone(), message));
+        let keys: Vec<&str> = path.split('.').filter(|key| !key.is_empty()).collect();
+        if keys.is_empty() || !remove(&mut value, &keys) {
+            return (S::default(), wrong);
+        }
+    }
+}
+
+/// Flattened structs lose the last part of a path: the key is the one whose absence changes the error.
+fn culprit<S: Section>(value: &toml::Value, path: &str) -> String {
+    let keys: Vec<&str> = path.split('.').filter(|key| !key.is_empty()).collect();
+    let Some(toml::Value::Table(table)) = find(value, &keys) else { return path.to_owned() };
+    let complaint =
+        |value: toml::Value| serde_path_to_error::deserialize::<_, S>(value).err().map(|error| error.to_string());
+    let before = complaint(value.clone());
+    for key in table.keys() {
+        let mut without = value.clone();
+        let longer = [&keys[..], &[key.as_str()]].concat();
+        if remove(&mut without, &longer) && complaint(without) != before {
+            return longer.join(".");
+        }
+    }
+    path.to_owned()
+}
+
+fn find<'a>(value: &'a toml::Value, keys: &[&str]) -> Option<&'a toml::Value> {
+    keys.iter().try_fold(value, |value, key| match value {
+        toml::Value::Table(table) => table.get(*key),
+        toml::Value::Array(items) => items.get(key.parse::<usize>().ok()?),
+        _ => None,
+    })
+}
+
+fn remove(value: &mut toml::Value, keys: &[&str]) -> bool {
+    let [key, rest @ ..] = keys else { return false };
+    let next = match value {
+        toml::Value::Table(table) if rest.is_empty() => return table.remove(*key).is_some(),
+        toml::Value::Table(table) => table.get_mut(*key),
+        toml::Value::Array(items) => key.parse().ok().and_then(|index: usize| items.get_mut(index)),
+        _ => None,
+    };
+    next.is_some_and(|next| remove(next, rest))
 }
 
 fn unreadable(path: &Path, reason: &std::io::Error) -> ConfigError {
@@ -174,22 +237,22 @@ fn guess(text: &str) -> toml::Value {
     parsed.ok().and_then(|mut table| table.remove("value")).unwrap_or_else(|| toml::Value::String(text.into()))
 }
 
-fn insert(target: &mut toml::Value, keys: &[&str], value: toml::Value) {
+/// False when the path leads through something that has no such place.
+fn insert(target: &mut toml::Value, keys: &[&str], value: toml::Value) -> bool {
     let [key, rest @ ..] = keys else {
         *target = value;
-        return;
+        return true;
     };
     match target {
         toml::Value::Table(table) => {
             let next = table.entry(*key).or_insert_with(|| toml::Value::Table(toml::Table::new()));
-            insert(next, rest, value);
+            insert(next, rest, value)
         }
         toml::Value::Array(items) => {
-            if let Some(next) = key.parse().ok().and_then(|index: usize| items.get_mut(index)) {
-                insert(next, rest, value);
-            }
+            let next = key.parse().ok().and_then(|index: usize| items.get_mut(index));
+            next.is_some_and(|next| insert(next, rest, value))
         }
-        _ => {}
+        _ => false,
     }
 }
 
@@ -281,11 +344,12 @@ mod tests {
 
     #[test]
     fn every_problem_is_found_at_once_with_its_line_and_a_suggestion() {
-        let text = "[edge]\nlisten = \"a\"\nworkres = 3\n[edge.timeouts]\nfirst_byte = \"soon\"\n[egde]\n";
+        let text = "[edge]\nlisten = 7\nworkres = 3\n[edge.timeouts]\nfirst_byte = \"soon\"\n[egde]\n";
         let (_, result) = read(text, &[]);
         let shown = render(&result.unwrap_err());
         assert!(shown.contains("unknown key `workres`") && shown.contains("did you mean `workers`"), "{shown}");
         assert!(shown.contains("`soon` does not start with a number") && shown.contains("line 5"), "{shown}");
+        assert!(shown.contains("invalid type: integer `7`") && shown.contains("line 2"), "{shown}");
         assert!(shown.contains("unknown section `egde`") && shown.contains("did you mean `[edge]`"), "{shown}");
     }
 

@@ -45,6 +45,23 @@ impl SectionSchema {
         }
     }
 
+    /// A variable's keys as the config spells them: known keys in lower case, the user's own as they are.
+    pub(crate) fn spelling(&self, path: &[&str]) -> Vec<String> {
+        let mut node = self.resolve(&self.root);
+        let mut spelled = Vec::new();
+        for key in path {
+            let lower = key.to_lowercase();
+            let (key, next) = match (node["properties"].get(&lower), node.get("additionalProperties")) {
+                (None, Some(values)) => ((*key).to_owned(), values),
+                (Some(next), _) => (lower, next),
+                (None, None) => (lower, if node["items"].is_object() { &node["items"] } else { &Value::Null }),
+            };
+            spelled.push(key);
+            node = self.resolve(next);
+        }
+        spelled
+    }
+
     fn walk(&self, schema: &Value, value: &toml::Value, path: &str, found: &mut Vec<UnknownKey>) {
         let schema = self.resolve(schema);
         match value {

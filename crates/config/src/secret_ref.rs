@@ -18,6 +18,9 @@ pub enum SecretRef {
     Literal(Secret),
 }
 
+/// References that later releases will know.
+const PLANNED: [&str; 4] = ["vault:", "aws-sm:", "azure-kv:", "age:"];
+
 /// A reference that leads nowhere.
 #[derive(Debug, Error)]
 pub enum SecretRefError {
@@ -62,7 +65,13 @@ impl From<&str> for SecretRef {
 
 impl<'de> Deserialize<'de> for SecretRef {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Cow::<str>::deserialize(deserializer).map(|text| Self::from(text.as_ref()))
+        let text = Cow::<str>::deserialize(deserializer)?;
+        // Taken as the value itself, a reference would reach the app in place of the secret.
+        if let Some(scheme) = PLANNED.iter().find(|scheme| text.starts_with(**scheme)) {
+            let message = format!("`{scheme}` references are not supported by this release; use env:NAME or file:PATH");
+            return Err(serde::de::Error::custom(message));
+        }
+        Ok(Self::from(text.as_ref()))
     }
 }
 

@@ -57,10 +57,7 @@ impl Command {
 
     /// The arguments for an app that shall listen on `port`.
     pub fn arguments(&self, port: u16) -> Vec<String> {
-        let fill = |argument: &String| {
-            PLACEHOLDERS.iter().fold(argument.clone(), |text, placeholder| text.replace(placeholder, &port.to_string()))
-        };
-        self.arguments.iter().map(fill).collect()
+        self.arguments.iter().map(|argument| fill(argument, port)).collect()
     }
 
     /// Whether the port is written anywhere; else the app must read `PORT` from its environment.
@@ -81,15 +78,29 @@ impl Command {
     }
 }
 
+/// Replaces the port's placeholders; `$PORTAL` is another variable and stays.
+fn fill(argument: &str, port: u16) -> String {
+    let text = argument.replace(PLACEHOLDERS[0], &port.to_string()).replace(PLACEHOLDERS[2], &port.to_string());
+    let mut pieces = text.split(PLACEHOLDERS[1]);
+    let mut filled = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let longer = piece.starts_with(|next: char| next.is_ascii_alphanumeric() || next == '_');
+        filled.push_str(&if longer { PLACEHOLDERS[1].to_owned() } else { port.to_string() });
+        filled.push_str(piece);
+    }
+    filled
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn the_port_goes_wherever_it_is_written() {
-        let command = Command::parse("gunicorn --bind '127.0.0.1:$PORT' --name \"a b\" app:app {port}").unwrap();
+        let command =
+            Command::parse("gunicorn --bind '127.0.0.1:$PORT' --name \"a b\" app:app {port} $PORTAL").unwrap();
         assert_eq!(command.program(), "gunicorn");
-        assert_eq!(command.arguments(81), ["--bind", "127.0.0.1:81", "--name", "a b", "app:app", "81"]);
+        assert_eq!(command.arguments(81), ["--bind", "127.0.0.1:81", "--name", "a b", "app:app", "81", "$PORTAL"]);
         assert!(command.names_port());
         assert!(!Command::parse("node server.js").unwrap().names_port());
     }

@@ -30,7 +30,8 @@ impl Health {
             match address {
                 UpstreamAddress::Tcp { host, port } => {
                     let stream = TcpStream::connect((host.as_str(), *port)).await.map_err(refused)?;
-                    self.ask_over(stream, host).await
+                    let host = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
+                    self.ask_over(stream, &host).await
                 }
                 UpstreamAddress::Unix(path) => {
                     let stream = UnixStream::connect(path).await.map_err(refused)?;

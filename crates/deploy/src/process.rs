@@ -9,13 +9,16 @@ use nix::{
 use seaworthy_core::{Secret, Shutdown};
 use tokio::{
     process::{Child, Command as TokioCommand},
-    time::timeout,
+    time::{sleep, timeout},
 };
 
 use crate::{
     command::Command,
     output::{LastLines, pass_on},
 };
+
+/// How often a process group is looked at while it ends.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// A running process and what it printed last.
 #[derive(Debug)]
@@ -36,6 +39,12 @@ impl Process {
     ) -> io::Result<Self> {
         let mut starting = TokioCommand::new(command.program());
         starting.args(command.arguments(port)).env("PORT", port.to_string());
+        // Ours are not the app's business, and may hold secrets.
+        for (name, _) in std::env::vars_os() {
+            if name.to_str().is_some_and(|name| name.starts_with("SEAWORTHY_") && name.contains("__")) {
+                starting.env_remove(name);
+            }
+        }
         for (name, value) in environment {
             starting.env(name, value.expose());
         }
@@ -64,10 +73,18 @@ impl Process {
         status
     }
 
-    /// SIGTERM to the whole group, SIGKILL when `patience` is over.
+    /// SIGTERM to the whole group, SIGKILL when `patience` is over. What the process started (a shell's child, a worker)
+    /// gets the same patience as the process itself.
     pub(crate) async fn stop(&mut self, patience: Duration) -> io::Result<ExitStatus> {
         self.signal(Signal::SIGTERM);
-        match timeout(patience, self.ended()).await {
+        let gone = async {
+            let status = self.child.wait().await;
+            while killpg(self.group, None).is_ok() {
+                sleep(LOOK_EVERY).await;
+            }
+            status
+        };
+        match timeout(patience, gone).await {
             Ok(status) => status,
             Err(_) => {
                 tracing::warn!(pid = self.id(), ?patience, "the app did not stop in time and is killed");

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use seaworthy_config::{Findings, HumanDuration, SecretRef, Section};
+use seaworthy_core::UpstreamAddress;
 use serde::Deserialize;
 
 use crate::command::Command;
@@ -47,6 +48,12 @@ impl Section for Settings {
         if self.command.is_some() && self.to.is_some() {
             let help = "keep `command` when Seaworthy shall start the app, `to` when something else does";
             findings.add("app.to", "SEA_CONFIG_CONFLICT", "`command` and `to` exclude each other", help);
+        }
+        if let Some(to) = &self.to
+            && let Err(error) = to.parse::<UpstreamAddress>()
+        {
+            let help = "write http://HOST:PORT or unix:/path/to.sock";
+            findings.add("app.to", "SEA_CONFIG_ADDRESS", error.to_string(), help);
         }
         if let Some(command) = &self.command
             && let Err(error) = Command::parse(command)

@@ -16,6 +16,10 @@ use crate::{command::Command, health::Health, process::Process};
 
 /// Pause between two questions while the app starts.
 const ASK_EVERY: Duration = Duration::from_millis(50);
+/// Pause between two questions while the app runs.
+const WATCH_EVERY: Duration = Duration::from_secs(2);
+/// So many answers in a row must be bad before an app counts as unwell.
+const UNWELL_AFTER: u32 = 2;
 /// First pause before a restart; it doubles each time, up to [`LONGEST_PAUSE`], and half of it is random.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
@@ -51,7 +55,7 @@ pub enum SupervisorError {
         source: io::Error,
     },
     /// It never became well.
-    #[error("the app did not start: {reason}\n{output}{hint}")]
+    #[error("the app did not start: {reason}\n{output}hint: {hint}")]
     NeverWell {
         /// What was seen.
         reason: String,
@@ -100,7 +104,14 @@ impl Supervisor {
         let mut starts_in_vain = 0;
         let mut was_well = false;
         loop {
-            let life = self.live(&shutdown, &readiness, &instances, &traffic).await?;
+            let life = match self.live(&shutdown, &readiness, &instances, &traffic).await {
+                // A program that could be started once may come back: a deploy is replacing it, or memory is short.
+                Err(error) if was_well => {
+                    tracing::error!(%error, "the app cannot be started again yet");
+                    Life::Ended(Duration::ZERO)
+                }
+                life => life?,
+            };
             traffic(None);
             match life {
                 Life::Stopped => {
@@ -118,7 +129,7 @@ impl Supervisor {
                     if !was_well && starts_in_vain >= HOPELESS {
                         return Err(SupervisorError::NeverWell { reason, output, hint: self.hint() });
                     }
-                    tracing::warn!(reason, "the app did not become healthy");
+                    tracing::warn!(reason, hint = self.hint(), "the app did not become healthy");
                 }
             }
             let next = pause.next(&mut fastrand::Rng::new());
@@ -165,19 +176,47 @@ impl Supervisor {
         tracing::info!(instance = id, after_ms = started.elapsed().as_millis() as u64, "app is healthy");
         let well_since = Instant::now();
         instances.update(|report| report.state = "ready".into());
-        traffic(Some(address));
+        traffic(Some(address.clone()));
         readiness.set(Condition::Ready);
+        let watching = self.watch(&address, readiness, instances);
         tokio::select! {
             status = process.ended() => {
                 tracing::error!(instance = id, status = describe(&status), "app ended by itself");
                 Ok(Life::Ended(well_since.elapsed()))
             }
+            () = watching => Ok(Life::Ended(well_since.elapsed())),
             () = shutdown.ordered() => {
                 instances.update(|report| report.state = "stopping".into());
                 let status = process.stop(self.stop_timeout).await;
                 instances.update(|report| report.state = "down".into());
                 tracing::info!(instance = id, status = describe(&status), "app stopped");
                 Ok(Life::Stopped)
+            }
+        }
+    }
+
+    /// Asks a running app for its health and posts what it says, for as long as it runs. Requests still go to an app that
+    /// is not well: a failing health check is not yet a failing service, and there is no other instance.
+    async fn watch(&self, address: &UpstreamAddress, readiness: &ReadinessHandle, instances: &Instances) {
+        let mut failures = 0;
+        loop {
+            sleep(WATCH_EVERY).await;
+            match self.health.ask(address).await {
+                Ok(()) if failures >= UNWELL_AFTER => {
+                    tracing::info!("app is healthy again");
+                    readiness.set(Condition::Ready);
+                    instances.update(|report| report.state = "ready".into());
+                    failures = 0;
+                }
+                Ok(()) => failures = 0,
+                Err(reason) => {
+                    failures += 1;
+                    if failures == UNWELL_AFTER {
+                        tracing::warn!(reason, "app is not healthy");
+                        readiness.set(Condition::Failed(reason));
+                        instances.update(|report| report.state = "unhealthy".into());
+                    }
+                }
             }
         }
     }
@@ -225,7 +264,7 @@ impl Supervisor {
                  the app takes its port (for example `--port '$PORT'`), or use --to for an app that runs already."
             }
         };
-        format!("hint: {place}")
+        place.to_owned()
     }
 }
 

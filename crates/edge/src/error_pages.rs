@@ -8,7 +8,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::{HeaderValue, Request, Response, header};
+use http::{HeaderName, HeaderValue, Request, Response, header};
 use schemars::JsonSchema;
 use seaworthy_core::{Body, Problem, ProblemKind, RequestContext};
 use serde::{Deserialize, Serialize};
@@ -118,17 +118,20 @@ fn must_replace(response: &Response<Body>, policy: ErrorPolicy) -> bool {
     policy == ErrorPolicy::All || !(essence == "application/json" || essence.ends_with("+json"))
 }
 
+/// Headers of a replaced answer that still mean something.
+const KEPT: [HeaderName; 5] =
+    [header::RETRY_AFTER, header::SET_COOKIE, header::WWW_AUTHENTICATE, header::ALLOW, header::VARY];
+
 fn replace(response: Response<Body>, context: &RequestContext, wants_html: bool) -> Response<Body> {
     let (parts, _) = response.into_parts();
     let mut kind = problems::APP_FAILED;
     kind.status = parts.status;
     let mut replaced = Problem::new(kind).into_response(&context.id, wants_html);
-    // The status and when to come back are for the client; the rest described a body that is gone.
-    if let Some(value) = parts.headers.get(header::RETRY_AFTER) {
-        replaced.headers_mut().insert(header::RETRY_AFTER, value.clone());
-    }
-    for value in parts.headers.get_all(header::SET_COOKIE) {
-        replaced.headers_mut().append(header::SET_COOKIE, HeaderValue::clone(value));
+    // The status, when to come back, and who may read it are for the client; the rest described a body that is gone.
+    for (name, value) in &parts.headers {
+        if KEPT.contains(name) || name.as_str().starts_with("access-control-") {
+            replaced.headers_mut().append(name, HeaderValue::clone(value));
+        }
     }
     replaced
 }

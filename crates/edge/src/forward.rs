@@ -4,27 +4,22 @@ use std::{
     convert::Infallible,
     future::Future,
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    task::{Context, Poll, ready},
-    time::Duration,
+    sync::Arc,
+    task::{Context, Poll},
 };
 
-use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header, request};
-use http_body::{Body as HttpBody, Frame, SizeHint};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
+use http_body::Body as HttpBody;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use seaworthy_core::{Body, BoxError, Problem, RequestContext, Shutdown, empty_body};
-use tokio::time::{Instant, Sleep};
+use seaworthy_core::{Body, Problem, RequestContext, Shutdown, empty_body};
 use tower::Service;
 
 use crate::{
     headers,
     pool::{ConnectError, Connection, Pool, PooledBody},
     problems,
+    progress::{Progress, Waited, Waiting, WatchedBody},
     settings::Timeouts,
     upgrade,
 };
@@ -43,6 +38,8 @@ enum Attempt {
     /// The app closed a kept connection while we were about to use it; nobody has seen the request yet.
     Unsent(Request<Body>),
     Broken(hyper::Error),
+    /// The client's body broke off or was no body; the app is not to blame.
+    BodyBroken,
     TimedOut,
     Stalled,
 }
@@ -83,8 +80,13 @@ impl Forward {
 
     /// Tries a kept connection first, and a new one when the kept one turned out to be closed.
     async fn attempts(&self, request: Request<Body>) -> Result<(Response<Incoming>, Connection), Problem> {
-        let connection = self.pool.connection().await.map_err(no_connection)?;
-        let copy = if connection.reused { repeatable(&request) } else { None };
+        let safe = is_repeatable(&request);
+        if !safe {
+            // Lets the connections' tasks see what the app has closed meanwhile: this request cannot be sent twice.
+            tokio::task::yield_now().await;
+        }
+        let connection = self.pool.connection(safe).await.map_err(no_connection)?;
+        let copy = (safe && connection.reused).then(|| copy(&request));
         let again = match self.attempt(connection, request).await {
             Attempt::Unsent(request) => Some(request),
             Attempt::Broken(error) if copy.is_some() => {
@@ -99,19 +101,18 @@ impl Forward {
     }
 
     async fn attempt(&self, mut connection: Connection, request: Request<Body>) -> Attempt {
-        let progress = Arc::new(Progress::default());
-        let request = match request.body().is_end_stream() {
-            true => {
-                progress.ended.store(true, Ordering::Relaxed);
-                request
-            }
-            false => request.map(|inner| WatchedBody { inner, progress: progress.clone() }.boxed_unsync()),
+        let progress = (!request.body().is_end_stream()).then(Progress::new);
+        let request = match progress.clone() {
+            Some(progress) => request.map(|inner| WatchedBody { inner, progress }.boxed_unsync()),
+            None => request,
         };
-        let limits = (self.timeouts.first_byte.0, self.timeouts.request_body_idle.0);
         let sending = connection.sender.try_send_request(request);
-        let waiting = Waiting { sending, progress, limits, timer: None };
+        let timeouts = &self.timeouts;
+        let body_failed = |progress: &Option<Progress>| progress.as_ref().is_some_and(Progress::body_failed);
+        let waiting = Waiting::new(sending, progress.clone(), timeouts.first_byte.0, timeouts.request_body_idle.0);
         match waiting.await {
             Waited::Answer(Ok(response)) => Attempt::Answer(response, connection),
+            Waited::Answer(Err(_)) if body_failed(&progress) => Attempt::BodyBroken,
             Waited::Answer(Err(mut error)) => match error.take_message() {
                 Some(request) => Attempt::Unsent(request),
                 None => Attempt::Broken(error.into_error()),
@@ -147,33 +148,46 @@ fn prepare(request: &mut Request<Body>, context: &RequestContext) -> Result<bool
         if request.method() == Method::CONNECT {
             return Err(Problem::new(problems::BAD_TARGET));
         }
-        let host = HeaderValue::from_str(authority.as_str()).map_err(|_| Problem::new(problems::BAD_TARGET))?;
+        let host = authority.as_str().rsplit('@').next().unwrap_or_default();
+        let host = HeaderValue::from_str(host).map_err(|_| Problem::new(problems::BAD_TARGET))?;
         let path = Uri::from(path.clone());
         *request.uri_mut() = path;
         request.headers_mut().insert(header::HOST, host);
+    }
+    match request.headers().get_all(header::HOST).iter().count() {
+        1 => {}
+        0 if request.version() < Version::HTTP_11 => {
+            request.headers_mut().insert(header::HOST, HeaderValue::from_static("localhost"));
+        }
+        // RFC 9112, 3.2: none or several are refused, because the app may choose another one than we do.
+        _ => return Err(Problem::new(problems::BAD_HOST)),
     }
     *request.version_mut() = Version::HTTP_11;
     // hyper answers `Expect: 100-continue` itself when the body is first read; the app must not be asked again.
     request.headers_mut().remove(header::EXPECT);
     let upgrade = headers::remove_hop_by_hop(request.headers_mut());
     headers::describe_client(request.headers_mut(), context);
-    let Some(protocol) = upgrade else { return Ok(false) };
+    // A tunnel of HTTP/2 would carry requests past every layer; RFC 9113, 3.1 has withdrawn it.
+    let Some(protocol) = upgrade.filter(|protocol| !protocol.as_bytes().eq_ignore_ascii_case(b"h2c")) else {
+        return Ok(false);
+    };
     request.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     request.headers_mut().insert(header::UPGRADE, protocol);
     Ok(true)
 }
 
-/// A copy of a request that may be sent twice: a safe method (RFC 9110, 9.2.1) and no body.
-fn repeatable(request: &Request<Body>) -> Option<Request<Body>> {
-    let safe = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-    if !safe || !request.body().is_end_stream() {
-        return None;
-    }
-    let mut copy = request::Request::new(empty_body());
+/// Whether a request may be sent twice: a safe method (RFC 9110, 9.2.1) and no body.
+fn is_repeatable(request: &Request<Body>) -> bool {
+    matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) && request.body().is_end_stream()
+}
+
+/// The head of a request, to be sent again.
+fn copy(request: &Request<Body>) -> Request<Body> {
+    let mut copy = Request::new(empty_body());
     *copy.method_mut() = request.method().clone();
     *copy.uri_mut() = request.uri().clone();
     *copy.headers_mut() = HeaderMap::clone(request.headers());
-    Some(copy)
+    copy
 }
 
 fn no_connection(error: ConnectError) -> Problem {
@@ -195,86 +209,8 @@ fn settle(attempt: Attempt) -> Result<(Response<Incoming>, Connection), Problem>
             tracing::warn!(%error, source, "the app ended the connection before its answer");
             Err(Problem::new(problems::BROKEN))
         }
+        Attempt::BodyBroken => Err(Problem::new(problems::BODY_BROKEN)),
         Attempt::TimedOut => Err(Problem::new(problems::TIMEOUT)),
         Attempt::Stalled => Err(Problem::new(problems::BODY_STALLED)),
-    }
-}
-
-/// How far the client's body has come.
-#[derive(Debug, Default)]
-struct Progress {
-    moved: AtomicBool,
-    ended: AtomicBool,
-}
-
-/// A request body that notes its progress, so that a long upload is not taken for a slow app.
-struct WatchedBody {
-    inner: Body,
-    progress: Arc<Progress>,
-}
-
-impl HttpBody for WatchedBody {
-    type Data = Bytes;
-    type Error = BoxError;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
-        self.progress.moved.store(true, Ordering::Relaxed);
-        if frame.is_none() || self.inner.is_end_stream() {
-            self.progress.ended.store(true, Ordering::Relaxed);
-        }
-        Poll::Ready(frame)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
-    }
-}
-
-enum Waited<T> {
-    Answer(T),
-    TimedOut,
-    Stalled,
-}
-
-pin_project_lite::pin_project! {
-    /// Waits for the head of the answer. While the request's body still moves, the clock starts anew.
-    struct Waiting<F> {
-        #[pin]
-        sending: F,
-        progress: Arc<Progress>,
-        limits: (Duration, Duration),
-        timer: Option<(Pin<Box<Sleep>>, bool)>,
-    }
-}
-
-impl<F: Future> Future for Waiting<F> {
-    type Output = Waited<F::Output>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        if let Poll::Ready(answer) = this.sending.poll(cx) {
-            return Poll::Ready(Waited::Answer(answer));
-        }
-        loop {
-            let ended = this.progress.ended.load(Ordering::Relaxed);
-            let limit = if ended { this.limits.0 } else { this.limits.1 };
-            let (timer, for_app) = this.timer.get_or_insert_with(|| (Box::pin(tokio::time::sleep(limit)), ended));
-            if *for_app != ended {
-                // The body has ended since: from here on it is the app that we wait for.
-                timer.as_mut().reset(Instant::now() + limit);
-                *for_app = ended;
-            }
-            ready!(timer.as_mut().poll(cx));
-            if !ended && this.progress.moved.swap(false, Ordering::Relaxed) {
-                timer.as_mut().reset(Instant::now() + limit);
-                continue;
-            }
-            return Poll::Ready(if ended { Waited::TimedOut } else { Waited::Stalled });
-        }
     }
 }

@@ -14,6 +14,7 @@ const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 const OUR_VIA: HeaderValue = HeaderValue::from_static("1.1 seaworthy");
 
@@ -37,7 +38,11 @@ pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) -> Option<HeaderValue> 
         }
         headers.remove(CONNECTION);
     }
-    for name in [KEEP_ALIVE, PROXY_CONNECTION, TRANSFER_ENCODING, UPGRADE] {
+    if headers.contains_key(TRANSFER_ENCODING) {
+        // The chunks say how long the body is, whatever a Content-Length claims (RFC 9112, 6.3).
+        headers.remove(header::CONTENT_LENGTH);
+    }
+    for name in [KEEP_ALIVE, PROXY_CONNECTION, TRANSFER_ENCODING, UPGRADE, HTTP2_SETTINGS] {
         headers.remove(name);
     }
     if headers.contains_key(TE) {
@@ -147,6 +152,8 @@ mod tests {
             ("te", "gzip, trailers;q=0.5"),
             ("trailer", "x-sum"),
             ("transfer-encoding", "chunked"),
+            ("content-length", "3"),
+            ("http2-settings", "AAMAAABk"),
             ("proxy-connection", "keep-alive"),
             ("host", "a"),
             ("x-kept", "1"),

@@ -11,6 +11,7 @@ mod headers;
 mod listener;
 mod pool;
 mod problems;
+mod progress;
 mod routing;
 mod server;
 mod settings;

@@ -53,7 +53,7 @@ impl Listeners {
         };
         let port_lock = match address.port() {
             0 => None,
-            port => lock_port(port).map_err(|()| ListenError::InUse(address))?,
+            _ => lock_port(address).map_err(|()| ListenError::InUse(address))?,
         };
         if address.port() != 0 {
             // Fails when anyone listens there, with or without SO_REUSEPORT; closed again before it accepts anything.
@@ -93,12 +93,12 @@ fn socket(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-/// Locks the port among Seaworthys of this machine; `Ok(None)` where no lock file can be made (then the trial bind alone
+/// Locks the address among Seaworthys of this machine; `Ok(None)` where no lock file can be made (then the trial bind alone
 /// must do).
-fn lock_port(port: u16) -> Result<Option<File>, ()> {
+fn lock_port(address: SocketAddr) -> Result<Option<File>, ()> {
     let folder = env::temp_dir().join("seaworthy-ports");
     // Opened without truncation: in a folder that others may write to, a link in our file's place loses nothing.
-    let open = || File::options().write(true).create(true).truncate(false).open(folder.join(port.to_string()));
+    let open = || File::options().write(true).create(true).truncate(false).open(folder.join(address.to_string()));
     let file = fs::create_dir_all(&folder).and_then(|()| open());
     let Ok(file) = file else { return Ok(None) };
     match file.try_lock() {

@@ -5,7 +5,7 @@ use std::{
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, ready},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -26,7 +26,9 @@ use tokio::{
 use crate::upstream::Upstream;
 
 /// Idle connections kept per core; more are closed.
-const MAX_IDLE: usize = 128;
+const MAX_IDLE: usize = 512;
+/// Servers close idle connections after 2 s (gunicorn), 5 s (uvicorn, Node) or later; younger ones are safe to use.
+const SURELY_OPEN: Duration = Duration::from_millis(1500);
 
 /// The connections of one core to one upstream.
 #[derive(Debug)]
@@ -67,6 +69,8 @@ pub(crate) struct Connection {
 struct Idle {
     sender: SendRequest<Body>,
     address: Arc<UpstreamAddress>,
+    /// When it was last used.
+    since: Instant,
 }
 
 impl Pool {
@@ -75,10 +79,11 @@ impl Pool {
         Arc::new(Self { upstream, idle: Mutex::default(), connect_timeout, tasks })
     }
 
-    /// An idle connection, the most recently used first, or a new one.
-    pub(crate) async fn connection(&self) -> Result<Connection, ConnectError> {
+    /// An idle connection, the most recently used first, or a new one. For a request that can be sent only once
+    /// (`repeatable` is false) an old one will not do: the app may be closing it at this moment.
+    pub(crate) async fn connection(&self, repeatable: bool) -> Result<Connection, ConnectError> {
         let address = self.upstream.address().ok_or(ConnectError::Closed)?;
-        match self.take_idle(&address) {
+        match self.take_idle(&address, repeatable) {
             Some(connection) => Ok(connection),
             None => self.connect(address).await,
         }
@@ -90,20 +95,35 @@ impl Pool {
         self.connect(address).await
     }
 
-    fn take_idle(&self, address: &Arc<UpstreamAddress>) -> Option<Connection> {
+    fn take_idle(&self, address: &Arc<UpstreamAddress>, repeatable: bool) -> Option<Connection> {
         let mut idle = self.lock();
-        idle.retain(|entry| !entry.sender.is_closed());
-        // From the end: the last used is the warmest, and the first ones can age out at the app.
-        let position = idle.iter().rposition(|entry| entry.sender.is_ready() && *entry.address == **address)?;
-        let entry = idle.swap_remove(position);
-        Some(Connection { sender: entry.sender, address: entry.address, reused: true })
+        let mut busy = Vec::new();
+        let mut found = None;
+        while let Some(entry) = idle.pop() {
+            let usable = !entry.sender.is_closed() && *entry.address == **address;
+            if !usable {
+                continue;
+            }
+            if !repeatable && entry.since.elapsed() > SURELY_OPEN {
+                // Those before it are older still; they will do for requests that may be repeated.
+                busy.push(entry);
+                break;
+            }
+            if entry.sender.is_ready() {
+                found = Some(Connection { sender: entry.sender, address: entry.address, reused: true });
+                break;
+            }
+            busy.push(entry);
+        }
+        idle.extend(busy.into_iter().rev());
+        found
     }
 
     fn give_back(&self, sender: SendRequest<Body>, address: Arc<UpstreamAddress>) {
         let current = self.upstream.address();
         let mut idle = self.lock();
         if !sender.is_closed() && idle.len() < MAX_IDLE && current.is_some_and(|current| *current == *address) {
-            idle.push(Idle { sender, address });
+            idle.push(Idle { sender, address, since: Instant::now() });
         }
     }
 
@@ -181,7 +201,10 @@ impl HttpBody for PooledBody {
         let frame = ready!(Pin::new(&mut self.incoming).poll_frame(cx));
         match &frame {
             Some(Ok(_)) if !self.incoming.is_end_stream() => {}
-            Some(Err(_)) => self.connection = None,
+            Some(Err(error)) => {
+                tracing::warn!(%error, "the app broke off in the middle of an answer");
+                self.connection = None;
+            }
             _ => self.release(),
         }
         Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))

@@ -58,3 +58,19 @@ pub(crate) const BAD_TARGET: ProblemKind = ProblemKind {
     title: "The request target is not a path",
     advice: "Send an ordinary request for a path; this is no forward proxy.",
 };
+
+/// None or several `Host` headers.
+pub(crate) const BAD_HOST: ProblemKind = ProblemKind {
+    code: "SEA_EDGE_BAD_HOST",
+    status: StatusCode::BAD_REQUEST,
+    title: "The request must name one host",
+    advice: "Send exactly one Host header.",
+};
+
+/// The client's body ended early or was malformed.
+pub(crate) const BODY_BROKEN: ProblemKind = ProblemKind {
+    code: "SEA_EDGE_REQUEST_BODY_BROKEN",
+    status: StatusCode::BAD_REQUEST,
+    title: "The request body broke off",
+    advice: "Send the whole body, in the length or the chunks that its headers announce.",
+};

@@ -46,6 +46,7 @@ pub struct RouteTable {
 }
 
 /// Collects routes and refuses conflicts.
+#[derive(Clone)]
 pub struct RouteTableBuilder {
     paths: Vec<(String, Vec<Entry>)>,
     fallback: Route,

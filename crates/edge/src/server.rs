@@ -76,18 +76,18 @@ impl Server {
         let mut cores = Vec::new();
         let (sockets, port_lock) = listeners.split();
         for (index, socket) in sockets.into_iter().enumerate() {
-            // Clients' connections and upgraded ones are waited for; the upstream's are only company.
-            let requests = drain.child();
+            // Clients' requests are waited for, upgraded connections until the app ends them; the upstream's own
+            // connections are only company.
+            let (requests, upgraded) = (drain.child(), drain.child());
             let pool = Pool::new(upstream.clone(), settings.timeouts.connect.0, drain.child());
             let core = Arc::new(Core {
-                table: ArcSwap::from_pointee(table(&pool, &requests)?),
+                table: ArcSwap::from_pointee(table(&pool, &upgraded)?),
                 ids: RequestIdSource::new(&mut fastrand::Rng::new()),
             });
             let (done, ended) = oneshot::channel();
             let settings = settings.clone();
             thread::Builder::new().name(format!("edge-{index}")).spawn(move || {
-                // Nobody listens any more when the process is already on its way out.
-                let _ = done.send(run_core(socket, &core, &settings, &requests));
+                run_core(socket, &core, &settings, &requests, &upgraded, done);
             })?;
             cores.push(ended);
         }
@@ -110,12 +110,21 @@ impl Server {
     }
 }
 
-fn run_core(socket: StdListener, core: &Arc<Core>, settings: &ServerSettings, requests: &Shutdown) -> usize {
+/// Serves on this thread. `done` is told how many requests had to be cut; upgraded connections (WebSockets) go on until
+/// the app, which is stopped next, ends them.
+fn run_core(
+    socket: StdListener,
+    core: &Arc<Core>,
+    settings: &ServerSettings,
+    requests: &Shutdown,
+    upgraded: &Shutdown,
+    done: oneshot::Sender<usize>,
+) {
     let runtime = match runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             tracing::error!(%error, "cannot start a serving thread");
-            return 0;
+            return;
         }
     };
     runtime.block_on(async {
@@ -124,8 +133,10 @@ fn run_core(socket: StdListener, core: &Arc<Core>, settings: &ServerSettings, re
             Err(error) => tracing::error!(%error, "cannot listen"),
         }
         requests.finished(sleep(settings.grace)).await;
-        requests.running()
-    })
+        // Nobody listens any more when the process is already on its way out.
+        let _ = done.send(requests.running());
+        upgraded.finished(sleep(settings.grace)).await;
+    });
 }
 
 /// Accepts until the order to stop, then takes what the kernel has already accepted for us and closes the listener.

@@ -37,6 +37,8 @@ pub(crate) struct Entry<'a> {
     pub duration: Duration,
     /// The client left before the answer was complete.
     pub aborted: bool,
+    /// The app ended its answer early.
+    pub broken: bool,
     /// Code of the problem that we answered, when the answer was ours.
     pub problem: Option<&'static str>,
 }
@@ -59,6 +61,8 @@ struct Line<'a> {
     problem: Option<&'static str>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     aborted: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    broken: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     user_agent: Option<&'a str>,
 }
@@ -101,6 +105,7 @@ fn json(line: &mut Vec<u8>, entry: &Entry<'_>, now: i64) {
         duration_ms: milliseconds(entry.duration),
         problem: entry.problem,
         aborted: entry.aborted,
+        broken: entry.broken,
         user_agent: entry.user_agent.and_then(|value| value.to_str().ok()),
     };
     // Numbers and strings always serialise into memory.
@@ -109,7 +114,11 @@ fn json(line: &mut Vec<u8>, entry: &Entry<'_>, now: i64) {
 
 fn text(line: &mut Vec<u8>, entry: &Entry<'_>, now: i64) {
     let seconds = now.div_euclid(1_000_000).rem_euclid(86_400);
-    let aborted = if entry.aborted { "  client left" } else { "" };
+    let aborted = match (entry.aborted, entry.broken) {
+        (true, _) => "  client left",
+        (_, true) => "  app broke off",
+        _ => "",
+    };
     let problem = entry.problem.map(|code| format!("  {code}")).unwrap_or_default();
     let text = format!(
         "{:02}:{:02}:{:02}  {}  {:<7} {}  {} B in {} ms{aborted}{problem}",
@@ -165,6 +174,7 @@ mod tests {
             bytes: 12,
             duration: Duration::from_micros(1500),
             aborted: false,
+            broken: false,
             problem: Some("SEA_TEST"),
         };
         let (mut as_json, mut as_text) = (Vec::new(), Vec::new());

@@ -1,6 +1,6 @@
 //! The operational log: what Seaworthy itself and the app's output have to say, on standard error.
 
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 
 use thiserror::Error;
 use tracing::level_filters::LevelFilter;
@@ -8,6 +8,7 @@ use tracing::level_filters::LevelFilter;
 use crate::{
     access::LineFormat,
     settings::{Format, Level, Settings},
+    sink::LogSink,
 };
 
 /// The log could not be set up.
@@ -27,8 +28,11 @@ impl Settings {
     }
 }
 
-/// Sends `tracing` events to standard error from now on.
-pub fn init_logging(settings: &Settings) -> Result<(), LoggingError> {
+/// Sends `tracing` events to standard error from now on, through a sink: a standard error that nobody reads, or that is
+/// closed, must stop neither the app nor a request. Flush the sink before the process ends.
+pub fn init_logging(settings: &Settings) -> Result<LogSink, LoggingError> {
+    let sink = LogSink::to(io::stderr()).map_err(|error| LoggingError(error.to_string()))?;
+    let writer = sink.clone();
     let level = match settings.level {
         Level::Error => LevelFilter::ERROR,
         Level::Warn => LevelFilter::WARN,
@@ -38,12 +42,28 @@ pub fn init_logging(settings: &Settings) -> Result<(), LoggingError> {
     };
     let terminal = io::stderr().is_terminal();
     let colours = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let builder = tracing_subscriber::fmt().with_writer(io::stderr).with_max_level(level).with_target(false);
+    let builder = tracing_subscriber::fmt().with_writer(move || Lines(writer.clone())).with_max_level(level);
+    let builder = builder.with_target(false).log_internal_errors(false);
     let result = match settings.line_format(terminal) {
         LineFormat::Json => {
             builder.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init()
         }
         LineFormat::Text => builder.with_ansi(colours).compact().try_init(),
     };
-    result.map_err(|error| LoggingError(error.to_string()))
+    result.map_err(|error| LoggingError(error.to_string()))?;
+    Ok(sink)
+}
+
+/// One event on its way into the sink.
+struct Lines(LogSink);
+
+impl Write for Lines {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.push(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }

@@ -76,6 +76,7 @@ where
                 status: CLIENT_LEFT,
                 bytes: 0,
                 complete: false,
+                broken: false,
                 problem: None,
             }
         });
@@ -120,6 +121,8 @@ struct Record {
     status: u16,
     bytes: u64,
     complete: bool,
+    /// The app ended its answer early.
+    broken: bool,
     problem: Option<&'static str>,
 }
 
@@ -136,7 +139,8 @@ impl Drop for Record {
                 status: self.status,
                 bytes: self.bytes,
                 duration,
-                aborted: !self.complete,
+                aborted: !self.complete && !self.broken,
+                broken: self.broken,
                 problem: self.problem,
             });
         }
@@ -159,7 +163,7 @@ impl HttpBody for ObservedBody {
                 self.record.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
                 self.record.complete = self.inner.is_end_stream();
             }
-            Some(Err(_)) => {}
+            Some(Err(_)) => self.record.broken = true,
             None => self.record.complete = true,
         }
         Poll::Ready(frame)

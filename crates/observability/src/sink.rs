@@ -5,19 +5,22 @@
 //! because a log must not stop the service.
 
 use std::{
-    fs::OpenOptions,
+    fs::{File, OpenOptions},
     io::{self, Write},
-    path::Path,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// Lines gather this long before they are written together.
 const BATCH: Duration = Duration::from_millis(20);
+/// How often a log file is looked for at its place, so that rotation by renaming works without a signal.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// Bytes that may wait for a slow target.
 const MAX_WAITING: usize = 16 << 20;
 
@@ -42,8 +45,7 @@ struct State {
 impl LogSink {
     /// Appends to a file, which is made when it is missing.
     pub fn file(path: &Path) -> io::Result<Self> {
-        let file = OpenOptions::new().create(true).append(true).open(path)?;
-        Self::to(file)
+        Self::to(LogFile { file: open(path)?, path: path.to_owned(), looked: Instant::now() })
     }
 
     /// Writes to standard output.
@@ -89,6 +91,37 @@ impl LogSink {
         let (mut state, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
         state.closed = false;
         !timeout.timed_out()
+    }
+}
+
+/// A file that may be moved away under our feet: the next batch after that begins a new one.
+struct LogFile {
+    file: File,
+    path: PathBuf,
+    looked: Instant,
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().create(true).append(true).open(path)
+}
+
+impl Write for LogFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.looked.elapsed() > LOOK_AGAIN {
+            self.looked = Instant::now();
+            let moved = match (self.path.metadata(), self.file.metadata()) {
+                (Ok(there), Ok(ours)) => (there.dev(), there.ino()) != (ours.dev(), ours.ino()),
+                _ => true,
+            };
+            if moved && let Ok(file) = open(&self.path) {
+                self.file = file;
+            }
+        }
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
     }
 }
 
@@ -142,6 +175,18 @@ mod tests {
         let text = std::fs::read_to_string(&path).unwrap();
         assert_eq!(text.lines().count(), 5000);
         assert!(text.lines().enumerate().all(|(number, line)| line == format!("line {number}")));
+    }
+
+    #[test]
+    fn a_file_that_was_moved_away_begins_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("access.log");
+        let mut file = LogFile { file: open(&path).unwrap(), path: path.clone(), looked: Instant::now() };
+        file.write_all(b"one\n").unwrap();
+        std::fs::rename(&path, folder.path().join("access.log.1")).unwrap();
+        file.looked -= LOOK_AGAIN * 2;
+        file.write_all(b"two\n").unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "two\n");
     }
 
     #[test]

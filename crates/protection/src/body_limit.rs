@@ -74,7 +74,7 @@ where
             context: request.extensions().get::<Arc<RequestContext>>().cloned(),
             wants_html: Problem::wants_html(request.headers()),
             // A client that waits for `100 Continue` has sent nothing yet, and is spared from sending it.
-            unsent: request.headers().contains_key(header::EXPECT),
+            unsent: request.headers().contains_key(header::EXPECT) && request.body().size_hint().exact().is_some(),
             excess: Arc::default(),
         };
         if request.body().size_hint().lower() > self.limit.0 {

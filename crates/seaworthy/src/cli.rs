@@ -67,7 +67,7 @@ pub struct RunArguments {
     /// Where operators reach the admin API [default: 127.0.0.1:9900; loopback only]
     #[arg(long, value_name = "ADDR")]
     pub admin: Option<String>,
-    /// Path that answers 2xx when the app is well [default: an accepted connection will do]
+    /// Path that answers 2xx or 3xx when the app is well [default: an accepted connection will do]
     #[arg(long, value_name = "PATH")]
     pub health: Option<String>,
     /// Access log: stdout, off, or a file

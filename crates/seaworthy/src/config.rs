@@ -7,6 +7,8 @@ use std::{
 
 use schemars::JsonSchema;
 use seaworthy_config::{ConfigError, Document, Findings, Section};
+use seaworthy_core::Handler;
+use seaworthy_edge::{Pattern, RouteTable};
 use serde::Deserialize;
 
 /// The sections, each owned by its room.
@@ -51,6 +53,21 @@ impl Section for Routes {
     fn validate(&self, findings: &mut Findings) {
         for (index, route) in self.0.iter().enumerate() {
             route.edge.validate(&format!("route.{index}"), findings);
+        }
+        // Conflicts show when a table is made of them; its handlers are never called.
+        let unused =
+            || Handler::new(tower::service_fn(|_| async { Ok(http::Response::new(seaworthy_core::empty_body())) }));
+        let mut table = RouteTable::builder(unused());
+        for (index, route) in self.0.iter().enumerate() {
+            let Ok(pattern) = route.edge.r#match.parse::<Pattern>() else { return };
+            let tried = table.route(&pattern, unused()).and_then(|table| Ok((table.clone().build()?, table).1));
+            table = match tried {
+                Ok(table) => table,
+                Err(error) => {
+                    let help = "keep one of the two, or make one more specific";
+                    return findings.add(format!("route.{index}.match"), "SEA_CONFIG_PATTERN", error.to_string(), help);
+                }
+            };
         }
     }
 }
@@ -117,6 +134,10 @@ mod tests {
         assert_eq!(error.findings.len(), 1);
         assert_eq!(error.findings[0].help.as_deref(), Some("did you mean `body_limit`?"));
         assert_eq!(read("[[route]]\nmatch = \"a\"\n").unwrap_err().findings[0].code, "SEA_CONFIG_PATTERN");
+        let twice = "[[route]]\nmatch = \"/a/{x}\"\n[[route]]\nmatch = \"/a/{y}\"\nfirst_byte = \"soon\"\n";
+        let error = read(twice).unwrap_err();
+        let messages: Vec<&str> = error.findings.iter().map(|finding| finding.message.as_str()).collect();
+        assert_eq!(messages.len(), 2, "{messages:?}");
     }
 
     /// The reference is generated: run with `UPDATE_DOCS=1` after changing a doc comment of a `Settings`.

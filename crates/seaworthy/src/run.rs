@@ -1,7 +1,10 @@
 //! `seaworthy run`: the rooms are built, joined, started in order, and stopped in the reverse order.
 //!
-//! Order of start: log and metrics → sockets → admin API → app (until it is well) → edge. Of stop: not ready → the edge
+//! Order of start: log and metrics → sockets → edge (503 at first) → admin API → app, announced when it is well. Of stop: not ready → the edge
 //! finishes its requests → app → admin API → log.
+
+mod app;
+mod signals;
 
 use std::{
     io::{self, IsTerminal},
@@ -12,18 +15,16 @@ use std::{
     time::Duration,
 };
 
+use app::App;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use seaworthy_console::{Admin, Facts};
-use seaworthy_core::{Condition, InstanceSource, NoInstances, Readiness, ReadinessHandle, Shutdown, UpstreamAddress};
-use seaworthy_deploy::{Command, Health, Instances, Supervisor, SupervisorError};
+use seaworthy_core::{Condition, Readiness, Shutdown};
+use seaworthy_deploy::Command;
 use seaworthy_edge::{Listeners, Server, ServerSettings, Upstream};
 use seaworthy_observability::{AccessLog, LogSink, MetricsExport, init_logging};
 use serde_json::json;
-use tokio::{
-    runtime,
-    signal::unix::{Signal, SignalKind, signal},
-    sync::watch,
-    time::sleep,
-};
+use signals::{Signals, outlive_hangups};
+use tokio::{runtime, time::sleep};
 
 use crate::{cli::RunArguments, config::Config, failure::Failure, pipeline, terminal};
 
@@ -31,11 +32,25 @@ use crate::{cli::RunArguments, config::Config, failure::Failure, pipeline, termi
 pub fn main(arguments: RunArguments) -> Result<ExitCode, Failure> {
     let json = arguments.json;
     let config = settle(arguments)?;
-    init_logging(&config.observability).map_err(|error| Failure::new("SEA_RUN_LOG", &error))?;
+    raise_file_limit();
+    let log = init_logging(&config.observability).map_err(|error| Failure::new("SEA_RUN_LOG", &error))?;
     // The control plane: admin API, supervision, signals. The data plane has threads of its own.
     let runtime = runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.map_err(|error| Failure::new("SEA_RUN_RUNTIME", &error))?;
-    runtime.block_on(run(config, json))
+    let outcome = runtime.block_on(run(config, json));
+    // What a terminal that is gone does not take is not waited for.
+    log.flush(Duration::from_secs(1));
+    outcome
+}
+
+/// Each connection is a file, and the default limit is for interactive programs.
+fn raise_file_limit() {
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && soft < hard
+    {
+        // Refused, it stays as it was.
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    }
 }
 
 /// File, environment and flags as one config, with an app in it.
@@ -72,22 +87,36 @@ async fn run(config: Config, json: bool) -> Result<ExitCode, Failure> {
     let mut signals = Signals::new()?;
     let listeners = listen(&config)?;
     let admin = Admin::bind(&config.admin).await.map_err(|error| Failure::new("SEA_RUN_ADMIN", &error))?;
-    let metrics = MetricsExport::install().map_err(|error| Failure::new("SEA_RUN_METRICS", &error))?;
+    let export = MetricsExport::install().map_err(|error| Failure::new("SEA_RUN_METRICS", &error))?;
     let log = access_log(&config)?;
 
     let readiness = Readiness::default();
-    let edge_ready = readiness.declare("edge", "waits for the app");
+    let edge_ready = readiness.declare("edge", "the listeners");
     let control = Shutdown::new();
-    control.spawn(metrics.clone().run(control.clone()));
+    control.spawn(export.clone().run(control.clone()));
+    control.spawn(outlive_hangups(control.clone()));
     let upstream = Arc::new(Upstream::default());
+    let settings = ServerSettings { timeouts: config.edge.timeouts, grace: config.app.stop_timeout.0 };
+    let (drain, listen) = (Shutdown::new(), listeners.address());
+    // Until the app is well, requests are answered 503 with Retry-After: better than a connection that hangs.
+    let server = Server::start(listeners, &settings, &upstream, drain.clone(), |pool, tasks| {
+        pipeline::table(&config, log.as_ref().map(|(log, _)| log), pool, tasks)
+    });
+    let server = server.map_err(|error| Failure::new("SEA_RUN_EDGE", &error))?;
+    edge_ready.set(Condition::Ready);
     let app = App::start(&config, &readiness, &upstream)?;
+    let dropped = log.as_ref().map(|(_, sink)| sink.clone());
     let facts = Facts {
         readiness: readiness.clone(),
         instances: app.instances.clone(),
-        metrics: Arc::new(move || metrics.render()),
-        fixed: fixed_facts(&config, listeners.address()),
+        metrics: Arc::new(move || {
+            metrics::counter!("seaworthy_access_log_dropped_lines_total")
+                .absolute(dropped.as_ref().map_or(0, LogSink::dropped));
+            export.render()
+        }),
+        fixed: fixed_facts(&config, listen),
     };
-    let admin_address = admin.address();
+    let addresses = (listen, admin.address());
     let admin_order = control.clone();
     control.spawn(async move {
         if let Err(error) = admin.run(facts, admin_order).await {
@@ -95,8 +124,8 @@ async fn run(config: Config, json: bool) -> Result<ExitCode, Failure> {
         }
     });
 
-    let node = Node { listeners, admin: admin_address, app, upstream, readiness, edge_ready, log: log.clone() };
-    let outcome = node.serve(&config, &mut signals, json).await;
+    let node = Node { server, addresses, app, readiness, drain };
+    let outcome = node.serve(&mut signals, json).await;
     control.begin();
     control.finished(sleep(Duration::from_secs(2))).await;
     if let Some((_, sink)) = &log
@@ -107,38 +136,29 @@ async fn run(config: Config, json: bool) -> Result<ExitCode, Failure> {
     outcome
 }
 
-/// Everything that was built, before it serves.
+/// What runs, and what it takes to stop it.
 struct Node {
-    listeners: Listeners,
-    admin: SocketAddr,
+    server: Server,
+    /// Of the edge and of the admin API.
+    addresses: (SocketAddr, SocketAddr),
     app: App,
-    upstream: Arc<Upstream>,
     readiness: Readiness,
-    edge_ready: ReadinessHandle,
-    log: Option<(AccessLog, LogSink)>,
+    drain: Shutdown,
 }
 
 impl Node {
-    /// From the first healthy answer of the app to the last request.
-    async fn serve(mut self, config: &Config, signals: &mut Signals, json: bool) -> Result<ExitCode, Failure> {
+    /// From the start of the app to the last request.
+    async fn serve(mut self, signals: &mut Signals, json: bool) -> Result<ExitCode, Failure> {
+        let mut ended = std::pin::pin!(self.server.ended());
+        let running = async {
+            self.app.well().await?;
+            announce(self.addresses.0, self.addresses.1, json);
+            Err(self.app.failed().await)
+        };
         tokio::select! {
             biased;
-            () = signals.first() => return self.app.stop().await.map(|()| ExitCode::SUCCESS),
-            well = self.app.well() => well?,
-        }
-        let settings = ServerSettings { timeouts: config.edge.timeouts, grace: config.app.stop_timeout.0 };
-        let drain = Shutdown::new();
-        let log = self.log.as_ref().map(|(log, _)| log);
-        let server = Server::start(self.listeners, &settings, &self.upstream, drain.clone(), |pool, tasks| {
-            pipeline::table(config, log, pool, tasks)
-        });
-        let server = server.map_err(|error| Failure::new("SEA_RUN_EDGE", &error))?;
-        self.edge_ready.set(Condition::Ready);
-        announce(server.address(), self.admin, json);
-        let mut ended = std::pin::pin!(server.ended());
-        tokio::select! {
             () = signals.first() => {}
-            failed = self.app.failed() => return Err(failed),
+            failed = running => return failed,
             left = ended.as_mut() => {
                 let reason = left.err().map_or_else(|| "unknown".to_owned(), |error| error.to_string());
                 return Err(Failure::text("SEA_RUN_EDGE", format!("the edge stopped by itself: {reason}")));
@@ -147,7 +167,7 @@ impl Node {
         let draining = self.readiness.declare("drain", "");
         draining.set(Condition::Failed("shutting down".into()));
         tracing::info!("draining: no new connections, requests in flight finish");
-        drain.begin();
+        self.drain.begin();
         tokio::select! {
             stopped = stop(ended, &mut self.app) => stopped.map(|()| ExitCode::SUCCESS),
             () = signals.second() => Ok(ExitCode::from(130)),
@@ -222,155 +242,5 @@ fn announce(listen: SocketAddr, admin: SocketAddr, as_json: bool) {
         terminal::line(&format!(
             "serving  http://{listen}\nadmin    http://{admin}  (/healthz /readyz /metrics /status)"
         ));
-    }
-}
-
-/// The app, however it came to be there.
-struct App {
-    instances: Arc<dyn InstanceSource>,
-    order: Shutdown,
-    well: watch::Receiver<bool>,
-    result: tokio::sync::oneshot::Receiver<Result<(), SupervisorError>>,
-}
-
-impl App {
-    fn start(config: &Config, readiness: &Readiness, upstream: &Arc<Upstream>) -> Result<Self, Failure> {
-        let ready = readiness.declare("app", "waits for the app's health");
-        let health = config.app.health.clone().map_or(Health::Connect, Health::Path);
-        let (well_sender, well) = watch::channel(false);
-        let (result_sender, result) = tokio::sync::oneshot::channel();
-        let order = Shutdown::new();
-        let (upstream, app_order) = (upstream.clone(), order.clone());
-        if let Some(to) = &config.app.to {
-            let address: UpstreamAddress =
-                to.parse().map_err(|error| Failure::new("SEA_RUN_TO", &error).with_status(2))?;
-            order.spawn(async move {
-                watch_address(address, health, &app_order, &ready, &upstream, &well_sender).await;
-                let _ = result_sender.send(Ok(()));
-            });
-            return Ok(Self { instances: Arc::new(NoInstances), order, well, result });
-        }
-        let command = Command::parse(config.app.command.as_deref().unwrap_or_default());
-        let command = command.map_err(|error| Failure::new("SEA_RUN_COMMAND", &error).with_status(2))?;
-        let mut environment = Vec::new();
-        for (name, reference) in &config.app.env {
-            let value = reference
-                .resolve()
-                .map_err(|error| Failure::text("SEA_RUN_ENV", format!("app.env.{name}: {error}")).with_status(2))?;
-            environment.push((name.clone(), value));
-        }
-        let supervisor = Supervisor {
-            command,
-            environment,
-            health,
-            start_timeout: config.app.start_timeout.0,
-            stop_timeout: config.app.stop_timeout.0,
-        };
-        let instances: Instances = Supervisor::instances();
-        let reported = instances.clone();
-        order.spawn(async move {
-            let traffic = |address: Option<UpstreamAddress>| match address {
-                Some(address) => {
-                    upstream.open(address);
-                    well_sender.send_replace(true);
-                }
-                None => upstream.close(),
-            };
-            let ended = supervisor.run(app_order, ready, reported, traffic).await;
-            // Whoever waits for it may be gone already.
-            let _ = result_sender.send(ended);
-        });
-        Ok(Self { instances: Arc::new(instances), order, well, result })
-    }
-
-    /// Resolves at the first healthy answer.
-    async fn well(&mut self) -> Result<(), Failure> {
-        tokio::select! {
-            well = self.well.wait_for(|well| *well) => if well.is_ok() { return Ok(()) },
-            result = &mut self.result => return Err(explain(result)),
-        }
-        Err(explain((&mut self.result).await))
-    }
-
-    /// Resolves only when the app cannot be kept running at all.
-    async fn failed(&mut self) -> Failure {
-        explain((&mut self.result).await)
-    }
-
-    async fn stop(&mut self) -> Result<(), Failure> {
-        self.order.begin();
-        match (&mut self.result).await {
-            Ok(Ok(())) => Ok(()),
-            other => Err(explain(other)),
-        }
-    }
-}
-
-fn explain(result: Result<Result<(), SupervisorError>, tokio::sync::oneshot::error::RecvError>) -> Failure {
-    match result {
-        Ok(Err(error)) => Failure::new("SEA_RUN_APP", &error),
-        _ => Failure::text("SEA_RUN_APP", "the supervisor of the app ended by itself; this is a bug of Seaworthy"),
-    }
-}
-
-/// Keeps asking an app that we do not start; traffic goes there from its first healthy answer on.
-async fn watch_address(
-    address: UpstreamAddress,
-    health: Health,
-    order: &Shutdown,
-    ready: &ReadinessHandle,
-    upstream: &Upstream,
-    well: &watch::Sender<bool>,
-) {
-    const WHILE_UNWELL: Duration = Duration::from_millis(250);
-    const WHILE_WELL: Duration = Duration::from_secs(2);
-    let mut was_well = None;
-    while !order.has_begun() {
-        let answer = health.ask(&address).await;
-        let is_well = answer.is_ok();
-        match answer {
-            Ok(()) if was_well != Some(true) => {
-                tracing::info!(%address, "app is healthy");
-                upstream.open(address.clone());
-                ready.set(Condition::Ready);
-                well.send_replace(true);
-            }
-            Err(reason) if was_well != Some(false) => {
-                // Requests still go there: a health check that fails is not yet a service that does.
-                tracing::warn!(%address, reason, "app is not healthy");
-                ready.set(Condition::Failed(reason));
-            }
-            _ => {}
-        }
-        was_well = Some(is_well);
-        tokio::select! {
-            () = order.ordered() => {}
-            () = sleep(if is_well { WHILE_WELL } else { WHILE_UNWELL }) => {}
-        }
-    }
-}
-
-/// SIGTERM and SIGINT: the first one drains, the second one ends at once.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn new() -> Result<Self, Failure> {
-        let listen = |kind| signal(kind).map_err(|error| Failure::new("SEA_RUN_SIGNALS", &error));
-        Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
-    }
-
-    async fn first(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
-
-    async fn second(&mut self) {
-        self.first().await;
-        tracing::warn!("second signal: ending at once");
     }
 }

@@ -1,0 +1,219 @@
+//! Waiting for the app's answer, and knowing whose turn it is: while the client sends its body slowly the app is not late,
+//! and while the app does not read, the client is not.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU8, AtomicU64, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use seaworthy_core::{Body, BoxError};
+use tokio::time::{Instant, Sleep};
+
+/// The body waits to be read: by the app's pace.
+const APP: u8 = 0;
+/// The app waits for more of the body: by the client's pace.
+const CLIENT: u8 = 1;
+/// The whole body was read; the app owes an answer.
+const ENDED: u8 = 2;
+/// The body broke off: the client left, or sent what is no body.
+const FAILED: u8 = 3;
+
+/// How far the client's body has come. Clones share it.
+#[derive(Debug, Clone)]
+pub(crate) struct Progress(Arc<State>);
+
+#[derive(Debug)]
+struct State {
+    started: Instant,
+    turn: AtomicU8,
+    /// Milliseconds after `started` at which the turn began, or the body last moved.
+    since: AtomicU64,
+}
+
+impl Progress {
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(State { started: Instant::now(), turn: AtomicU8::new(APP), since: AtomicU64::new(0) }))
+    }
+
+    /// True when the request failed because of its body, not because of the app.
+    pub(crate) fn body_failed(&self) -> bool {
+        self.0.turn.load(Ordering::Relaxed) == FAILED
+    }
+
+    fn turn(&self, turn: u8) {
+        let now = u64::try_from(self.0.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.0.since.store(now, Ordering::Relaxed);
+        self.0.turn.store(turn, Ordering::Relaxed);
+    }
+
+    fn state(&self) -> (u8, Instant) {
+        let since = Duration::from_millis(self.0.since.load(Ordering::Relaxed));
+        (self.0.turn.load(Ordering::Relaxed), self.0.started + since)
+    }
+}
+
+/// A request body that tells its progress.
+pub(crate) struct WatchedBody {
+    pub inner: Body,
+    pub progress: Progress,
+}
+
+impl HttpBody for WatchedBody {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let polled = Pin::new(&mut self.inner).poll_frame(cx);
+        match &polled {
+            Poll::Pending if self.progress.state().0 != CLIENT => self.progress.turn(CLIENT),
+            Poll::Pending => {}
+            Poll::Ready(Some(Err(_))) => self.progress.turn(FAILED),
+            Poll::Ready(None) => self.progress.turn(ENDED),
+            Poll::Ready(Some(Ok(_))) => self.progress.turn(if self.inner.is_end_stream() { ENDED } else { APP }),
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+/// What waiting came to.
+pub(crate) enum Waited<T> {
+    /// The head of an answer, or an error of the connection.
+    Answer(T),
+    /// The app took too long.
+    TimedOut,
+    /// The client paused for too long inside its body.
+    Stalled,
+}
+
+pin_project_lite::pin_project! {
+    /// Waits for the head of the answer.
+    pub(crate) struct Waiting<F> {
+        #[pin]
+        sending: F,
+        // `None` for a request without a body.
+        progress: Option<Progress>,
+        first_byte: Duration,
+        body_idle: Duration,
+        timer: Option<Pin<Box<Sleep>>>,
+    }
+}
+
+impl<F> Waiting<F> {
+    pub(crate) fn new(sending: F, progress: Option<Progress>, first_byte: Duration, body_idle: Duration) -> Self {
+        Self { sending, progress, first_byte, body_idle, timer: None }
+    }
+}
+
+impl<F: Future> Future for Waiting<F> {
+    type Output = Waited<F::Output>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        if let Poll::Ready(answer) = this.sending.poll(cx) {
+            return Poll::Ready(Waited::Answer(answer));
+        }
+        let (app, client) = (*this.first_byte, *this.body_idle);
+        // With a body the turn may change unseen, so the shorter limit decides when to look again.
+        let look_after = if this.progress.is_some() { app.min(client) } else { app };
+        let timer = this.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(look_after)));
+        loop {
+            std::task::ready!(timer.as_mut().poll(cx));
+            let Some(progress) = &this.progress else { return Poll::Ready(Waited::TimedOut) };
+            let now = Instant::now();
+            let (turn, since) = progress.state();
+            let limit = if turn == CLIENT { client } else { app };
+            if now >= since + limit {
+                return Poll::Ready(if turn == CLIENT { Waited::Stalled } else { Waited::TimedOut });
+            }
+            timer.as_mut().reset((since + limit).min(now + look_after));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    /// A body that gives nothing, and never ends.
+    struct Silent;
+
+    impl HttpBody for Silent {
+        type Data = Bytes;
+        type Error = BoxError;
+
+        fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+            Poll::Pending
+        }
+    }
+
+    const APP_LIMIT: Duration = Duration::from_secs(10);
+    const CLIENT_LIMIT: Duration = Duration::from_secs(1);
+
+    /// Who is late, and after how many seconds, when `sending` never answers.
+    async fn late(progress: Option<Progress>, sending: impl Future<Output = ()>) -> (&'static str, u64) {
+        let started = Instant::now();
+        let waited = Waiting::new(Box::pin(sending), progress, APP_LIMIT, CLIENT_LIMIT).await;
+        let who = match waited {
+            Waited::Answer(()) => "answer",
+            Waited::TimedOut => "app",
+            Waited::Stalled => "client",
+        };
+        (who, started.elapsed().as_secs())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_one_whose_turn_it_is_is_late() {
+        assert_eq!(late(None, std::future::pending()).await, ("app", 10));
+        let progress = Progress::new();
+        let mut silent = WatchedBody { inner: Silent.boxed_unsync(), progress: progress.clone() };
+        let reading = async move {
+            silent.frame().await;
+        };
+        assert_eq!(late(Some(progress), reading).await, ("client", 1));
+        // Nobody reads: the client can do nothing about it.
+        assert_eq!(late(Some(Progress::new()), std::future::pending()).await, ("app", 10));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_clock_of_the_app_starts_when_the_body_has_ended() {
+        let progress = Progress::new();
+        let mut body = WatchedBody { inner: Pieces(3).boxed_unsync(), progress: progress.clone() };
+        let reading = async move {
+            while body.frame().await.is_some() {
+                tokio::time::sleep(Duration::from_secs(4)).await;
+            }
+            std::future::pending::<()>().await;
+        };
+        assert_eq!(late(Some(progress), reading).await, ("app", 18));
+    }
+
+    struct Pieces(u8);
+
+    impl HttpBody for Pieces {
+        type Data = Bytes;
+        type Error = BoxError;
+
+        fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+            self.0 = self.0.saturating_sub(1);
+            Poll::Ready((self.0 > 0).then(|| Ok(Frame::data(Bytes::from_static(b"x")))))
+        }
+    }
+}
