@@ -22,6 +22,10 @@ pub fn tests() -> Vec<Trial> {
         test_with("behind_seaworthy_the_same_list_closes", &[GIT], behind_seaworthy_the_same_list_closes),
         test("an_address_where_nobody_is_proves_nothing", an_address_where_nobody_is_proves_nothing),
         test_with("a_secret_that_was_deleted_is_still_found", &[GIT], a_secret_that_was_deleted_is_still_found),
+        test("a_wrapper_that_swallows_the_signal_proves_nothing", a_wrapper_that_swallows_the_signal),
+        test_with("a_shallow_clone_proves_nothing_of_its_history", &[GIT], a_shallow_clone),
+        test("an_app_that_is_down_is_not_judged", an_app_that_is_down),
+        test("an_interrupted_check_leaves_no_process", an_interrupted_check),
         test("the_demo_proves_more_behind_than_bare", the_demo_proves_more_behind_than_bare),
     ]
 }
@@ -145,4 +149,86 @@ fn the_demo_proves_more_behind_than_bare() {
     assert!(count("behind", "pass") >= 11, "{result:#}");
     assert!(count("behind", "fail") >= 3, "what only the app can change still fails: {result:#}");
     assert_eq!(count("behind", "error") + count("bare", "error"), 0);
+}
+
+fn a_wrapper_that_swallows_the_signal() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(
+        folder.path().join("list.md"),
+        "- [ ] Graceful shutdown\n- [ ] Crashed instances recover automatically\n",
+    )
+    .unwrap();
+    fs::write(folder.path().join("seaworthy.toml"), "[check]\nslow_path = \"/slow?seconds={seconds}\"\n").unwrap();
+    let start = format!("sh -c '\"{BINARY}\" demo-app --port {{port}}; true'");
+    let (report, _) = check(folder.path(), &["--url", "http://127.0.0.1:9", "--start", &start, "list.md"]);
+    assert_eq!(verdicts(&report), ["fail", "fail"], "{report:#}");
+    assert!(report["items"][0]["reason"].as_str().unwrap().contains("the signal stopped at a wrapper"), "{report:#}");
+}
+
+fn a_shallow_clone() {
+    let folder = tempfile::tempdir().unwrap();
+    let git = |folder: &Path, arguments: &[&str]| {
+        let mut command = Command::new("git");
+        command.args(["-c", "user.name=t", "-c", "user.email=t@localhost"]).args(arguments).current_dir(folder);
+        assert!(command.output().unwrap().status.success(), "{arguments:?}");
+    };
+    let origin = folder.path().join("origin");
+    fs::create_dir(&origin).unwrap();
+    fs::write(origin.join(".env"), "KEY=1\n").unwrap();
+    git(&origin, &["init", "-q"]);
+    git(&origin, &["add", "."]);
+    git(&origin, &["commit", "-q", "-m", "with .env"]);
+    fs::remove_file(origin.join(".env")).unwrap();
+    fs::write(origin.join(".gitignore"), ".env\n").unwrap();
+    git(&origin, &["add", "-A"]);
+    git(&origin, &["commit", "-q", "-m", "without"]);
+    let url = format!("file://{}", origin.display());
+    git(folder.path(), &["clone", "-q", "--depth", "1", &url, "clone"]);
+    fs::write(folder.path().join("list.md"), "- [ ] .gitignore .env\n- [ ] No hardcoded secrets in code\n").unwrap();
+    let (report, _) = check(folder.path(), &["--repo", "clone", "list.md"]);
+    assert_eq!(verdicts(&report), ["inconclusive", "inconclusive"], "{report:#}");
+    let (report, _) = check(folder.path(), &["--repo", "origin", "list.md"]);
+    assert_eq!(verdicts(&report), ["fail", "pass"], "{report:#}");
+}
+
+fn an_app_that_is_down() {
+    let running = Running::start(&["--", BINARY, "demo-app", "--port", "$PORT"]);
+    let status = get(&running.admin, "/status").json();
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(status["instances"][0]["pid"].as_i64().unwrap()).unwrap());
+    // Stopped, not killed: it would be started again.
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGSTOP).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("list.md"), "- [ ] Security headers\n- [ ] Prometheus metrics\n").unwrap();
+    let (report, _) = check(folder.path(), &["--url", &running.url, "--admin", &running.admin, "list.md"]);
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGCONT).unwrap();
+    assert_eq!(verdicts(&report), ["inconclusive", "inconclusive"], "{report:#}");
+}
+
+fn an_interrupted_check() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("list.md"), "- [ ] Graceful shutdown\n").unwrap();
+    fs::write(folder.path().join("seaworthy.toml"), "[check]\nslow_path = \"/slow?seconds={seconds}\"\n").unwrap();
+    // The mark tells this copy from every other process of the machine.
+    let mark = folder.path().display().to_string();
+    let start = format!("sh -c 'exec \"{BINARY}\" demo-app --port $1' {mark} {{port}}");
+    let mut command = Command::new(BINARY);
+    command.args(["check", "--url", "http://127.0.0.1:9", "--start", &start, "list.md"]).current_dir(folder.path());
+    let mut child = command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
+    let copies = || {
+        let processes =
+            fs::read_dir("/proc").unwrap().filter_map(|entry| fs::read_to_string(entry.ok()?.path().join("stat")).ok());
+        let child_of = |stat: &String| {
+            stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(1)?.parse().ok()) == Some(pid.as_raw())
+        };
+        processes.filter(child_of).filter_map(|stat| stat.split(' ').next()?.parse::<i32>().ok()).collect::<Vec<_>>()
+    };
+    crate::support::until("a copy runs", std::time::Duration::from_secs(10), || !copies().is_empty());
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    let started = copies();
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(143));
+    for copy in started {
+        assert!(!Path::new(&format!("/proc/{copy}")).exists(), "process {copy} is left");
+    }
 }

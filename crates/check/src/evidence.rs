@@ -40,7 +40,6 @@ struct Record<'a> {
     previous: &'a str,
     time: String,
     expires: String,
-    control: &'a str,
     /// SHA-256 of the control's catalogue entry.
     catalogue: String,
     target: &'a Target,
@@ -76,7 +75,6 @@ impl Ledger {
             previous: &self.last,
             time: timestamp(now),
             expires: timestamp(now.saturating_add(VALID_DAYS * 86_400 * 1_000_000)),
-            control: &finding.control,
             catalogue: hash(control.map(|control| format!("{control:?}")).unwrap_or_default().as_bytes()),
             target,
             finding,

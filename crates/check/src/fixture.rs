@@ -274,6 +274,10 @@ impl ScratchCopy for FixtureCopy {
         })
     }
 
+    fn left_behind(&self) -> bool {
+        false
+    }
+
     fn ended<'a>(&'a mut self, patience: Duration) -> Working<'a, Option<Ending>> {
         Box::pin(async move {
             if let Some(server) = &self.server {

@@ -39,19 +39,38 @@ impl Git {
         self.output(&["rev-parse", "HEAD"]).ok().map(|text| text.trim().to_owned())
     }
 
-    /// Whether a path would be ignored.
+    /// Whether a path would be ignored by a `.gitignore` of the repository itself: a developer's own settings protect
+    /// nobody else.
     pub(crate) fn ignores(&self, path: &str) -> Result<bool, String> {
-        let status = self.command(&["check-ignore", "-q", "--no-index", path]).status();
-        match status.map_err(missing)?.code() {
-            Some(0) => Ok(true),
+        let mut command =
+            self.command(&["-c", "core.excludesFile=/dev/null", "check-ignore", "-v", "--no-index", path]);
+        let output = command.output().map_err(missing)?;
+        match output.status.code() {
+            Some(0) => Ok(String::from_utf8_lossy(&output.stdout)
+                .split(':')
+                .next()
+                .is_some_and(|file| file.ends_with(".gitignore"))),
             Some(1) => Ok(false),
             _ => Err("git check-ignore failed".into()),
         }
     }
 
+    /// Why the history here is not the whole history, when it is not.
+    pub(crate) fn incomplete(&self) -> Option<String> {
+        let shallow = self.output(&["rev-parse", "--is-shallow-repository"]).is_ok_and(|text| text.trim() == "true");
+        let partial =
+            self.output(&["config", "--get-regexp", r"remote\..*\.promisor"]).is_ok_and(|text| !text.trim().is_empty());
+        (shallow || partial)
+            .then(|| "this is a shallow or partial clone: fetch the whole history (fetch-depth: 0)".to_owned())
+    }
+
     /// Every path of every commit of every branch.
     pub(crate) fn paths_ever(&self) -> Result<BTreeSet<String>, String> {
-        Ok(self.objects()?.into_iter().map(|(_, path)| path).filter(|path| !path.is_empty()).collect())
+        // By commits, not by objects: an object of two paths is listed under one.
+        let arguments =
+            ["-c", "core.quotePath=false", "log", "--all", "-m", "--root", "--name-only", "--no-renames", "--format="];
+        let text = self.output(&arguments)?;
+        Ok(text.lines().filter(|path| !path.is_empty()).map(str::to_owned).collect())
     }
 
     /// Shows every file content of history that is at most `largest` bytes long, each once.

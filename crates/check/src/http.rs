@@ -1,7 +1,7 @@
 //! The prober's own HTTP client: one connection a request, everything noted for the transcript, nothing retried.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, LazyLock, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full, combinators::BoxBody};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use regex::Regex;
 use seaworthy_core::UpstreamAddress;
 use thiserror::Error;
 use tokio::{
@@ -70,7 +71,7 @@ pub enum HttpError {
 impl Transcript {
     /// Adds a line.
     pub fn note(&self, line: impl Into<String>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(line.into());
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(redact(&line.into()));
     }
 
     /// The lines so far.
@@ -174,6 +175,16 @@ impl Answer {
     }
 }
 
+/// A text without the secrets that addresses and command lines carry.
+pub(crate) fn redact(text: &str) -> String {
+    static SECRETS: LazyLock<Regex> = LazyLock::new(|| {
+        #[expect(clippy::expect_used, reason = "a constant pattern, compiled in every test")]
+        Regex::new(r"(?i)(://[^\s:/@]*:)[^\s/@]+(@)|(\b[a-z_-]*(?:key|token|secret|passw(?:or)?d|passwd|signature|credential)s?=)[^&\s]+")
+            .expect("the pattern is valid")
+    });
+    SECRETS.replace_all(text, "${1}${3}[secret]${2}").into_owned()
+}
+
 /// A body of no bytes.
 pub(crate) fn empty() -> ProbeBody {
     full("")
@@ -217,5 +228,16 @@ where
         answer = asking.as_mut() => answer.map_err(broken),
         // The connection has ended; what it delivered before is still in the channel.
         _ = connection.as_mut() => asking.await.map_err(broken),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_noted_holds_no_secret() {
+        let shown = redact("GET /a?api_key=hunter2&page=2 via postgres://app:hunter2@db/x --token=hunter2");
+        assert_eq!(shown, "GET /a?api_key=[secret]&page=2 via postgres://app:[secret]@db/x --token=[secret]");
     }
 }

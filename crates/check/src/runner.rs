@@ -17,7 +17,7 @@ use serde::Serialize;
 use tokio::{sync::OnceCell, time::timeout};
 
 use crate::{
-    http::HttpError,
+    http::{HttpError, redact},
     probe::{Outcome, Probe, ProbeKind, SafetyClass, Sighting, Working},
     subject::{Fixture, Subject},
     verdict::Verdict,
@@ -92,10 +92,10 @@ impl Runner {
         Finding {
             control: probe.control().into(),
             verdict,
-            reason,
+            reason: redact(&reason),
             planned: sighting.planned,
             executed: sighting.executed,
-            observed: sighting.observed,
+            observed: redact(&sighting.observed),
             kind: Some(probe.kind()),
             class: Some(probe.class()),
             experiment,
@@ -157,8 +157,14 @@ async fn unreachable(probe: &dyn Probe, subject: &Subject) -> Option<String> {
     if probe.kind() != ProbeKind::Live {
         return None;
     }
-    match subject.client()?.get("/").await {
-        Err(error @ HttpError::Connect(..)) => Some(format!("the target could not be reached: {error}")),
+    match subject.client()?.patience(Duration::from_secs(5)).get("/").await {
+        Err(error @ (HttpError::Connect(..) | HttpError::Slow(..))) => {
+            Some(format!("the target could not be reached: {error}"))
+        }
+        // Then it would be the proxy in between that is judged, and not the app.
+        Ok(answer) if matches!(answer.status.as_u16(), 502..=504) => {
+            Some(format!("the target is not in a steady state: GET / answers {}", answer.status.as_u16()))
+        }
         _ => None,
     }
 }

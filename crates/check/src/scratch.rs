@@ -42,8 +42,11 @@ pub trait ScratchCopy: Send {
     /// Asks it to stop as a platform does: SIGTERM to the process that was started.
     fn terminate(&mut self) -> Result<(), String>;
 
-    /// Kills the app without warning (SIGKILL).
+    /// Kills the app and everything that it started, without warning (SIGKILL).
     fn kill_app<'a>(&'a mut self) -> Working<'a, Result<(), String>>;
+
+    /// Whether anything of the copy still runs after its end: then the signal stopped at a wrapper, and never came to the app.
+    fn left_behind(&self) -> bool;
 
     /// Waits for its end; `None` when it still runs after `patience`.
     fn ended<'a>(&'a mut self, patience: Duration) -> Working<'a, Option<Ending>>;
@@ -90,7 +93,7 @@ impl Launcher for CommandLauncher {
             let words: Vec<String> = self.words.iter().map(fill).collect();
             let [program, arguments @ ..] = words.as_slice() else { return Err("the start command is empty".into()) };
             let mut copy = self.spawn(program, arguments, port, admin_port)?;
-            transcript.note(format!("started a scratch copy: {} (process {})", words.join(" "), copy.group));
+            transcript.note(format!("started a scratch copy with {} (process {})", words[0], copy.group));
             copy.until_it_answers(self.start_timeout, transcript).await?;
             Ok(Box::new(copy) as Box<dyn ScratchCopy>)
         })
@@ -136,7 +139,9 @@ impl ProcessCopy {
         let read = fs::File::open(&self.output).and_then(|mut file| file.read_to_string(&mut text));
         let last = text.lines().rev().find(|line| !line.trim().is_empty());
         match (read, last) {
-            (Ok(_), Some(line)) => format!("; its last line: {}", line.chars().take(200).collect::<String>()),
+            (Ok(_), Some(line)) => {
+                format!("; its last line: {}", crate::http::redact(&line.chars().take(200).collect::<String>()))
+            }
             _ => String::new(),
         }
     }
@@ -161,8 +166,12 @@ impl ScratchCopy for ProcessCopy {
                 None => self.group,
                 Some(admin) => supervised_process(admin).await?,
             };
-            kill(target, Signal::SIGKILL).map_err(|error| format!("cannot kill process {target}: {error}"))
+            killpg(target, Signal::SIGKILL).map_err(|error| format!("cannot kill process group {target}: {error}"))
         })
+    }
+
+    fn left_behind(&self) -> bool {
+        killpg(self.group, None).is_ok()
     }
 
     fn ended<'a>(&'a mut self, patience: Duration) -> Working<'a, Option<Ending>> {

@@ -117,13 +117,17 @@ impl Asked {
     }
 }
 
-/// A box with bullets below it holds only when they hold.
+/// A box with items below it holds only when they hold; from the last to the first, so that grandchildren count too.
 fn add_children(list: &Checklist, matches: &mut [Match]) {
-    for (index, item) in list.items.iter().enumerate() {
+    for (index, item) in list.items.iter().enumerate().rev() {
         let Some(parent) = item.parent else { continue };
-        let needed: Vec<String> = matches[index].control.iter().chain(&matches[index].also).cloned().collect();
+        let child = matches[index].clone();
         let parent = &mut matches[parent];
-        for control in needed {
+        if child.control.is_none() {
+            parent.not_understood.push(item.text.clone());
+        }
+        parent.not_understood.extend(child.not_understood);
+        for control in child.control.into_iter().chain(child.also) {
             if parent.control.as_ref() != Some(&control) && !parent.also.contains(&control) {
                 parent.also.push(control);
             }

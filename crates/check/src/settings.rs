@@ -81,9 +81,16 @@ impl Section for Settings {
         for (key, path) in
             single.chain(lists.iter().flat_map(|(key, paths)| paths.iter().map(move |path| (*key, path))))
         {
-            if !path.starts_with('/') {
+            // A brace is fine in our own placeholder, and in no real path.
+            let filled = path.replace("{seconds}", "1");
+            if !filled.starts_with('/') || filled.parse::<http::Uri>().is_err() {
                 let message = format!("`{path}` is not a path");
-                findings.add(format!("check.{key}"), "SEA_CONFIG_PATH", message, "begin it with `/`");
+                findings.add(
+                    format!("check.{key}"),
+                    "SEA_CONFIG_PATH",
+                    message,
+                    "begin it with `/`, and write spaces and the like percent-encoded",
+                );
             }
         }
         if self.slow_path.as_ref().is_some_and(|path| !path.contains("{seconds}")) {

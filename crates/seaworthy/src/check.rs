@@ -2,6 +2,7 @@
 
 use std::{
     env, fs,
+    net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     process::ExitCode,
     time::Duration,
@@ -13,7 +14,10 @@ use seaworthy_check::{
 };
 use seaworthy_core::{SystemClock, UpstreamAddress};
 use serde_json::{Value, json};
-use tokio::runtime;
+use tokio::{
+    runtime,
+    signal::unix::{SignalKind, signal},
+};
 
 use crate::{cli::CheckArguments, config::Config, failure::Failure, terminal};
 
@@ -28,10 +32,34 @@ pub fn main(arguments: CheckArguments) -> Result<ExitCode, Failure> {
         show_matches(&asked, arguments.json);
         return Ok(ExitCode::SUCCESS);
     }
-    let config = Config::load(arguments.config.as_deref())?;
+    // Status 2 would mean that something is inconclusive.
+    let config =
+        Config::load(arguments.config.as_deref()).map_err(|error| Failure::from(error).with_status(ERROR_STATUS))?;
     let runtime = runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.map_err(|error| Failure::new("SEA_CHECK_RUNTIME", &error).with_status(ERROR_STATUS))?;
-    runtime.block_on(check(&arguments, &config, &asked))
+    runtime.block_on(async {
+        tokio::select! {
+            outcome = check(&arguments, &config, &asked) => outcome,
+            // The copies that drills have started end with the future that is dropped here.
+            signal = interrupted() => Ok(ExitCode::from(signal)),
+        }
+    })
+}
+
+/// Resolves with the exit status of whoever is interrupted: 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP.
+pub async fn interrupted() -> u8 {
+    let listen = |kind| async move {
+        match signal(kind) {
+            Ok(mut signals) => drop(signals.recv().await),
+            // Without a way to hear it there is nothing to wait for.
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = listen(SignalKind::interrupt()) => 130,
+        () = listen(SignalKind::terminate()) => 143,
+        () = listen(SignalKind::hangup()) => 129,
+    }
 }
 
 async fn check(arguments: &CheckArguments, config: &Config, asked: &Asked) -> Result<ExitCode, Failure> {
@@ -62,6 +90,10 @@ async fn subject(arguments: &CheckArguments, config: &Config) -> Result<Subject,
         } else {
             text.into()
         };
+        if full.starts_with("https://") {
+            let text = format!("{full}: this release checks plain HTTP only; name the address behind the TLS end");
+            return Err(Failure::text("SEA_CHECK_ADDRESS", text).with_status(ERROR_STATUS));
+        }
         full.parse::<UpstreamAddress>()
             .map_err(|error| Failure::new("SEA_CHECK_ADDRESS", &error).with_status(ERROR_STATUS))
     };
@@ -77,7 +109,7 @@ async fn subject(arguments: &CheckArguments, config: &Config) -> Result<Subject,
         None => {
             let admin = parse(&config.admin.listen)?;
             // Only when it is the Seaworthy around this very address.
-            let status = admin_status(&admin).await.filter(|status| same_port(status, subject.url.as_ref()));
+            let status = admin_status(&admin).await.filter(|status| serves(status, subject.url.as_ref()));
             subject.admin = status.is_some().then_some(admin);
             status
         }
@@ -107,9 +139,13 @@ async fn answers(address: Option<&UpstreamAddress>) -> bool {
     client.get("/").await.is_ok()
 }
 
-fn same_port(status: &Value, url: Option<&UpstreamAddress>) -> bool {
-    let listen = status["listen"].as_str().and_then(|listen| listen.rsplit_once(':')?.1.parse::<u16>().ok());
-    matches!(url, Some(UpstreamAddress::Tcp { port, .. }) if listen == Some(*port))
+/// Whether this admin API belongs to the Seaworthy that serves the address: a port alone may be anybody's.
+fn serves(status: &Value, url: Option<&UpstreamAddress>) -> bool {
+    let listen = status["listen"].as_str().and_then(|listen| listen.parse::<SocketAddr>().ok());
+    let (Some(listen), Some(UpstreamAddress::Tcp { host, port })) = (listen, url) else { return false };
+    let host = if host == "localhost" { Some(IpAddr::from([127, 0, 0, 1])) } else { host.parse().ok() };
+    let same = |host: IpAddr| host == listen.ip() || (listen.ip().is_unspecified() && host.is_loopback());
+    listen.port() == *port && host.is_some_and(same)
 }
 
 /// How drills start copies: the command that was named, else this Seaworthy around the app of the config.
@@ -169,6 +205,13 @@ fn write_lists(
                 break;
             }
             path = folder.join(format!("{number}-{name}"));
+        }
+        if path.canonicalize().is_ok_and(|there| Path::new(&list.name).canonicalize().is_ok_and(|own| own == there)) {
+            let text = format!(
+                "{} is the list itself, and is not overwritten; choose another folder with --out",
+                path.display()
+            );
+            return Err(Failure::text("SEA_CHECK_REPORT", text).with_status(ERROR_STATUS));
         }
         fs::write(&path, ticked(list, &report.items, date)).map_err(|error| explain(&path, error))?;
         written.push(path);

@@ -10,8 +10,8 @@ use crate::terminal;
 /// An error for a person: what happened, why, what to do, with a stable code.
 #[derive(Debug)]
 pub enum Failure {
-    /// The config is wrong; each finding is shown with its place.
-    Config(ConfigError),
+    /// The config is wrong; each finding is shown with its place. With the status that the process ends with.
+    Config(ConfigError, u8),
     /// Anything else.
     Other {
         /// `SEA_AREA_WHAT`.
@@ -39,7 +39,7 @@ impl Failure {
     pub fn with_status(self, status: u8) -> Self {
         match self {
             Self::Other { code, text, .. } => Self::Other { code, text, status },
-            config @ Self::Config(_) => config,
+            Self::Config(error, _) => Self::Config(error, status),
         }
     }
 
@@ -47,12 +47,12 @@ impl Failure {
     /// command line.
     pub fn report(self) -> ExitCode {
         match self {
-            Self::Config(error) => {
+            Self::Config(error, status) => {
                 terminal::error_line(&error.to_string());
                 for finding in &error.findings {
                     terminal::error_text(&render(finding));
                 }
-                ExitCode::from(2)
+                ExitCode::from(status)
             }
             Self::Other { code, text, status } => {
                 terminal::error_line(&format!("{text}  [{code}]"));
@@ -64,7 +64,7 @@ impl Failure {
 
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
-        Self::Config(error)
+        Self::Config(error, 2)
     }
 }
 

@@ -40,13 +40,21 @@ struct Scan {
 }
 
 pub(super) fn collect(lines: &[Line], all_asks: bool) -> Vec<Item> {
-    let code = fenced(lines);
+    let (code, commented) = (fenced(lines), commented(lines));
     let mut scan = Scan::default();
     for (line, shell) in lines.iter().zip(&code) {
         let kind = line.kind();
         match (&kind, shell) {
             // A box counts wherever it stands: better shown twice than lost.
-            (Kind::Item { checked: Some(_), .. }, _) => scan.item(line, &kind),
+            (Kind::Item { checked: Some(_), .. }, _) => {
+                scan.item(line, &kind);
+                // Where a reader does not see the box, our marker would show or end a comment: that line stays as it is.
+                if (*shell != Code::Outside || commented[line.number - 1])
+                    && let Some(item) = scan.items.last_mut()
+                {
+                    item.mark = None;
+                }
+            }
             (_, Code::Inside { shell }) => scan.script_step(line, *shell && all_asks),
             (Kind::Item { .. }, Code::Outside) if all_asks => scan.item(line, &kind),
             (Kind::Item { .. }, Code::Outside) => scan.open.clear(),
@@ -81,6 +89,24 @@ fn fenced(lines: &[Line]) -> Vec<Code> {
         }
     }
     code
+}
+
+/// Lines that begin inside an HTML comment.
+fn commented(lines: &[Line]) -> Vec<bool> {
+    let mut inside = false;
+    lines
+        .iter()
+        .map(|line| {
+            let begins_inside = inside;
+            inside = match (line.text.rfind("<!--"), line.text.rfind("-->")) {
+                (Some(open), Some(close)) => open > close,
+                (Some(_), None) => true,
+                (None, Some(_)) => false,
+                (None, None) => inside,
+            };
+            begins_inside
+        })
+        .collect()
 }
 
 impl Scan {

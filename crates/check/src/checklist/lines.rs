@@ -65,7 +65,10 @@ pub(super) fn split(bytes: &[u8]) -> Vec<Line> {
     let mut lines = Vec::new();
     for (index, piece) in bytes.split(|byte| *byte == b'\n').enumerate() {
         let raw = piece.strip_suffix(b"\r").unwrap_or(piece);
-        lines.push(Line { number: index + 1, text: repair(raw), start, raw: raw.to_vec() });
+        // A byte order mark belongs to the file, not to its first line.
+        let mark = if index == 0 && raw.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
+        let raw = &raw[mark..];
+        lines.push(Line { number: index + 1, text: repair(raw), start: start + mark, raw: raw.to_vec() });
         start += piece.len() + 1;
     }
     lines

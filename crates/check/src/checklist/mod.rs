@@ -144,6 +144,15 @@ mod tests {
     }
 
     #[test]
+    fn a_byte_order_mark_hides_nothing_and_hidden_lines_are_not_written_to() {
+        let text = "\u{feff}- [ ] first\n<!--\n- [ ] commented\n-->\n```\n- [ ] example\n```\n";
+        let items = parse(text, false);
+        assert_eq!(texts(&items), ["first", "commented", "example"]);
+        assert_eq!(items.iter().map(|item| item.mark).collect::<Vec<_>>(), [Some(6), None, None]);
+        assert_eq!(items.iter().map(|item| item.hidden).collect::<Vec<_>>(), [false, true, true]);
+    }
+
+    #[test]
     fn asks_outside_boxes_are_taken_on_demand_and_remarks_are_not() {
         let text = "# Plan\n## 1. Tests (HIGH)\n**Status**: none exist\n\n**What's missing**:\n- Unit tests\n- No CI\n\n\
                     **Risk Level**: high\n- It may break\n\n## Recommended tools\n- pytest\n\n## Next\n1. Set up backups\n\

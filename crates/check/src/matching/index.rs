@@ -22,12 +22,16 @@ pub struct Match {
     pub also: Vec<String>,
     /// From 0 to 1.
     pub confidence: f64,
+    /// Parts of it (items below it) that no control explains: it cannot be closed while there are any.
+    pub not_understood: Vec<String>,
 }
 
 /// Finds controls for lines. Building it takes a few milliseconds; keep it.
 #[derive(Debug)]
 pub struct Matcher {
     ids: Vec<String>,
+    /// Controls that have a probe.
+    provable: Vec<&'static str>,
     phrases: Vec<Phrase>,
     /// Phrases by stem.
     postings: HashMap<String, Vec<usize>>,
@@ -61,10 +65,17 @@ mod weight {
 
 /// Less is unmatched.
 const THRESHOLD: f64 = 0.42;
+/// The same for a control that has a probe.
+const PROVABLE_THRESHOLD: f64 = 0.5;
 /// The next control must be this much worse.
 const MARGIN: f64 = 0.008;
 /// A part of a line names a further control from here on.
-const COMPOSITE: f64 = 0.72;
+const COMPOSITE: f64 = 0.65;
+/// A line that says that the thing is not wanted asks for nothing.
+static REFUSED: LazyLock<Regex> = LazyLock::new(|| {
+    #[expect(clippy::expect_used, reason = "a constant pattern, compiled in every test")]
+    Regex::new(r"(?i)\b(?:not (?:needed|required|applicable|necessary)|n/a)\b|^~~.*~~$").expect("the pattern is valid")
+});
 /// The control of lines whose text is damaged.
 const DAMAGED: &str = "process.damaged-item";
 
@@ -101,7 +112,8 @@ impl Matcher {
         }
         let vectors = counts.iter().map(|count| unit_vector(count, &rarity)).collect();
         let ids = catalogue.controls().iter().map(|control| control.id.clone()).collect();
-        Self { ids, phrases, postings, rarity, unknown: (1.0 + total).ln() * weight::UNKNOWN, vectors }
+        let provable = crate::probes::all().iter().map(|probe| probe.control()).collect();
+        Self { ids, provable, phrases, postings, rarity, unknown: (1.0 + total).ln() * weight::UNKNOWN, vectors }
     }
 
     /// What each item of a checklist means, in their order.
@@ -111,7 +123,15 @@ impl Matcher {
 
     fn item(&self, item: &Item, all: &[Item]) -> Match {
         if item.damage == Some(Damage::CutOff) && item.form == Form::Checkbox {
-            return Match { control: Some(DAMAGED.into()), also: Vec::new(), confidence: 1.0 };
+            return Match {
+                control: Some(DAMAGED.into()),
+                also: Vec::new(),
+                confidence: 1.0,
+                not_understood: Vec::new(),
+            };
+        }
+        if REFUSED.is_match(&item.text) {
+            return Match { control: None, also: Vec::new(), confidence: 0.0, not_understood: Vec::new() };
         }
         let section = item.section.last().map(String::as_str).unwrap_or_default();
         let parent =
@@ -119,12 +139,27 @@ impl Matcher {
         let ranked = self.rank(&Query::new(self, &item.text, section, parent));
         let (best, second) = (ranked.first(), ranked.get(1).map_or(0.0, |(score, _)| *score));
         match best {
-            Some((score, control)) if *score >= THRESHOLD && score - second >= MARGIN => {
+            Some((score, control)) if *score >= self.threshold(*control) && score - second >= MARGIN => {
                 let id = self.ids[*control].clone();
-                Match { also: self.further(&item.text, section, &id), control: Some(id), confidence: round(*score) }
+                Match {
+                    also: self.further(&item.text, section, &id),
+                    control: Some(id),
+                    confidence: round(*score),
+                    not_understood: Vec::new(),
+                }
             }
-            best => Match { control: None, also: Vec::new(), confidence: round(best.map_or(0.0, |(score, _)| *score)) },
+            best => Match {
+                control: None,
+                also: Vec::new(),
+                confidence: round(best.map_or(0.0, |(score, _)| *score)),
+                not_understood: Vec::new(),
+            },
         }
+    }
+
+    /// A control that can be proven needs a surer match: a wrong tick costs more than a line that stays open.
+    fn threshold(&self, control: usize) -> f64 {
+        if self.provable.contains(&self.ids[control].as_str()) { PROVABLE_THRESHOLD } else { THRESHOLD }
     }
 
     /// Controls that single parts of a composite line name on their own.

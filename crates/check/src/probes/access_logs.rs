@@ -3,10 +3,13 @@
 use std::{io, time::Duration};
 
 use http::Method;
+use seaworthy_core::UpstreamAddress;
+use tokio::{io::AsyncWriteExt, net::TcpStream, time::sleep};
 
 use crate::{
     access_log::LogReader,
     fixture::{self, reply},
+    http::Client,
     probe::{Cases, Probe, ProbeKind, SafetyClass, Sighting, Working},
     subject::{Fixture, Subject},
 };
@@ -71,7 +74,7 @@ async fn look(subject: &Subject) -> Sighting {
     let log = LogReader::from_now(path);
     let mark = format!("seaworthy-check-{:016x}", fastrand::u64(..));
     let mut sent: Vec<(Method, u16)> = Vec::new();
-    let mut cases = Cases::plan(2);
+    let mut cases = Cases::plan(3);
     for index in 0..EACH * 2 {
         let method = if index % 2 == 0 { Method::GET } else { Method::DELETE };
         match client.send(client.request(method.clone(), &format!("/{mark}/{index}"))).await {
@@ -82,9 +85,12 @@ async fn look(subject: &Subject) -> Sighting {
         }
     }
     // One that breaks off: the client is gone before the answer could be read.
-    let hasty = client.clone().patience(Duration::from_micros(1));
-    let _ = hasty.get(&format!("/{mark}/hasty")).await;
-    let lines = log.lines_until(|lines| lines.iter().filter(|line| line.contains(&mark)).count() >= sent.len()).await;
+    if let Err(why) = leave_early(&client, &format!("/{mark}/hasty")).await {
+        return cases.gave_up(why);
+    }
+    let lines = log.lines_until(|lines| lines.iter().filter(|line| line.contains(&mark)).count() > sent.len()).await;
+    let hasty = lines.iter().filter(|line| line.contains(&mark) && line.contains("/hasty")).count();
+    cases.tried(hasty == 1, format!("{hasty} lines for a request whose client left at once"));
     let marked: Vec<&String> = lines.iter().filter(|line| line.contains(&mark) && !line.contains("/hasty")).collect();
     let exact = marked.len() == sent.len();
     cases.tried(exact, format!("{} of {} marked requests are in the access log", marked.len(), sent.len()));
@@ -96,16 +102,19 @@ async fn look(subject: &Subject) -> Sighting {
     let whole = whole.count();
     cases.tried(whole == sent.len(), format!("{whole} of {} lines tell method, status and duration", sent.len()));
     cases.sighting(format!(
-        "{} marked requests (200s and errors), {} lines with method, status and duration",
+        "{} marked requests (statuses {}) and one whose client left: a line for each, with method, status and duration",
         sent.len(),
-        marked.len()
+        statuses(&sent)
     ))
 }
 
 fn tells(line: &str, method: &Method, status: u16) -> bool {
     let Ok(entry) = serde_json::from_str::<serde_json::Value>(line) else {
-        // Common log format has no duration; nginx's and Apache's extended ones end with it.
-        return line.contains(method.as_str()) && line.contains(&format!(" {status} ")) && line.split(' ').count() > 10;
+        // Common log format has no duration; extended ones have it as a number with a point.
+        let duration = |word: &str| word.contains('.') && word.trim_matches('"').parse::<f64>().is_ok();
+        return line.contains(method.as_str())
+            && line.contains(&format!(" {status} "))
+            && line.split(' ').any(duration);
     };
     let Some(fields) = entry.as_object() else { return false };
     let has = |wanted: &str| {
@@ -121,4 +130,21 @@ fn tells(line: &str, method: &Method, status: u16) -> bool {
 
 fn wanted_number(text: &str) -> serde_json::Value {
     text.parse::<u64>().map_or(serde_json::Value::Null, serde_json::Value::from)
+}
+
+fn statuses(sent: &[(Method, u16)]) -> String {
+    let statuses: std::collections::BTreeSet<u16> = sent.iter().map(|(_, status)| *status).collect();
+    statuses.iter().map(u16::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// Sends a whole request and leaves without reading a byte of the answer.
+async fn leave_early(client: &Client, path: &str) -> Result<(), String> {
+    let UpstreamAddress::Tcp { host, port } = client.address() else {
+        return Err("a Unix socket is no network client".into());
+    };
+    let mut stream = TcpStream::connect((host.as_str(), *port)).await.map_err(|error| error.to_string())?;
+    let request = format!("GET {path} HTTP/1.1\r\nhost: {}\r\nuser-agent: seaworthy-check\r\n\r\n", client.host());
+    stream.write_all(request.as_bytes()).await.map_err(|error| error.to_string())?;
+    sleep(Duration::from_millis(20)).await;
+    Ok(())
 }

@@ -36,9 +36,13 @@ impl Probe for ErrorHandler {
         })
     }
 
+    // JSON alone is not enough: this one has everything but the trace left out.
     fn absent(&self) -> Working<'_, io::Result<Fixture>> {
         Box::pin(async {
-            failing("text/plain", "Traceback (most recent call last):\n  File \"/app/main.py\", line 7, in ask\n")
+            failing(
+                "application/problem+json",
+                "{\"title\":\"Error\",\"request_id\":\"r-1\",\"trace\":\"Traceback (most recent call last):\\n  File \\\"/app/main.py\\\", line 7\"}",
+            )
         })
     }
 }
@@ -68,7 +72,8 @@ async fn look(subject: &Subject) -> Sighting {
             return cases.gave_up(error.to_string());
         }
     };
-    let body = answer.text();
+    // Frames inside JSON strings have their line breaks and quotes escaped.
+    let body = answer.text().replace("\\n", "\n").replace("\\\"", "\"");
     let leak = LEAKS.iter().find_map(|(what, shape)| shape.find(&body).map(|found| (*what, found.as_str().to_owned())));
     match &leak {
         Some((what, text)) => {
@@ -90,9 +95,7 @@ async fn look(subject: &Subject) -> Sighting {
 /// The id must be in the body, where the person who reports the error sees it.
 fn id_of(answer: &Answer) -> Option<String> {
     let body = answer.json()?;
-    ["request_id", "requestId", "trace_id", "traceId", "instance"]
-        .iter()
-        .find_map(|key| Some(body.get(*key)?.as_str()?.to_owned()))
+    ["request_id", "requestId", "trace_id", "traceId"].iter().find_map(|key| Some(body.get(*key)?.as_str()?.to_owned()))
 }
 
 static LEAKS: LazyLock<Vec<(&str, Regex)>> = LazyLock::new(|| {
@@ -103,6 +106,13 @@ static LEAKS: LazyLock<Vec<(&str, Regex)>> = LazyLock::new(|| {
         (
             "a source path",
             r#"(?:File "|[\s(])/(?:app|srv|home|usr|opt|var|root|Users)/[\w./-]+\.(?:py|js|ts|rb|go|php|java|rs)"#,
+        ),
+        ("a .NET frame", r"(?m)^\s+at [\w.<>`]+\(.*\)(?: in .+:line \d+)?"),
+        ("a Ruby frame", r"\.rb:\d+:in [`']"),
+        ("a Windows path", r"[A-Z]:\\+\w[\w\\ .-]+\.(?:cs|py|js|ts|java)"),
+        (
+            "a driver's message",
+            r"(?i)password authentication failed|\bFATAL:|ECONNREFUSED|connection refused|could not connect to server",
         ),
         ("SQL", r"(?i)\b(?:select\s.+\sfrom|insert into|update\s.+\sset|delete from)\b"),
         ("a panic", r"panicked at|goroutine \d+ \["),

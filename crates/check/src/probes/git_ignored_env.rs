@@ -64,6 +64,9 @@ fn look(repo: &Path, subject: &Subject) -> Sighting {
         }
         Err(why) => cases.told_nothing(why),
     }
+    if let Some(why) = git.incomplete() {
+        return cases.gave_up(why);
+    }
     match git.paths_ever() {
         Ok(paths) => {
             let bad: Vec<&String> = paths.iter().filter(|path| is_env_file(path)).collect();

@@ -8,6 +8,7 @@ use crate::{
     fixture::{self, Manners},
     http::{Answer, Client},
     probe::{Cases, Probe, ProbeKind, SafetyClass, Sighting, Working},
+    scratch::ScratchCopy,
     subject::{Fixture, Subject},
 };
 
@@ -17,8 +18,9 @@ pub(super) struct GracefulShutdown;
 const SLOW: f64 = 2.0;
 /// Within this time after SIGTERM the process must have ended: the grace that common platforms give.
 const GRACE: Duration = Duration::from_secs(10);
-/// What a killed process ends with.
-const SIGKILL: i32 = 9;
+/// How a process ends that obeys: exit 0, the signal itself, or the code that shells give for it.
+const SIGTERM: i32 = 15;
+const TERMINATED: i32 = 128 + SIGTERM;
 
 impl Probe for GracefulShutdown {
     fn control(&self) -> &'static str {
@@ -54,7 +56,7 @@ async fn look(subject: &Subject) -> Sighting {
     let Some(slow) = subject.hints.slow(seconds) else {
         return Sighting::not_tried("a request must be in flight: [check] slow_path = \"/slow?seconds={seconds}\"");
     };
-    let mut cases = Cases::plan(4);
+    let mut cases = Cases::plan(5);
     let mut copy = match launcher.start(&subject.transcript).await {
         Ok(copy) => copy,
         Err(why) => {
@@ -93,14 +95,7 @@ async fn look(subject: &Subject) -> Sighting {
         }
         Err(error) => cases.tried(false, format!("the request in flight was cut: {error}")),
     }
-    match copy.ended(GRACE).await {
-        None => cases.tried(false, format!("it still ran {} s after SIGTERM", GRACE.as_secs())),
-        Some(ending) => {
-            cases.tried(true, "it ended in time");
-            let killed = ending.signal == Some(SIGKILL) || ending.code == Some(128 + SIGKILL);
-            cases.tried(!killed, format!("exit {:?}, signal {:?}", ending.code, ending.signal));
-        }
-    }
+    judge_end(&mut *copy, &client, &mut cases).await;
     cases.sighting(format!(
         "SIGTERM with a {seconds:.1} s request in flight: answered in full ({} bytes), then ended by itself",
         whole.length
@@ -114,4 +109,18 @@ async fn undisturbed(client: &Client, slow: &str, seconds: f64) -> Result<Answer
         return Ok(answer);
     }
     Err(format!("GET {slow} is no slow request: {} after {:?}", answer.status.as_u16(), answer.elapsed))
+}
+
+/// It ends in time, as one that obeys, and nothing of it is left.
+async fn judge_end(copy: &mut dyn ScratchCopy, client: &Client, cases: &mut Cases) {
+    let Some(ending) = copy.ended(GRACE).await else {
+        return cases.tried(false, format!("it still ran {} s after SIGTERM", GRACE.as_secs()));
+    };
+    cases.tried(true, "it ended in time");
+    let clean = matches!(ending.code, Some(0 | TERMINATED)) || ending.signal == Some(SIGTERM);
+    cases.tried(clean, format!("it ended with exit {:?}, signal {:?}", ending.code, ending.signal));
+    let left = copy.left_behind() || client.get("/").await.is_ok();
+    let seen =
+        if left { "something of it still runs: the signal stopped at a wrapper" } else { "nothing of it is left" };
+    cases.tried(!left, seen);
 }

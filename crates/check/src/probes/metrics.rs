@@ -129,7 +129,7 @@ async fn count(public: &Client, source: &Client, path: &str) -> Result<(u16, Opt
     Ok((status, exact.or_else(|| deltas.into_iter().reduce(f64::max))))
 }
 
-/// Sums of counters by metric name, of the samples whose labels name this status.
+/// Counters by series, of the samples whose labels name this status.
 fn counters(text: &str, status: u16) -> HashMap<String, f64> {
     let (exact, class) = (format!("\"{status}\""), format!("\"{}xx\"", status / 100));
     let mut sums = HashMap::new();
@@ -138,8 +138,10 @@ fn counters(text: &str, status: u16) -> HashMap<String, f64> {
         let Some((labels, value)) = rest.rsplit_once('}') else { continue };
         let counts = name.ends_with("_total") || name.ends_with("_count");
         if counts && (labels.contains(&exact) || labels.contains(&class)) {
+            // A series of its own for each set of labels: sums would mix in whoever else is counted under that status.
+            let name = format!("{name}{{{labels}}}");
             let value: f64 = value.trim().split(' ').next().and_then(|number| number.parse().ok()).unwrap_or(0.0);
-            *sums.entry(name.to_owned()).or_insert(0.0) += value;
+            *sums.entry(name).or_insert(0.0) += value;
         }
     }
     sums
@@ -150,12 +152,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sums_a_counter_over_its_other_labels() {
+    fn takes_each_series_of_the_status() {
         let text = "# TYPE a_total counter\na_total{status=\"200\",m=\"x\"} 3\na_total{status=\"200\",m=\"y\"} 4 1700\n\
                     a_total{status=\"404\"} 9\nb_bucket{code=\"200\"} 5\nc_total{code=\"2xx\"} 2\n";
         let sums = counters(text, 200);
-        assert_eq!(sums["a_total"], 7.0);
-        assert_eq!(sums["c_total"], 2.0);
-        assert_eq!(sums.len(), 2);
+        assert_eq!(sums["a_total{status=\"200\",m=\"x\"}"], 3.0);
+        assert_eq!(sums["a_total{status=\"200\",m=\"y\"}"], 4.0);
+        assert_eq!(sums["c_total{code=\"2xx\"}"], 2.0);
+        assert_eq!(sums.len(), 3);
     }
 }

@@ -50,7 +50,7 @@ async fn look(subject: &Subject) -> Sighting {
     let Some(slow) = subject.hints.slow(subject.hints.seconds_in_flight(2.0)) else {
         return Sighting::not_tried("a request must be in flight: [check] slow_path = \"/slow?seconds={seconds}\"");
     };
-    let mut cases = Cases::plan(3);
+    let mut cases = Cases::plan(4);
     let mut copy = match launcher.start(&subject.transcript).await {
         Ok(copy) => copy,
         Err(why) => {
@@ -73,11 +73,16 @@ async fn look(subject: &Subject) -> Sighting {
     cases.tried(true, format!("{ready} answers 200 before"));
     let public = client(copy.url());
     let (in_flight, ()) = tokio::join!(public.get(&slow), watch(&mut *copy, &asked, ready, live, &mut cases));
-    subject.transcript.note(format!(
-        "the request in flight: {}",
-        in_flight.map_or_else(|error| error.to_string(), |answer| answer.status.to_string())
-    ));
-    cases.sighting(format!("ready before; during shutdown {ready} says no while {live} stays 200"))
+    match in_flight {
+        Ok(answer) => cases.tried(
+            answer.status.is_success(),
+            format!("the request in flight was answered {}", answer.status.as_u16()),
+        ),
+        Err(error) => cases.tried(false, format!("the request in flight was cut: {error}")),
+    }
+    cases.sighting(format!(
+        "ready before; during shutdown {ready} says no while {live} stays 200 and the request in flight is answered"
+    ))
 }
 
 /// Orders the copy to stop while the slow request runs, and asks both questions meanwhile.

@@ -82,8 +82,14 @@ async fn look(subject: &Subject) -> Sighting {
         let how = if announced { "with Content-Length" } else { "chunked" };
         match post(&client, path, length, announced).await {
             Ok(status) => {
-                let right = (status == StatusCode::PAYLOAD_TOO_LARGE) == refused;
-                cases.tried(right, format!("POST {path} of {length} bytes {how} → {}", status.as_u16()));
+                let seen = format!("POST {path} of {length} bytes {how} → {}", status.as_u16());
+                if refused || status == StatusCode::PAYLOAD_TOO_LARGE {
+                    cases.tried(refused && status == StatusCode::PAYLOAD_TOO_LARGE, seen);
+                } else if status.is_success() || status.is_redirection() {
+                    cases.tried(true, seen);
+                } else {
+                    cases.told_nothing(format!("{seen}: name a path that takes a body, [check] upload_path"));
+                }
             }
             // A server may close while we still send (RFC 9110, 15.5.14); what it thinks is then not known.
             Err(error) => cases.told_nothing(error.to_string()),

@@ -97,7 +97,7 @@ async fn look(subject: &Subject) -> Sighting {
     }
     match cut_off(client.address(), &client.host(), head + SLACK + Duration::from_secs(1)).await {
         Ok(Some(after)) => cases.tried(
-            after <= head + SLACK,
+            after <= head + SLACK && after >= head.mul_f64(0.4),
             format!("a client that never ends its head is cut off after {:.1} s", after.as_secs_f64()),
         ),
         Ok(None) => cases.tried(
@@ -144,10 +144,25 @@ async fn cut_off(address: &UpstreamAddress, host: &str, patience: Duration) -> R
     let started = Instant::now();
     let half = format!("GET / HTTP/1.1\r\nhost: {host}\r\nx-slow: ");
     stream.write_all(half.as_bytes()).await.map_err(|error| error.to_string())?;
+    let pause = patience.div_f64(20.0);
+    let (mut reader, mut writer) = stream.split();
     let reading = async {
         let mut rest = [0; 1024];
         // A 408 may come first; the end of the connection is what counts.
-        while stream.read(&mut rest).await.is_ok_and(|count| count > 0) {}
+        while reader.read(&mut rest).await.is_ok_and(|count| count > 0) {}
+    };
+    // A byte now and then keeps every idle timeout happy: only a limit on the whole head helps.
+    let trickling = async {
+        loop {
+            sleep(pause).await;
+            let _ = writer.write_all(b"x").await;
+        }
+    };
+    let reading = async {
+        tokio::select! {
+            () = reading => {}
+            () = trickling => {}
+        }
     };
     Ok(timeout(patience, reading).await.ok().map(|()| started.elapsed()))
 }

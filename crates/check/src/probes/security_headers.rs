@@ -86,12 +86,16 @@ fn class(answer: &Answer) -> String {
     format!("{}, {kind}", answer.status.as_u16())
 }
 
+/// The tokens of the Referrer Policy recommendation that keep paths from other sites.
+const REFERRER_POLICIES: [&str; 5] =
+    ["no-referrer", "same-origin", "origin", "strict-origin", "strict-origin-when-cross-origin"];
+
 /// The required set of OWASP's Secure Headers project, by what it achieves. HSTS belongs to `edge.https-only`.
 fn missing(headers: &HeaderMap) -> Vec<&'static str> {
     let value = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_lowercase();
     let policy = value("content-security-policy");
-    let framing =
-        policy.contains("frame-ancestors") || matches!(value("x-frame-options").as_str(), "deny" | "sameorigin");
+    let framing = (policy.contains("frame-ancestors") && !policy.contains("frame-ancestors *"))
+        || matches!(value("x-frame-options").as_str(), "deny" | "sameorigin");
     let referrer = value("referrer-policy");
     let mut missing = Vec::new();
     if value("x-content-type-options") != "nosniff" {
@@ -103,7 +107,7 @@ fn missing(headers: &HeaderMap) -> Vec<&'static str> {
     if !framing {
         missing.push("limit on framing");
     }
-    if referrer.is_empty() || referrer.contains("unsafe-url") {
+    if !REFERRER_POLICIES.contains(&referrer.rsplit(',').next().unwrap_or_default().trim()) {
         missing.push("Referrer-Policy");
     }
     missing

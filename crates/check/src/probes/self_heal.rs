@@ -69,9 +69,12 @@ async fn look(subject: &Subject) -> Sighting {
     subject.transcript.note("the app was killed (SIGKILL)");
     let killed = Instant::now();
     let is_well = async || client.get("/").await.is_ok_and(|answer| answer.status == before);
-    // The fault must be seen to land; a restart faster than the first question leaves that open.
+    // Without a fault that was seen to land, nothing has healed.
     let landed = !is_well().await;
-    cases.tried(true, if landed { "the app was down" } else { "the app was back before the first question" });
+    if !landed {
+        return cases.gave_up("the app answered on as if nothing had happened: the kill was not seen to land");
+    }
+    cases.tried(true, "the app was down");
     while killed.elapsed() < PATIENCE {
         if is_well().await {
             let after = killed.elapsed().as_secs_f64();

@@ -60,7 +60,8 @@ mod tests {
             .map(|(item, verdict)| {
                 let finding = Finding { verdict: *verdict, ..Finding::not_run("c", "") };
                 let findings = BTreeMap::from([("c".to_owned(), finding)]);
-                let found = Match { control: Some("c".into()), also: Vec::new(), confidence: 1.0 };
+                let found =
+                    Match { control: Some("c".into()), also: Vec::new(), confidence: 1.0, not_understood: Vec::new() };
                 ReportItem::new(&list, item, &found, &findings)
             })
             .collect();

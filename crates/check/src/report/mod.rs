@@ -167,6 +167,11 @@ fn judge(found: &Match, needed: &[&Finding]) -> (Verdict, String) {
         return (Verdict::NotRun, "unmatched: no control of the catalogue fits this text well enough".into());
     }
     let verdict = Verdict::all_of(needed.iter().map(|finding| finding.verdict)).unwrap_or(Verdict::NotRun);
+    if let Some(part) = found.not_understood.first()
+        && verdict.closes()
+    {
+        return (Verdict::NotRun, format!("a part of it is unmatched: {part}"));
+    }
     let deciding: Vec<&&Finding> = needed.iter().filter(|finding| finding.verdict == verdict).collect();
     let reason = match (deciding.as_slice(), needed.len()) {
         ([only], 1) => only.reason.clone(),
@@ -192,7 +197,12 @@ mod tests {
             verdicts.iter().enumerate().map(|(index, verdict)| finding(&format!("c{index}"), *verdict)).collect();
         let text: String = verdicts.iter().map(|_| "- [ ] x\n").collect();
         let list = Checklist::parse("l.md".into(), text.into_bytes(), false);
-        let found = |index: usize| Match { control: Some(format!("c{index}")), also: Vec::new(), confidence: 1.0 };
+        let found = |index: usize| Match {
+            control: Some(format!("c{index}")),
+            also: Vec::new(),
+            confidence: 1.0,
+            not_understood: Vec::new(),
+        };
         let items =
             list.items.iter().enumerate().map(|(index, item)| ReportItem::new(&list, item, &found(index), &findings));
         Report { items: items.collect(), findings, target: Target::default() }

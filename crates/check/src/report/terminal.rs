@@ -48,6 +48,10 @@ fn lines(text: &mut String, item: &ReportItem, advised: &mut BTreeSet<String>, s
     let claim = if item.ticked && !item.verdict.closes() { "  (ticked in the file: a claim)" } else { "" };
     let title = shorten(&plain(&item.text), style.width.saturating_sub(6 + claim.len()));
     let _ = writeln!(text, "  {} {title}{claim}", paint(sign, colour, style));
+    let controls: Vec<&str> = item.control.iter().chain(&item.also).map(String::as_str).collect();
+    if !controls.is_empty() {
+        let _ = writeln!(text, "      {}", paint(&controls.join(" + "), "2", style));
+    }
     let word = if item.verdict.closes() { String::new() } else { format!("{}: ", item.verdict) };
     wrap(text, &format!("{word}{}", item.reason), style);
     for control in &item.controls {

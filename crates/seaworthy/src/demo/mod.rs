@@ -10,6 +10,7 @@ use serde_json::json;
 use tokio::runtime;
 
 use crate::{
+    check::interrupted,
     cli::{DemoAppArguments, DemoArguments},
     failure::Failure,
     terminal,
@@ -30,24 +31,31 @@ pub fn main(arguments: DemoArguments) -> Result<ExitCode, Failure> {
                 "Checking the same list against both (about half a minute): sizes, slow clients, crashes, shutdowns…",
             );
         }
-        let (bare, behind) = stage.check().await?;
-        terminal::progress("");
-        let better = compare::proven(&behind) > compare::proven(&bare);
-        if arguments.json {
-            let side =
-                |report: &seaworthy_check::Report| json!({ "summary": report.summary(), "url": report.target.url });
-            terminal::line(&json!({ "bare": side(&bare), "behind": side(&behind) }).to_string());
-        } else {
-            terminal::line(&compare::side_by_side(&bare, &behind, terminal::output_colours(), terminal::width()));
-        }
-        if !arguments.once {
-            tell_addresses(&stage, arguments.json);
-            // Only a broken system cannot wait for Ctrl-C; then there is nothing to wait for.
-            let _ = tokio::signal::ctrl_c().await;
-        }
+        let compared = tokio::select! {
+            compared = compare_both(&stage, &arguments) => compared,
+            signal = interrupted() => Ok(ExitCode::from(signal)),
+        };
         stage.strike().await;
-        Ok(if better { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        compared
     })
+}
+
+/// Shows both, and then waits, unless it shall end at once.
+async fn compare_both(stage: &Stage, arguments: &DemoArguments) -> Result<ExitCode, Failure> {
+    let (bare, behind) = stage.check().await?;
+    terminal::progress("");
+    let better = compare::proven(&behind) > compare::proven(&bare);
+    if arguments.json {
+        let side = |report: &seaworthy_check::Report| json!({ "summary": report.summary(), "url": report.target.url });
+        terminal::line(&json!({ "bare": side(&bare), "behind": side(&behind) }).to_string());
+    } else {
+        terminal::line(&compare::side_by_side(&bare, &behind, terminal::output_colours(), terminal::width()));
+    }
+    if !arguments.once {
+        tell_addresses(stage, arguments.json);
+        interrupted().await;
+    }
+    Ok(if better { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// The demo's app alone, as a child of the demo or of `run`.
