@@ -1,8 +1,9 @@
 //! What was seen, kept: one JSON line a control and run, each naming the hash of the line before it.
 
 use std::{
-    fs::{self, OpenOptions},
-    io::{self, Write},
+    fs::{self, File, OpenOptions},
+    io::{self, Read, Write},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
@@ -23,7 +24,6 @@ const KEPT_LINES: usize = 200;
 #[derive(Debug)]
 pub struct Ledger {
     path: PathBuf,
-    last: String,
 }
 
 /// Evidence cannot be kept, so nothing may be ticked.
@@ -52,42 +52,50 @@ struct Record<'a> {
 impl Ledger {
     /// Opens or begins a ledger.
     pub fn open(path: &Path) -> Result<Self, LedgerError> {
-        let explain = |source| LedgerError { path: path.to_owned(), source };
+        let ledger = Self { path: path.to_owned() };
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            fs::create_dir_all(folder).map_err(explain)?;
+            fs::create_dir_all(folder).map_err(|source| ledger.explain(source))?;
         }
-        let text = match fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-            Err(error) => return Err(explain(error)),
-        };
-        let last = text.lines().last().map_or_else(|| hash(b""), |line| hash(line.as_bytes()));
-        Ok(Self { path: path.to_owned(), last })
+        ledger.file().map_err(|source| ledger.explain(source))?;
+        Ok(ledger)
+    }
+
+    /// Only its owner may read it: transcripts tell a lot about a system.
+    fn file(&self) -> io::Result<File> {
+        OpenOptions::new().create(true).read(true).append(true).mode(0o600).open(&self.path)
+    }
+
+    fn explain(&self, source: io::Error) -> LedgerError {
+        LedgerError { path: self.path.clone(), source }
     }
 
     /// Appends what was found of one control; on disk when this returns.
     pub fn append(&mut self, finding: &Finding, target: &Target, clock: &dyn Clock) -> Result<(), LedgerError> {
-        let explain = |source| LedgerError { path: self.path.clone(), source };
-        let now = clock.unix_micros();
-        let kept = &finding.transcript[..finding.transcript.len().min(KEPT_LINES)];
+        self.write(finding, target, clock.unix_micros()).map_err(|source| self.explain(source))
+    }
+
+    fn write(&self, finding: &Finding, target: &Target, now: i64) -> io::Result<()> {
+        let mut file = self.file()?;
+        // Held until the file is closed: another check may be writing to the same chain.
+        file.lock()?;
+        let mut text = String::new();
+        file.read_to_string(&mut text)?;
+        let previous = text.lines().last().map_or_else(|| hash(b""), |line| hash(line.as_bytes()));
         let control = crate::Catalogue::built_in().find(&finding.control);
         let record = Record {
-            previous: &self.last,
+            previous: &previous,
             time: timestamp(now),
             expires: timestamp(now.saturating_add(VALID_DAYS * 86_400 * 1_000_000)),
             catalogue: hash(control.map(|control| format!("{control:?}")).unwrap_or_default().as_bytes()),
             target,
             finding,
-            transcript: kept,
+            transcript: &finding.transcript[..finding.transcript.len().min(KEPT_LINES)],
             transcript_sha256: hash(finding.transcript.join("\n").as_bytes()),
         };
-        let mut line = serde_json::to_vec(&record).map_err(|error| explain(error.into()))?;
-        let next = hash(&line);
+        let mut line = serde_json::to_vec(&record)?;
         line.push(b'\n');
-        let mut file = OpenOptions::new().create(true).append(true).open(&self.path).map_err(explain)?;
-        file.write_all(&line).and_then(|()| file.sync_data()).map_err(explain)?;
-        self.last = next;
-        Ok(())
+        file.write_all(&line)?;
+        file.sync_data()
     }
 }
 

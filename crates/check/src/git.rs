@@ -34,9 +34,12 @@ impl Git {
         Ok(git)
     }
 
-    /// The commit that is checked out.
+    /// The commit that is checked out, with `+changes` when the files are not those of the commit.
     pub(crate) fn head(&self) -> Option<String> {
-        self.output(&["rev-parse", "HEAD"]).ok().map(|text| text.trim().to_owned())
+        let commit = self.output(&["rev-parse", "HEAD"]).ok()?.trim().to_owned();
+        let changed =
+            self.output(&["status", "--porcelain", "--untracked-files=no"]).is_ok_and(|text| !text.trim().is_empty());
+        Some(if changed { format!("{commit}+changes") } else { commit })
     }
 
     /// Whether a path would be ignored by a `.gitignore` of the repository itself: a developer's own settings protect

@@ -15,14 +15,18 @@ pub type Working<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Tries one control.
 pub trait Probe: Send + Sync {
+    /// Which control it tries, and how.
+    fn about(&self) -> About;
+
     /// The control's id in the catalogue.
-    fn control(&self) -> &'static str;
+    fn control(&self) -> &'static str {
+        self.about().control
+    }
 
     /// How it looks.
-    fn kind(&self) -> ProbeKind;
-
-    /// What it may do to its target.
-    fn class(&self) -> SafetyClass;
+    fn kind(&self) -> ProbeKind {
+        self.about().kind
+    }
 
     /// Tries the control.
     fn look<'a>(&'a self, subject: &'a Subject) -> Working<'a, Sighting>;
@@ -32,6 +36,17 @@ pub trait Probe: Send + Sync {
 
     /// A known subject where it does not.
     fn absent(&self) -> Working<'_, io::Result<Fixture>>;
+}
+
+/// What a probe is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct About {
+    /// The control's id in the catalogue.
+    pub control: &'static str,
+    /// How it looks.
+    pub kind: ProbeKind,
+    /// What it may do to its target.
+    pub class: SafetyClass,
 }
 
 /// How a probe looks.

@@ -97,7 +97,7 @@ impl Runner {
             executed: sighting.executed,
             observed: redact(&sighting.observed),
             kind: Some(probe.kind()),
-            class: Some(probe.class()),
+            class: Some(probe.about().class),
             experiment,
             took_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
             transcript: subject.transcript.lines(),
@@ -232,14 +232,8 @@ mod tests {
     struct Sabotaged(Box<dyn Probe>);
 
     impl Probe for Sabotaged {
-        fn control(&self) -> &'static str {
-            self.0.control()
-        }
-        fn kind(&self) -> ProbeKind {
-            self.0.kind()
-        }
-        fn class(&self) -> SafetyClass {
-            self.0.class()
+        fn about(&self) -> crate::probe::About {
+            self.0.about()
         }
         fn look<'a>(&'a self, subject: &'a Subject) -> Working<'a, Sighting> {
             self.0.look(subject)

@@ -27,7 +27,7 @@ pub struct Settings {
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Timeouts {
-    /// A client's whole request head. A connection that is slower is closed.
+    /// A client's whole request head, and how long a connection may be idle between requests. A slower one is closed.
     pub request_head: HumanDuration,
     /// Between two pieces of a request's body.
     pub request_body_idle: HumanDuration,

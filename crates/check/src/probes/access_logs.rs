@@ -10,7 +10,7 @@ use crate::{
     access_log::LogReader,
     fixture::{self, reply},
     http::Client,
-    probe::{Cases, Probe, ProbeKind, SafetyClass, Sighting, Working},
+    probe::{About, Cases, Probe, ProbeKind, SafetyClass, Sighting, Working},
     subject::{Fixture, Subject},
 };
 
@@ -20,16 +20,8 @@ pub(super) struct AccessLogs;
 const EACH: usize = 10;
 
 impl Probe for AccessLogs {
-    fn control(&self) -> &'static str {
-        "observability.access-logs"
-    }
-
-    fn kind(&self) -> ProbeKind {
-        ProbeKind::Live
-    }
-
-    fn class(&self) -> SafetyClass {
-        SafetyClass::Active
+    fn about(&self) -> About {
+        About { control: "observability.access-logs", kind: ProbeKind::Live, class: SafetyClass::Active }
     }
 
     fn look<'a>(&'a self, subject: &'a Subject) -> Working<'a, Sighting> {

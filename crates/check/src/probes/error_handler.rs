@@ -7,23 +7,15 @@ use regex::Regex;
 use crate::{
     fixture::{self, reply},
     http::Answer,
-    probe::{Cases, Probe, ProbeKind, SafetyClass, Sighting, Working},
+    probe::{About, Cases, Probe, ProbeKind, SafetyClass, Sighting, Working},
     subject::{Fixture, Subject},
 };
 
 pub(super) struct ErrorHandler;
 
 impl Probe for ErrorHandler {
-    fn control(&self) -> &'static str {
-        "edge.api-error-handler"
-    }
-
-    fn kind(&self) -> ProbeKind {
-        ProbeKind::Live
-    }
-
-    fn class(&self) -> SafetyClass {
-        SafetyClass::Active
+    fn about(&self) -> About {
+        About { control: "edge.api-error-handler", kind: ProbeKind::Live, class: SafetyClass::Active }
     }
 
     fn look<'a>(&'a self, subject: &'a Subject) -> Working<'a, Sighting> {

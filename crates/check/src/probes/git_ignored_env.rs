@@ -5,23 +5,15 @@ use std::{io, path::Path};
 use crate::{
     fixture,
     git::Git,
-    probe::{Cases, Probe, ProbeKind, SafetyClass, Sighting, Working},
+    probe::{About, Cases, Probe, ProbeKind, SafetyClass, Sighting, Working},
     subject::{Fixture, Subject},
 };
 
 pub(super) struct GitIgnoredEnv;
 
 impl Probe for GitIgnoredEnv {
-    fn control(&self) -> &'static str {
-        "config.gitignore-env"
-    }
-
-    fn kind(&self) -> ProbeKind {
-        ProbeKind::Static
-    }
-
-    fn class(&self) -> SafetyClass {
-        SafetyClass::Passive
+    fn about(&self) -> About {
+        About { control: "config.gitignore-env", kind: ProbeKind::Static, class: SafetyClass::Passive }
     }
 
     fn look<'a>(&'a self, subject: &'a Subject) -> Working<'a, Sighting> {

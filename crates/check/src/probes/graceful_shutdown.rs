@@ -7,7 +7,7 @@ use tokio::time::sleep;
 use crate::{
     fixture::{self, Manners},
     http::{Answer, Client},
-    probe::{Cases, Probe, ProbeKind, SafetyClass, Sighting, Working},
+    probe::{About, Cases, Probe, ProbeKind, SafetyClass, Sighting, Working},
     scratch::ScratchCopy,
     subject::{Fixture, Subject},
 };
@@ -23,16 +23,8 @@ const SIGTERM: i32 = 15;
 const TERMINATED: i32 = 128 + SIGTERM;
 
 impl Probe for GracefulShutdown {
-    fn control(&self) -> &'static str {
-        "deploy.graceful-shutdown"
-    }
-
-    fn kind(&self) -> ProbeKind {
-        ProbeKind::Drill
-    }
-
-    fn class(&self) -> SafetyClass {
-        SafetyClass::Scratch
+    fn about(&self) -> About {
+        About { control: "deploy.graceful-shutdown", kind: ProbeKind::Drill, class: SafetyClass::Scratch }
     }
 
     fn look<'a>(&'a self, subject: &'a Subject) -> Working<'a, Sighting> {

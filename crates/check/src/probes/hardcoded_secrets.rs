@@ -11,7 +11,7 @@ use regex::bytes::Regex;
 use crate::{
     fixture,
     git::Git,
-    probe::{Cases, Probe, ProbeKind, SafetyClass, Sighting, Working},
+    probe::{About, Cases, Probe, ProbeKind, SafetyClass, Sighting, Working},
     subject::{Fixture, Subject},
 };
 
@@ -83,16 +83,8 @@ static RULES: LazyLock<Vec<(&str, Regex)>> = LazyLock::new(|| {
 });
 
 impl Probe for HardcodedSecrets {
-    fn control(&self) -> &'static str {
-        "config.no-hardcoded-secrets"
-    }
-
-    fn kind(&self) -> ProbeKind {
-        ProbeKind::Static
-    }
-
-    fn class(&self) -> SafetyClass {
-        SafetyClass::Passive
+    fn about(&self) -> About {
+        About { control: "config.no-hardcoded-secrets", kind: ProbeKind::Static, class: SafetyClass::Passive }
     }
 
     fn look<'a>(&'a self, subject: &'a Subject) -> Working<'a, Sighting> {

@@ -4,7 +4,7 @@ use std::{fs, io, path::Path};
 
 use crate::{
     fixture,
-    probe::{Cases, Probe, ProbeKind, SafetyClass, Sighting, Working},
+    probe::{About, Cases, Probe, ProbeKind, SafetyClass, Sighting, Working},
     subject::{Fixture, Subject},
 };
 
@@ -28,16 +28,8 @@ const KNOWN: &[(&str, &[&str])] = &[
 ];
 
 impl Probe for Licence {
-    fn control(&self) -> &'static str {
-        "docs.license"
-    }
-
-    fn kind(&self) -> ProbeKind {
-        ProbeKind::Static
-    }
-
-    fn class(&self) -> SafetyClass {
-        SafetyClass::Passive
+    fn about(&self) -> About {
+        About { control: "docs.license", kind: ProbeKind::Static, class: SafetyClass::Passive }
     }
 
     fn look<'a>(&'a self, subject: &'a Subject) -> Working<'a, Sighting> {

@@ -12,7 +12,7 @@ use std::{
 use crate::{
     fixture::{self, Server, ServerOptions, answering, reply},
     http::Client,
-    probe::{Cases, Probe, ProbeKind, SafetyClass, Sighting, Working},
+    probe::{About, Cases, Probe, ProbeKind, SafetyClass, Sighting, Working},
     subject::{Fixture, Subject},
 };
 
@@ -21,16 +21,8 @@ pub(super) struct Metrics;
 const REQUESTS: usize = 50;
 
 impl Probe for Metrics {
-    fn control(&self) -> &'static str {
-        "observability.metrics"
-    }
-
-    fn kind(&self) -> ProbeKind {
-        ProbeKind::Live
-    }
-
-    fn class(&self) -> SafetyClass {
-        SafetyClass::Active
+    fn about(&self) -> About {
+        About { control: "observability.metrics", kind: ProbeKind::Live, class: SafetyClass::Active }
     }
 
     fn look<'a>(&'a self, subject: &'a Subject) -> Working<'a, Sighting> {

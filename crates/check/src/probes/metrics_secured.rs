@@ -5,7 +5,7 @@ use std::io;
 use crate::{
     fixture::{self, Server, ServerOptions, answering, reply},
     http::Answer,
-    probe::{Cases, Probe, ProbeKind, SafetyClass, Sighting, Working},
+    probe::{About, Cases, Probe, ProbeKind, SafetyClass, Sighting, Working},
     subject::{Fixture, Subject},
 };
 
@@ -25,16 +25,8 @@ const PATHS: &[&str] = &[
 ];
 
 impl Probe for MetricsSecured {
-    fn control(&self) -> &'static str {
-        "observability.metrics-secured"
-    }
-
-    fn kind(&self) -> ProbeKind {
-        ProbeKind::Live
-    }
-
-    fn class(&self) -> SafetyClass {
-        SafetyClass::Active
+    fn about(&self) -> About {
+        About { control: "observability.metrics-secured", kind: ProbeKind::Live, class: SafetyClass::Active }
     }
 
     fn look<'a>(&'a self, subject: &'a Subject) -> Working<'a, Sighting> {

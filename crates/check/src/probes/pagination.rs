@@ -5,7 +5,7 @@ use std::io;
 use crate::{
     fixture::{self, reply},
     http::{Answer, Client},
-    probe::{Cases, Probe, ProbeKind, SafetyClass, Sighting, Working},
+    probe::{About, Cases, Probe, ProbeKind, SafetyClass, Sighting, Working},
     subject::{Fixture, Subject},
 };
 
@@ -15,16 +15,8 @@ pub(super) struct Pagination;
 const LARGEST_PAGE: usize = 100;
 
 impl Probe for Pagination {
-    fn control(&self) -> &'static str {
-        "edge.api-pagination"
-    }
-
-    fn kind(&self) -> ProbeKind {
-        ProbeKind::Live
-    }
-
-    fn class(&self) -> SafetyClass {
-        SafetyClass::Active
+    fn about(&self) -> About {
+        About { control: "edge.api-pagination", kind: ProbeKind::Live, class: SafetyClass::Active }
     }
 
     fn look<'a>(&'a self, subject: &'a Subject) -> Working<'a, Sighting> {

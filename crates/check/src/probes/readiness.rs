@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep};
 use crate::{
     fixture::{self, Manners},
     http::Client,
-    probe::{Cases, Probe, ProbeKind, SafetyClass, Sighting, Working},
+    probe::{About, Cases, Probe, ProbeKind, SafetyClass, Sighting, Working},
     scratch::ScratchCopy,
     subject::{Fixture, Subject},
 };
@@ -18,16 +18,8 @@ const READY: &[&str] = &["/readyz", "/ready", "/health/ready", "/api/ready"];
 const LIVE: &[&str] = &["/livez", "/live", "/health/live", "/healthz"];
 
 impl Probe for Readiness {
-    fn control(&self) -> &'static str {
-        "observability.readiness"
-    }
-
-    fn kind(&self) -> ProbeKind {
-        ProbeKind::Drill
-    }
-
-    fn class(&self) -> SafetyClass {
-        SafetyClass::Scratch
+    fn about(&self) -> About {
+        About { control: "observability.readiness", kind: ProbeKind::Drill, class: SafetyClass::Scratch }
     }
 
     fn look<'a>(&'a self, subject: &'a Subject) -> Working<'a, Sighting> {

@@ -8,7 +8,7 @@ use crate::{
     access_log::LogReader,
     fixture::{self, reply},
     http::Answer,
-    probe::{Cases, Probe, ProbeKind, SafetyClass, Sighting, Working},
+    probe::{About, Cases, Probe, ProbeKind, SafetyClass, Sighting, Working},
     subject::{Fixture, Subject},
 };
 
@@ -18,16 +18,8 @@ const REQUESTS: usize = 5;
 const HEADERS: &[&str] = &["x-request-id", "request-id", "x-correlation-id"];
 
 impl Probe for RequestIds {
-    fn control(&self) -> &'static str {
-        "observability.request-id"
-    }
-
-    fn kind(&self) -> ProbeKind {
-        ProbeKind::Live
-    }
-
-    fn class(&self) -> SafetyClass {
-        SafetyClass::Active
+    fn about(&self) -> About {
+        About { control: "observability.request-id", kind: ProbeKind::Live, class: SafetyClass::Active }
     }
 
     fn look<'a>(&'a self, subject: &'a Subject) -> Working<'a, Sighting> {

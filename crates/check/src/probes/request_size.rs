@@ -15,7 +15,7 @@ use http_body_util::BodyExt;
 use crate::{
     fixture::{Answering, Server, ServerOptions, reply},
     http::{Client, HttpError},
-    probe::{Cases, Probe, ProbeKind, SafetyClass, Sighting, Working},
+    probe::{About, Cases, Probe, ProbeKind, SafetyClass, Sighting, Working},
     subject::{Fixture, Subject},
 };
 
@@ -25,16 +25,8 @@ pub(super) struct RequestSize;
 const LARGEST: u64 = 256 << 20;
 
 impl Probe for RequestSize {
-    fn control(&self) -> &'static str {
-        "edge.request-size-limit"
-    }
-
-    fn kind(&self) -> ProbeKind {
-        ProbeKind::Live
-    }
-
-    fn class(&self) -> SafetyClass {
-        SafetyClass::Active
+    fn about(&self) -> About {
+        About { control: "edge.request-size-limit", kind: ProbeKind::Live, class: SafetyClass::Active }
     }
 
     fn look<'a>(&'a self, subject: &'a Subject) -> Working<'a, Sighting> {

@@ -16,7 +16,7 @@ use tokio::{
 use crate::{
     fixture::{Answering, Server, ServerOptions, reply},
     http::Client,
-    probe::{Cases, Probe, ProbeKind, SafetyClass, Sighting, Working},
+    probe::{About, Cases, Probe, ProbeKind, SafetyClass, Sighting, Working},
     subject::{Fixture, Subject},
 };
 
@@ -28,16 +28,8 @@ const LONGEST: Duration = Duration::from_secs(20);
 const SLACK: Duration = Duration::from_millis(700);
 
 impl Probe for RequestTimeout {
-    fn control(&self) -> &'static str {
-        "edge.request-timeout"
-    }
-
-    fn kind(&self) -> ProbeKind {
-        ProbeKind::Live
-    }
-
-    fn class(&self) -> SafetyClass {
-        SafetyClass::Active
+    fn about(&self) -> About {
+        About { control: "edge.request-timeout", kind: ProbeKind::Live, class: SafetyClass::Active }
     }
 
     fn look<'a>(&'a self, subject: &'a Subject) -> Working<'a, Sighting> {

@@ -7,23 +7,15 @@ use http::HeaderMap;
 use crate::{
     fixture::{self, reply},
     http::Answer,
-    probe::{Cases, Probe, ProbeKind, SafetyClass, Sighting, Working},
+    probe::{About, Cases, Probe, ProbeKind, SafetyClass, Sighting, Working},
     subject::{Fixture, Subject},
 };
 
 pub(super) struct SecurityHeaders;
 
 impl Probe for SecurityHeaders {
-    fn control(&self) -> &'static str {
-        "edge.security-headers"
-    }
-
-    fn kind(&self) -> ProbeKind {
-        ProbeKind::Live
-    }
-
-    fn class(&self) -> SafetyClass {
-        SafetyClass::Active
+    fn about(&self) -> About {
+        About { control: "edge.security-headers", kind: ProbeKind::Live, class: SafetyClass::Active }
     }
 
     fn look<'a>(&'a self, subject: &'a Subject) -> Working<'a, Sighting> {

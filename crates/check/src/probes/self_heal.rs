@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep};
 use crate::{
     fixture::{self, Manners},
     http::Client,
-    probe::{Cases, Probe, ProbeKind, SafetyClass, Sighting, Working},
+    probe::{About, Cases, Probe, ProbeKind, SafetyClass, Sighting, Working},
     subject::{Fixture, Subject},
 };
 
@@ -17,16 +17,8 @@ pub(super) struct SelfHeal;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Probe for SelfHeal {
-    fn control(&self) -> &'static str {
-        "deploy.self-heal"
-    }
-
-    fn kind(&self) -> ProbeKind {
-        ProbeKind::Drill
-    }
-
-    fn class(&self) -> SafetyClass {
-        SafetyClass::Scratch
+    fn about(&self) -> About {
+        About { control: "deploy.self-heal", kind: ProbeKind::Drill, class: SafetyClass::Scratch }
     }
 
     fn look<'a>(&'a self, subject: &'a Subject) -> Working<'a, Sighting> {

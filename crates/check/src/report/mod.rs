@@ -16,7 +16,7 @@ use crate::{
 };
 
 pub use markdown::ticked;
-pub use terminal::{Style, terminal};
+pub use terminal::{Style, terminal, wrap};
 
 /// A whole run.
 #[derive(Debug)]

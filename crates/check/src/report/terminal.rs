@@ -102,7 +102,8 @@ fn shorten(text: &str, width: usize) -> String {
     text.chars().take(width.saturating_sub(1)).chain(['…']).collect()
 }
 
-fn wrap(text: &mut String, paragraph: &str, style: Style) {
+/// Adds a paragraph, indented and broken at the style's width, without anything that a terminal would obey.
+pub fn wrap(text: &mut String, paragraph: &str, style: Style) {
     let room = style.width.saturating_sub(6).max(20);
     let mut line = String::new();
     let clean: String =

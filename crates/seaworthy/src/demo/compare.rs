@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use seaworthy_check::{Report, Verdict};
+use seaworthy_check::{Report, Style, Verdict, wrap};
 
 /// How many items are proven.
 pub fn proven(report: &Report) -> usize {
@@ -12,8 +12,10 @@ pub fn proven(report: &Report) -> usize {
 /// A table of both, with what was seen behind Seaworthy, and what neither has.
 pub fn side_by_side(bare: &Report, behind: &Report, colours: bool, width: usize) -> String {
     let mut text = String::new();
+    // Two columns of 15 and 16 beside the items' names.
+    let name_width = width.saturating_sub(36).clamp(16, 60);
     // Writing to a String cannot fail, here and below.
-    let _ = writeln!(text, "\n{:<46}{:<15}{:<15}", "", "bare", "behind Seaworthy");
+    let _ = writeln!(text, "\n{:<name$}{:<15}behind Seaworthy", "", "bare", name = name_width + 4);
     let mut section = "";
     for (left, right) in bare.items.iter().zip(&behind.items) {
         if right.section != section {
@@ -21,15 +23,12 @@ pub fn side_by_side(bare: &Report, behind: &Report, colours: bool, width: usize)
             let _ =
                 writeln!(text, "{}", if colours { format!("\u{1b}[1m{section}\u{1b}[0m") } else { section.to_owned() });
         }
-        let name: String = right.text.replace("**", "").chars().take(42).collect();
-        let _ = writeln!(text, "  {name:<44}{}{}", cell(left.verdict, colours), cell(right.verdict, colours));
+        let name: String = right.text.replace("**", "").chars().take(name_width).collect();
+        let cells = (cell(left.verdict, colours), cell(right.verdict, colours));
+        let _ = writeln!(text, "  {name:<name_width$}  {}{}", cells.0, cells.1);
         let seen = if left.verdict == right.verdict { String::new() } else { format!("bare: {}", left.reason) };
         for line in [seen, right.reason.clone()].iter().filter(|line| !line.is_empty()) {
-            let room = width.saturating_sub(6).max(20);
-            let line = line.replace(|character: char| character.is_control(), " ");
-            let short: String = line.chars().take(room - 1).collect();
-            let cut = if line.chars().count() > room - 1 { "…" } else { "" };
-            let _ = writeln!(text, "      {short}{cut}");
+            wrap(&mut text, line, Style { colours, width });
         }
     }
     let count = |report: &Report, verdict: Verdict| report.items.iter().filter(|item| item.verdict == verdict).count();
