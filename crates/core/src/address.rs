@@ -54,7 +54,8 @@ impl FromStr for UpstreamAddress {
         let authority: http::uri::Authority = rest.parse().map_err(|_| AddressError::Host(text.into()))?;
         let host = authority.host().trim_start_matches('[').trim_end_matches(']');
         // An authority with a colon but no readable port must not fall back to port 80 in silence.
-        let port_is_wrong = authority.port().is_some() && authority.port_u16().is_none();
+        let names_port = rest.rsplit(']').next().unwrap_or(rest).contains(':');
+        let port_is_wrong = names_port && authority.port_u16().is_none();
         if host.is_empty() || rest.contains('@') || port_is_wrong {
             return Err(AddressError::Host(text.into()));
         }
