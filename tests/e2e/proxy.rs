@@ -263,10 +263,12 @@ fn a_kept_connection_that_the_app_closed_costs_no_request() {
         }
     });
     let running = Running::start(&["--to", &format!("http://{address}")]);
-    for number in 0..300 {
-        let answer = get(&running.url, "/");
-        assert_eq!(answer.status, 200, "request {number}: {}", answer.text());
-    }
+    at_once(8, || {
+        for number in 0..300 {
+            let answer = get(&running.url, "/");
+            assert_eq!(answer.status, 200, "request {number}: {}", answer.text());
+        }
+    });
 }
 
 fn a_client_that_leaves_is_logged() {
@@ -307,9 +309,20 @@ fn a_length_that_contradicts_the_chunks_is_dropped() {
 fn no_post_is_lost_to_a_connection_that_the_app_closes() {
     let address = answering(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
     let running = Running::start(&["--to", &format!("http://{address}")]);
-    for number in 0..300 {
-        assert_eq!(post(&running.url, "/", b"body").status, 200, "request {number}");
-    }
+    at_once(8, || {
+        for number in 0..300 {
+            assert_eq!(post(&running.url, "/", b"body").status, 200, "request {number}");
+        }
+    });
+}
+
+/// The same in several threads; a panic in one is one of the test.
+fn at_once(threads: usize, body: impl Fn() + Sync) {
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(&body);
+        }
+    });
 }
 
 fn a_closed_standard_error_stops_nothing() {

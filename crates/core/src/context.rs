@@ -25,6 +25,8 @@ pub struct RequestContext {
     pub received: Instant,
     /// `http` or `https`, as the client used it.
     pub scheme: &'static str,
+    /// Whether the client is a person's browser on its way to a page ([`crate::Problem::wants_html`]).
+    pub wants_html: bool,
 }
 
 /// A correlation id: 1 to 128 characters of `A-Z a-z 0-9 . _ -`, so that it is safe in headers, logs and queries.

@@ -3,7 +3,7 @@
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use serde::Serialize;
 
-use crate::{Body, RequestId, full_body};
+use crate::{Body, RequestContext, RequestId, full_body};
 
 /// One kind of error with its stable code. Each is declared once, as a `const`, by the crate that answers it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,8 +61,9 @@ impl Problem {
     }
 
     /// The answer, marked with its [`ProblemKind`] as an extension: as HTML when the request's `Accept` prefers it (a browser's navigation), else as problem+json.
-    pub fn into_response(self, id: &RequestId, wants_html: bool) -> Response<Body> {
-        let (kind, body) = if wants_html {
+    pub fn into_response(self, context: &RequestContext) -> Response<Body> {
+        let id = &context.id;
+        let (kind, body) = if context.wants_html {
             (HeaderValue::from_static("text/html; charset=utf-8"), self.html(id))
         } else {
             (HeaderValue::from_static("application/problem+json"), self.json(id))
@@ -135,13 +136,20 @@ mod tests {
         advice: "Try again.",
     };
 
-    fn id() -> RequestId {
-        RequestId::from_client(&HeaderValue::from_static("r-1")).unwrap()
+    fn context(wants_html: bool) -> RequestContext {
+        RequestContext {
+            id: RequestId::from_client(&HeaderValue::from_static("r-1")).unwrap(),
+            client: None,
+            route: "*".into(),
+            received: std::time::Instant::now(),
+            scheme: "http",
+            wants_html,
+        }
     }
 
     #[tokio::test]
     async fn a_program_gets_problem_json_with_code_and_request_id() {
-        let response = Problem::new(KIND).detail("why").retry_after(3).into_response(&id(), false);
+        let response = Problem::new(KIND).detail("why").retry_after(3).into_response(&context(false));
         assert_eq!(response.status(), 502);
         assert_eq!(response.headers()["content-type"], "application/problem+json");
         assert_eq!(response.headers()["retry-after"], "3");
@@ -154,7 +162,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_browser_gets_a_page_without_live_markup_from_us() {
-        let response = Problem::new(KIND).into_response(&id(), true);
+        let response = Problem::new(KIND).into_response(&context(true));
         let body = response.into_body().collect().await.unwrap().to_bytes();
         let text = String::from_utf8(body.to_vec()).unwrap();
         assert!(text.contains("It &lt;broke&gt;"));

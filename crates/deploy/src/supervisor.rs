@@ -1,6 +1,7 @@
 //! Keeps the app running: start, wait until it is well, watch, start again with growing pauses, stop.
 
 use std::{
+    convert::Infallible,
     io,
     net::{Ipv4Addr, TcpListener},
     process::ExitStatus,
@@ -184,7 +185,7 @@ impl Supervisor {
                 tracing::error!(instance = id, status = describe(&status), "app ended by itself");
                 Ok(Life::Ended(well_since.elapsed()))
             }
-            () = watching => Ok(Life::Ended(well_since.elapsed())),
+            never = watching => match never {},
             () = shutdown.ordered() => {
                 instances.update(|report| report.state = "stopping".into());
                 let status = process.stop(self.stop_timeout).await;
@@ -197,7 +198,7 @@ impl Supervisor {
 
     /// Asks a running app for its health and posts what it says, for as long as it runs. Requests still go to an app that
     /// is not well: a failing health check is not yet a failing service, and there is no other instance.
-    async fn watch(&self, address: &UpstreamAddress, readiness: &ReadinessHandle, instances: &Instances) {
+    async fn watch(&self, address: &UpstreamAddress, readiness: &ReadinessHandle, instances: &Instances) -> Infallible {
         let mut failures = 0;
         loop {
             sleep(WATCH_EVERY).await;

@@ -7,7 +7,7 @@ use http::{Request, Response};
 use http_body::Body as HttpBody;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use seaworthy_core::{Body, RequestContext, RequestId, RequestIdSource, empty_body};
+use seaworthy_core::{Body, Problem, RequestContext, RequestId, RequestIdSource, empty_body};
 use tower::{Service, ServiceExt};
 
 use crate::{headers, routing::RouteTable};
@@ -33,6 +33,7 @@ impl Core {
                 route: route.name.clone(),
                 received: Instant::now(),
                 scheme: "http",
+                wants_html: Problem::wants_html(request.headers()),
             };
             let (parts, body) = request.into_parts();
             let mut request = Request::from_parts(parts, erase(body));

@@ -71,8 +71,7 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let context = request.extensions().get::<Arc<RequestContext>>().cloned();
-        let wants_html = Problem::wants_html(request.headers());
-        ErrorPagesFuture { inner: self.inner.call(request), context, wants_html, policy: self.policy }
+        ErrorPagesFuture { inner: self.inner.call(request), context, policy: self.policy }
     }
 }
 
@@ -82,7 +81,6 @@ pin_project_lite::pin_project! {
         #[pin]
         inner: F,
         context: Option<Arc<RequestContext>>,
-        wants_html: bool,
         policy: ErrorPolicy,
     }
 }
@@ -97,9 +95,7 @@ where
         let this = self.project();
         let Ok(response) = ready!(this.inner.poll(cx));
         match this.context {
-            Some(context) if must_replace(&response, *this.policy) => {
-                Poll::Ready(Ok(replace(response, context, *this.wants_html)))
-            }
+            Some(context) if must_replace(&response, *this.policy) => Poll::Ready(Ok(replace(response, context))),
             _ => Poll::Ready(Ok(response)),
         }
     }
@@ -122,11 +118,11 @@ fn must_replace(response: &Response<Body>, policy: ErrorPolicy) -> bool {
 const KEPT: [HeaderName; 5] =
     [header::RETRY_AFTER, header::SET_COOKIE, header::WWW_AUTHENTICATE, header::ALLOW, header::VARY];
 
-fn replace(response: Response<Body>, context: &RequestContext, wants_html: bool) -> Response<Body> {
+fn replace(response: Response<Body>, context: &RequestContext) -> Response<Body> {
     let (parts, _) = response.into_parts();
     let mut kind = problems::APP_FAILED;
     kind.status = parts.status;
-    let mut replaced = Problem::new(kind).into_response(&context.id, wants_html);
+    let mut replaced = Problem::new(kind).into_response(context);
     // The status, when to come back, and who may read it are for the client; the rest described a body that is gone.
     for (name, value) in &parts.headers {
         if KEPT.contains(name) || name.as_str().starts_with("access-control-") {

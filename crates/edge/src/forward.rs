@@ -55,8 +55,7 @@ impl Forward {
             // Only the edge calls a pipeline, and it always adds the context.
             return Response::new(empty_body());
         };
-        let wants_html = Problem::wants_html(request.headers());
-        let refuse = |problem: Problem| problem.into_response(&context.id, wants_html);
+        let refuse = |problem: Problem| problem.into_response(&context);
         let client_upgrade = match prepare(&mut request, &context) {
             Ok(upgrade) => upgrade,
             Err(problem) => return refuse(problem),
@@ -82,7 +81,7 @@ impl Forward {
     async fn attempts(&self, request: Request<Body>) -> Result<(Response<Incoming>, Connection), Problem> {
         let safe = is_repeatable(&request);
         if !safe {
-            // Lets the connections' tasks see what the app has closed meanwhile: this request cannot be sent twice.
+            // Lets the connections' tasks see what the app has closed meanwhile.
             tokio::task::yield_now().await;
         }
         let connection = self.pool.connection(safe).await.map_err(no_connection)?;

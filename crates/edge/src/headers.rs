@@ -139,6 +139,7 @@ mod tests {
             route: Arc::from("*"),
             received: Instant::now(),
             scheme: "http",
+            wants_html: false,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    ops::RangeInclusive,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, ready},
@@ -27,8 +28,9 @@ use crate::upstream::Upstream;
 
 /// Idle connections kept per core; more are closed.
 const MAX_IDLE: usize = 512;
-/// Servers close idle connections after 2 s (gunicorn), 5 s (uvicorn, Node) or later; younger ones are safe to use.
-const SURELY_OPEN: Duration = Duration::from_millis(1500);
+/// How long a connection must have been idle for a request that can be sent only once. An app that closes after its answer
+/// has done so by then, and servers that close idle connections do it after 2 s (gunicorn), 5 s (uvicorn, Node) or later.
+const SETTLED: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_millis(1500);
 
 /// The connections of one core to one upstream.
 #[derive(Debug)]
@@ -80,7 +82,7 @@ impl Pool {
     }
 
     /// An idle connection, the most recently used first, or a new one. For a request that can be sent only once
-    /// (`repeatable` is false) an old one will not do: the app may be closing it at this moment.
+    /// (`repeatable` is false) only a settled one will do: the app may be closing another at this moment.
     pub(crate) async fn connection(&self, repeatable: bool) -> Result<Connection, ConnectError> {
         let address = self.upstream.address().ok_or(ConnectError::Closed)?;
         match self.take_idle(&address, repeatable) {
@@ -97,26 +99,14 @@ impl Pool {
 
     fn take_idle(&self, address: &Arc<UpstreamAddress>, repeatable: bool) -> Option<Connection> {
         let mut idle = self.lock();
-        let mut busy = Vec::new();
-        let mut found = None;
-        while let Some(entry) = idle.pop() {
-            let usable = !entry.sender.is_closed() && *entry.address == **address;
-            if !usable {
-                continue;
-            }
-            if !repeatable && entry.since.elapsed() > SURELY_OPEN {
-                // Those before it are older still; they will do for requests that may be repeated.
-                busy.push(entry);
-                break;
-            }
-            if entry.sender.is_ready() {
-                found = Some(Connection { sender: entry.sender, address: entry.address, reused: true });
-                break;
-            }
-            busy.push(entry);
-        }
-        idle.extend(busy.into_iter().rev());
-        found
+        idle.retain(|entry| !entry.sender.is_closed() && *entry.address == **address);
+        let position = match repeatable {
+            // From the end: the last used is the warmest, and the first ones can age out at the app.
+            true => idle.iter().rposition(|entry| entry.sender.is_ready()),
+            false => idle.iter().position(|entry| SETTLED.contains(&entry.since.elapsed()) && entry.sender.is_ready()),
+        };
+        let entry = idle.remove(position?);
+        Some(Connection { sender: entry.sender, address: entry.address, reused: true })
     }
 
     fn give_back(&self, sender: SendRequest<Body>, address: Arc<UpstreamAddress>) {

@@ -12,11 +12,6 @@ pub struct Upstream {
 }
 
 impl Upstream {
-    /// One that may receive requests at once.
-    pub fn at(address: UpstreamAddress) -> Self {
-        Self { address: ArcSwapOption::from_pointee(address) }
-    }
-
     /// Sends requests there from now on. Requests in flight finish where they are.
     pub fn open(&self, address: UpstreamAddress) {
         self.address.store(Some(Arc::new(address)));

@@ -162,6 +162,7 @@ mod tests {
             route: Arc::from("/a/*"),
             received: Instant::now(),
             scheme: "http",
+            wants_html: false,
         };
         let uri: Uri = path.parse().unwrap();
         let agent = HeaderValue::from_static("curl/8 \"x\"");

@@ -197,6 +197,7 @@ mod tests {
             route: Arc::from("*"),
             received: Instant::now(),
             scheme: "http",
+            wants_html: false,
         }));
         request
     }

@@ -72,7 +72,6 @@ where
         let refusal = Refusal {
             limit: self.limit,
             context: request.extensions().get::<Arc<RequestContext>>().cloned(),
-            wants_html: Problem::wants_html(request.headers()),
             // A client that waits for `100 Continue` has sent nothing yet, and is spared from sending it.
             unsent: request.headers().contains_key(header::EXPECT) && request.body().size_hint().exact().is_some(),
             excess: Arc::default(),
@@ -90,7 +89,6 @@ where
 struct Refusal {
     limit: ByteSize,
     context: Option<Arc<RequestContext>>,
-    wants_html: bool,
     unsent: bool,
     excess: Arc<Excess>,
 }
@@ -113,7 +111,7 @@ impl Refusal {
     fn response(&self, rest: Body) -> Response<Body> {
         let problem = Problem::new(TOO_LARGE).detail(format!("The limit is {} bytes.", self.limit.0));
         let mut response = match &self.context {
-            Some(context) => problem.into_response(&context.id, self.wants_html),
+            Some(context) => problem.into_response(context),
             // Only reachable outside the edge, which always adds the context.
             None => {
                 let mut response = Response::new(seaworthy_core::empty_body());

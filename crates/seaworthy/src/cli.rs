@@ -45,7 +45,7 @@ Examples:
   seaworthy check --match CHECKLIST.md                only show which control each item means
   seaworthy check CHECKLIST.md --json                 for a machine
 
-Exit status: 0 all proven, 1 an item failed, 2 an item is inconclusive, 3 an error or nothing ran.";
+Exit status: 0 all proven, 1 an item failed, 2 something is open, 3 an error or nothing ran.";
 
 const DEMO_EXAMPLES: &str = "\
 Examples:
@@ -99,7 +99,7 @@ pub struct CheckArguments {
     /// The app's public address [default: edge.listen of the config, when something answers there]
     #[arg(long, value_name = "URL")]
     pub url: Option<String>,
-    /// The admin address of the Seaworthy around it [default: admin.listen of the config, when it answers]
+    /// The admin address of the Seaworthy around it [default: admin.listen of the config, when it serves that address]
     #[arg(long, value_name = "ADDR")]
     pub admin: Option<String>,
     /// The app's source [default: the current folder]
