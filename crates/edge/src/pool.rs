@@ -99,13 +99,16 @@ impl Pool {
 
     fn take_idle(&self, address: &Arc<UpstreamAddress>, repeatable: bool) -> Option<Connection> {
         let mut idle = self.lock();
-        idle.retain(|entry| !entry.sender.is_closed() && *entry.address == **address);
-        let position = match repeatable {
-            // From the end: the last used is the warmest, and the first ones can age out at the app.
-            true => idle.iter().rposition(|entry| entry.sender.is_ready()),
-            false => idle.iter().position(|entry| SETTLED.contains(&entry.since.elapsed()) && entry.sender.is_ready()),
+        let usable = |entry: &Idle| !entry.sender.is_closed() && *entry.address == **address;
+        let entry = if repeatable {
+            // The last used is the warmest, nearly always usable, and nothing else is looked at.
+            std::iter::from_fn(|| idle.pop()).find(|entry| usable(entry) && entry.sender.is_ready())?
+        } else {
+            idle.retain(usable);
+            let settled = |entry: &Idle| SETTLED.contains(&entry.since.elapsed()) && entry.sender.is_ready();
+            let position = idle.iter().position(settled)?;
+            idle.remove(position)
         };
-        let entry = idle.remove(position?);
         Some(Connection { sender: entry.sender, address: entry.address, reused: true })
     }
 

@@ -275,3 +275,20 @@ fn show_matches(asked: &Asked, as_json: bool) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_admin_api_counts_only_for_the_address_that_it_serves() {
+        let serves = |listen: &str, url: &str| serves(&json!({ "listen": listen }), Some(&url.parse().unwrap()));
+        assert!(serves("127.0.0.1:8080", "http://127.0.0.1:8080"));
+        assert!(serves("127.0.0.1:8080", "http://localhost:8080"));
+        assert!(serves("0.0.0.0:8080", "http://127.0.0.1:8080"));
+        assert!(!serves("127.0.0.1:8080", "http://127.0.0.2:8080"), "another address of this machine");
+        assert!(!serves("127.0.0.1:8080", "http://staging.test:8080"), "another machine");
+        assert!(!serves("0.0.0.0:8080", "http://192.0.2.1:8080"), "perhaps another machine");
+        assert!(!serves("127.0.0.1:8080", "http://127.0.0.1:8081"));
+    }
+}

@@ -90,4 +90,17 @@ mod tests {
         assert!(is_env_file("backend/.env") && is_env_file(".env.production"));
         assert!(!is_env_file(".env.example") && !is_env_file("a/.environment") && !is_env_file("x.env"));
     }
+
+    #[test]
+    fn a_copy_under_another_name_hides_nothing() {
+        if std::process::Command::new("git").arg("--version").output().is_err() {
+            return;
+        }
+        let files = [(".gitignore", ".env\n"), (".a-copy", "KEY=1\n"), (".env", "KEY=1\n")];
+        let fixture = fixture::folder(&files).unwrap();
+        let repo = fixture.subject.repo.clone().unwrap();
+        fixture::commit(&repo, &[]).unwrap();
+        let sighting = look(&repo, &fixture.subject);
+        assert!(matches!(sighting.outcome, crate::probe::Outcome::Broken(_)), "{sighting:?}");
+    }
 }
