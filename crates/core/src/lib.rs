@@ -12,6 +12,7 @@ mod readiness;
 mod secret;
 mod shutdown;
 mod status;
+mod traffic;
 
 pub use address::{AddressError, UpstreamAddress};
 pub use body::{Body, BoxError, empty_body, full_body};
@@ -23,3 +24,4 @@ pub use readiness::{Condition, Readiness, ReadinessHandle};
 pub use secret::Secret;
 pub use shutdown::Shutdown;
 pub use status::{InstanceReport, InstanceSource, NoInstances};
+pub use traffic::Traffic;
