@@ -12,12 +12,14 @@ use std::{
 
 use http::HeaderValue;
 
+use crate::TraceContext;
+
 /// Travels in the request's extensions from the edge to the last layer.
 #[derive(Debug, Clone)]
 pub struct RequestContext {
     /// The correlation id: answered to the client, sent to the app, written in every line about the request.
     pub id: RequestId,
-    /// The client's address as the edge sees it; `None` for a Unix-socket client.
+    /// The client's address: the other end of the connection, or whom a trusted proxy named.
     pub client: Option<IpAddr>,
     /// The route's pattern, bounded in number and so safe as a metric label.
     pub route: Arc<str>,
@@ -25,8 +27,31 @@ pub struct RequestContext {
     pub received: Instant,
     /// `http` or `https`, as the client used it.
     pub scheme: &'static str,
+    /// The HTTP version between the client (or the proxy before us) and us: `1.0`, `1.1`, `2`.
+    pub version: &'static str,
+    /// The host that the client named to a trusted proxy in front of us, where that is not the `Host` that we see.
+    pub forwarded_host: Option<HeaderValue>,
+    /// The trace that this request belongs to, with our own step in it.
+    pub trace: Option<TraceContext>,
     /// Whether the client is a person's browser on its way to a page ([`crate::Problem::wants_html`]).
     pub wants_html: bool,
+}
+
+impl RequestContext {
+    /// A request of nobody in particular over plain HTTP/1.1; set what is known.
+    pub fn new(id: RequestId) -> Self {
+        Self {
+            id,
+            client: None,
+            route: Arc::from("*"),
+            received: Instant::now(),
+            scheme: "http",
+            version: "1.1",
+            forwarded_host: None,
+            trace: None,
+            wants_html: false,
+        }
+    }
 }
 
 /// A correlation id: 1 to 128 characters of `A-Z a-z 0-9 . _ -`, so that it is safe in headers, logs and queries.

@@ -12,6 +12,7 @@ mod readiness;
 mod secret;
 mod shutdown;
 mod status;
+mod trace;
 mod traffic;
 
 pub use address::{AddressError, UpstreamAddress};
@@ -24,4 +25,5 @@ pub use readiness::{Condition, Readiness, ReadinessHandle};
 pub use secret::Secret;
 pub use shutdown::Shutdown;
 pub use status::{InstanceReport, InstanceSource, NoInstances};
+pub use trace::TraceContext;
 pub use traffic::Traffic;

@@ -143,6 +143,9 @@ mod tests {
             route: "*".into(),
             received: std::time::Instant::now(),
             scheme: "http",
+            version: "1.1",
+            forwarded_host: None,
+            trace: None,
             wants_html,
         }
     }

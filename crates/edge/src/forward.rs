@@ -8,21 +8,27 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use http_body::Body as HttpBody;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use seaworthy_core::{Body, Problem, RequestContext, Shutdown, empty_body};
+use tokio::time::{Instant, timeout_at};
 use tower::Service;
 
 use crate::{
+    answer_body::{AnswerBody, BodyLimits},
+    failure::Failure,
     headers,
-    pool::{ConnectError, Connection, Pool, PooledBody},
+    pool::{Connection, Pool},
     problems,
     progress::{Progress, Waited, Waiting, WatchedBody},
     settings::Timeouts,
-    upgrade,
+    target, upgrade,
 };
+
+/// Instances that one request is sent to at most.
+const ATTEMPTS: usize = 3;
 
 /// Sends requests to the upstream of one pool. The service at the bottom of a route's pipeline.
 #[derive(Debug, Clone)]
@@ -55,58 +61,108 @@ impl Forward {
             // Only the edge calls a pipeline, and it always adds the context.
             return Response::new(empty_body());
         };
-        let refuse = |problem: Problem| problem.into_response(&context);
         let client_upgrade = match prepare(&mut request, &context) {
             Ok(upgrade) => upgrade,
-            Err(problem) => return refuse(problem),
+            Err(problem) => return problem.into_response(&context),
         };
         let client = client_upgrade.then(|| hyper::upgrade::on(&mut request));
-        match self.attempts(request).await {
+        let total = self.timeouts.total.0;
+        let until = (!total.is_zero()).then(|| Instant::from_std(context.received) + total);
+        let answer = match until {
+            None => self.attempts(request).await,
+            Some(until) => {
+                timeout_at(until, self.attempts(request)).await.unwrap_or(Err(Failure::of(problems::TIMEOUT)))
+            }
+        };
+        match answer {
             Ok((response, connection)) if response.status() == StatusCode::SWITCHING_PROTOCOLS => match client {
                 Some(client) => upgrade::splice(response, client, connection, &self.tasks),
-                None => refuse(Problem::new(problems::BROKEN).detail("The app switched protocols unasked.")),
+                None => Failure::of(problems::SWITCHED).into_response(&context, None),
             },
             Ok((response, connection)) => {
                 let (mut parts, incoming) = response.into_parts();
                 // Each connection has its own version (RFC 9110, 2.5): an app of HTTP/1.0 must not end keep-alive with clients.
                 parts.version = Version::HTTP_11;
                 headers::finish_response(&mut parts.headers);
-                Response::from_parts(parts, PooledBody::new(incoming, connection, self.pool).boxed_unsync())
+                let idle = self.timeouts.response_idle.0;
+                let limits = BodyLimits { idle: (!idle.is_zero()).then_some(idle), until };
+                Response::from_parts(parts, AnswerBody::new(incoming, connection, self.pool, limits).boxed_unsync())
             }
-            Err(problem) => refuse(problem),
+            Err(failure) => failure.into_response(&context, Some(&self.timeouts)),
         }
     }
 
-    /// Tries a kept connection first, and a new one when the kept one turned out to be closed.
-    async fn attempts(&self, request: Request<Body>) -> Result<(Response<Incoming>, Connection), Problem> {
+    /// Sends the request to one instance, and to another when the first one could not take it. What may have reached an
+    /// app is repeated only when that does no harm: a safe method without a body.
+    async fn attempts(&self, request: Request<Body>) -> Result<(Response<Incoming>, Connection), Failure> {
         let safe = is_repeatable(&request);
         if !safe {
             // Lets the connections' tasks see what the app has closed meanwhile.
             tokio::task::yield_now().await;
         }
-        let connection = self.pool.connection(safe).await.map_err(no_connection)?;
-        let copy = (safe && connection.reused).then(|| copy(&request));
-        let again = match self.attempt(connection, request).await {
-            Attempt::Unsent(request) => Some(request),
-            Attempt::Broken(error) if copy.is_some() => {
-                tracing::debug!(%error, "kept connection broke, repeating a safe request on a new one");
-                copy
+        let upstream = &self.pool.upstream;
+        let budget = upstream.budget.load();
+        budget.deposit();
+        let mut request = request;
+        let mut avoid = None;
+        for attempt in 1.. {
+            let load = upstream.choose(avoid.as_ref()).map_err(|reason| Failure::connecting(&reason.into()))?;
+            let endpoint = load.endpoint().clone();
+            let kept = if attempt == 1 { self.pool.kept(load, safe) } else { Err(load) };
+            let connection = match kept {
+                Ok(connection) => connection,
+                Err(load) => match self.pool.connect(load, self.timeouts.connect.0).await {
+                    Ok(connection) => connection,
+                    Err((error, _)) => {
+                        endpoint.failed();
+                        if attempt < ATTEMPTS && upstream.has_several() && budget.withdraw() {
+                            avoid = Some(endpoint);
+                            continue;
+                        }
+                        return Err(Failure::connecting(&error));
+                    }
+                },
+            };
+            let reused = connection.reused;
+            let copy = safe.then(|| copy(&request));
+            let again = match self.attempt(connection, request).await {
+                Attempt::Answer(response, connection) => {
+                    endpoint.succeeded();
+                    return Ok((response, connection));
+                }
+                // Nobody has seen it: it costs nothing to try again, and says nothing about the app.
+                Attempt::Unsent(unsent) if reused => Some(unsent),
+                Attempt::Broken(error) if reused && copy.is_some() => {
+                    tracing::debug!(%error, "kept connection broke, repeating a safe request on a new one");
+                    copy
+                }
+                Attempt::Broken(error) => {
+                    endpoint.failed();
+                    let copy = copy.filter(|_| attempt < ATTEMPTS && upstream.has_several() && budget.withdraw());
+                    if copy.is_none() {
+                        return Err(Failure::broken(&error));
+                    }
+                    avoid = Some(endpoint);
+                    copy
+                }
+                other => return Err(other.failure()),
+            };
+            match again {
+                Some(again) if attempt <= ATTEMPTS => request = again,
+                _ => break,
             }
-            other => return settle(other),
-        };
-        let Some(request) = again else { return Err(Problem::new(problems::BROKEN)) };
-        let connection = self.pool.fresh().await.map_err(no_connection)?;
-        settle(self.attempt(connection, request).await)
+        }
+        Err(Failure::of(problems::BROKEN))
     }
 
     async fn attempt(&self, mut connection: Connection, request: Request<Body>) -> Attempt {
-        let progress = (!request.body().is_end_stream()).then(Progress::new);
+        let timeouts = &self.timeouts;
+        let progress = (!request.body().is_end_stream()).then(|| Progress::new(timeouts.request_body_rate.0));
         let request = match progress.clone() {
             Some(progress) => request.map(|inner| WatchedBody { inner, progress }.boxed_unsync()),
             None => request,
         };
         let sending = connection.sender.try_send_request(request);
-        let timeouts = &self.timeouts;
         let body_failed = |progress: &Option<Progress>| progress.as_ref().is_some_and(Progress::body_failed);
         let waiting = Waiting::new(sending, progress.clone(), timeouts.first_byte.0, timeouts.request_body_idle.0);
         match waiting.await {
@@ -118,6 +174,18 @@ impl Forward {
             },
             Waited::TimedOut => Attempt::TimedOut,
             Waited::Stalled => Attempt::Stalled,
+        }
+    }
+}
+
+impl Attempt {
+    fn failure(self) -> Failure {
+        match self {
+            Self::Answer(..) | Self::Unsent(_) => Failure::of(problems::BROKEN),
+            Self::Broken(error) => Failure::broken(&error),
+            Self::BodyBroken => Failure::of(problems::BODY_BROKEN),
+            Self::TimedOut => Failure::of(problems::TIMEOUT),
+            Self::Stalled => Failure::of(problems::BODY_STALLED),
         }
     }
 }
@@ -139,35 +207,21 @@ impl Service<Request<Body>> for Forward {
 
 /// Rewrites the head for the app. True when the client asked for another protocol.
 fn prepare(request: &mut Request<Body>, context: &RequestContext) -> Result<bool, Problem> {
-    if request.uri().authority().is_some() || !request.uri().path().starts_with('/') {
-        // Absolute form (RFC 9112, 3.2.2): its host wins over the Host header. `CONNECT` and `*` have no path for us.
-        let (Some(path), Some(authority)) = (request.uri().path_and_query(), request.uri().authority()) else {
-            return Err(Problem::new(problems::BAD_TARGET));
-        };
-        if request.method() == Method::CONNECT {
-            return Err(Problem::new(problems::BAD_TARGET));
-        }
-        let host = authority.as_str().rsplit('@').next().unwrap_or_default();
-        let host = HeaderValue::from_str(host).map_err(|_| Problem::new(problems::BAD_TARGET))?;
-        let path = Uri::from(path.clone());
-        *request.uri_mut() = path;
-        request.headers_mut().insert(header::HOST, host);
-    }
-    match request.headers().get_all(header::HOST).iter().count() {
-        1 => {}
-        0 if request.version() < Version::HTTP_11 => {
-            request.headers_mut().insert(header::HOST, HeaderValue::from_static("localhost"));
-        }
-        // RFC 9112, 3.2: none or several are refused, because the app may choose another one than we do.
-        _ => return Err(Problem::new(problems::BAD_HOST)),
-    }
+    let http2 = request.version() == Version::HTTP_2;
+    target::normalise(request)?;
     *request.version_mut() = Version::HTTP_11;
     // hyper answers `Expect: 100-continue` itself when the body is first read; the app must not be asked again.
     request.headers_mut().remove(header::EXPECT);
     let upgrade = headers::remove_hop_by_hop(request.headers_mut());
-    headers::describe_client(request.headers_mut(), context);
-    // A tunnel of HTTP/2 would carry requests past every layer; RFC 9113, 3.1 has withdrawn it.
-    let Some(protocol) = upgrade.filter(|protocol| !protocol.as_bytes().eq_ignore_ascii_case(b"h2c")) else {
+    if http2 {
+        headers::join_cookies(request.headers_mut());
+    }
+    headers::describe_client(request.headers_mut(), context, http2);
+    // A tunnel of HTTP/2 would carry requests past every layer; RFC 9113, 3.1 has withdrawn it. And what has a body is a
+    // request first.
+    let Some(protocol) = upgrade.filter(|protocol| {
+        !http2 && !protocol.as_bytes().eq_ignore_ascii_case(b"h2c") && request.body().is_end_stream()
+    }) else {
         return Ok(false);
     };
     request.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
@@ -187,29 +241,4 @@ fn copy(request: &Request<Body>) -> Request<Body> {
     *copy.uri_mut() = request.uri().clone();
     *copy.headers_mut() = HeaderMap::clone(request.headers());
     copy
-}
-
-fn no_connection(error: ConnectError) -> Problem {
-    match error {
-        ConnectError::Closed => Problem::new(problems::APP_NOT_READY).retry_after(1),
-        error => {
-            tracing::warn!(%error, "no connection to the app");
-            Problem::new(problems::UNREACHABLE).retry_after(1)
-        }
-    }
-}
-
-fn settle(attempt: Attempt) -> Result<(Response<Incoming>, Connection), Problem> {
-    match attempt {
-        Attempt::Answer(response, connection) => Ok((response, connection)),
-        Attempt::Unsent(_) => Err(Problem::new(problems::BROKEN)),
-        Attempt::Broken(error) => {
-            let source = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
-            tracing::warn!(%error, source, "the app ended the connection before its answer");
-            Err(Problem::new(problems::BROKEN))
-        }
-        Attempt::BodyBroken => Err(Problem::new(problems::BODY_BROKEN)),
-        Attempt::TimedOut => Err(Problem::new(problems::TIMEOUT)),
-        Attempt::Stalled => Err(Problem::new(problems::BODY_STALLED)),
-    }
 }

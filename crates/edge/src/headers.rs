@@ -6,7 +6,7 @@ use http::{
     HeaderMap, HeaderName, HeaderValue,
     header::{self, CONNECTION, HOST, TE, TRANSFER_ENCODING, UPGRADE, VIA},
 };
-use seaworthy_core::RequestContext;
+use seaworthy_core::{RequestContext, TraceContext};
 
 /// The header that carries the correlation id, both ways.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -14,9 +14,13 @@ const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const FORWARDED: HeaderName = HeaderName::from_static("forwarded");
+const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACE_STATE: HeaderName = HeaderName::from_static("tracestate");
 const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
-const OUR_VIA: HeaderValue = HeaderValue::from_static("1.1 seaworthy");
+const VIA_HTTP1: HeaderValue = HeaderValue::from_static("1.1 seaworthy");
+const VIA_HTTP2: HeaderValue = HeaderValue::from_static("2 seaworthy");
 
 /// Removes what belongs to one connection alone, also what `Connection` names (RFC 9110, 7.6.1). Returns the protocol
 /// that the sender asked to switch to, when it did.
@@ -57,31 +61,73 @@ pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) -> Option<HeaderValue> 
     upgrade
 }
 
-/// Tells the app who asked, how, and under which id. What the client claims about itself is removed first: nobody is
-/// trusted to forward for others yet.
-pub(crate) fn describe_client(headers: &mut HeaderMap, context: &RequestContext) {
+/// Tells the app who asked, how, and under which id. What came with the request is removed first; what a trusted proxy
+/// said in it is in the context by now. The app gets one address, the client's: frameworks differ in which one of a list
+/// they believe.
+pub(crate) fn describe_client(headers: &mut HeaderMap, context: &RequestContext, http2: bool) {
     remove_claims(headers);
     if let Some(value) = context.client.and_then(address_value) {
         headers.insert(FORWARDED_FOR, value);
     }
     let scheme = if context.scheme == "https" { "https" } else { "http" };
     headers.insert(FORWARDED_PROTO, HeaderValue::from_static(scheme));
-    if let Some(host) = headers.get(HOST).cloned() {
+    if let Some(host) = context.forwarded_host.as_ref().or_else(|| headers.get(HOST)).cloned() {
+        if let Some(value) = forwarded(context, scheme, &host) {
+            headers.insert(FORWARDED, value);
+        }
         headers.insert(FORWARDED_HOST, host);
     }
+    if let Some(trace) = &context.trace {
+        // A state belongs to the trace that it came with.
+        let goes_on = headers.get(&TRACE_PARENT).is_some_and(|given| is_same_trace(given, trace));
+        if !goes_on {
+            headers.remove(&TRACE_STATE);
+        }
+        headers.insert(TRACE_PARENT, trace.header());
+    }
     headers.insert(REQUEST_ID, context.id.header());
-    headers.append(VIA, OUR_VIA);
+    headers.append(VIA, if http2 { VIA_HTTP2 } else { VIA_HTTP1 });
+}
+
+/// RFC 7239: the same as one standard header.
+fn forwarded(context: &RequestContext, scheme: &str, host: &HeaderValue) -> Option<HeaderValue> {
+    use std::fmt::Write as _;
+    let mut text = String::with_capacity(64);
+    // Writing to a String cannot fail.
+    let _ = match context.client.map(|address| address.to_canonical()) {
+        Some(IpAddr::V4(address)) => write!(text, "for={address};"),
+        Some(IpAddr::V6(address)) => write!(text, "for=\"[{address}]\";"),
+        None => Ok(()),
+    };
+    let _ = write!(text, "host=\"{}\";proto={scheme}", host.to_str().ok().filter(|host| !host.contains(['"', '\\']))?);
+    HeaderValue::from_str(&text).ok()
+}
+
+fn is_same_trace(given: &HeaderValue, trace: &TraceContext) -> bool {
+    given.as_bytes().get(3..35) == Some(trace.trace_id().as_bytes())
+}
+
+/// HTTP/2 clients may send each cookie in a line of its own; HTTP/1 has one (RFC 9113, 8.2.3).
+pub(crate) fn join_cookies(headers: &mut HeaderMap) {
+    let cookies: Vec<&[u8]> = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if cookies.len() > 1
+        && let Ok(joined) = HeaderValue::from_bytes(&cookies.join(&b"; "[..]))
+    {
+        headers.insert(header::COOKIE, joined);
+    }
 }
 
 /// Adds ours to a response and removes what belongs to the upstream's connection.
 pub(crate) fn finish_response(headers: &mut HeaderMap) {
     remove_hop_by_hop(headers);
-    headers.append(VIA, OUR_VIA);
+    headers.append(VIA, VIA_HTTP1);
 }
 
 /// Headers that tell an app who somebody is, under every spelling that frameworks fold into one: `_`, `-`, `.`, case.
 const CLAIM_PREFIXES: &[&str] = &["x-seaworthy-", "x-forwarded-"];
-const CLAIM_NAMES: &[&str] = &["forwarded", "x-real-ip", "x-request-id"];
+const CLAIM_NAMES: &[&str] = &["forwarded", "x-real-ip", "x-request-id", "x-client-ip", "x-original-host"];
+/// Headers that frame a message, in spellings that are none to us and may be to a gateway that folds names.
+const FRAMING_NAMES: &[&str] = &["content-length", "transfer-encoding"];
 
 fn remove_claims(headers: &mut HeaderMap) {
     let claims: Vec<HeaderName> = headers.keys().filter(|name| is_claim(name.as_str())).cloned().collect();
@@ -94,10 +140,13 @@ fn is_claim(name: &str) -> bool {
     let starts = |prefix: &str| {
         name.len() >= prefix.len() && name.bytes().zip(prefix.bytes()).all(|(left, right)| fold(left) == right)
     };
+    let is_one_of = |names: &[&str]| names.iter().any(|known| name.len() == known.len() && starts(known));
     // Nearly every header begins with another letter: look no further for those.
-    matches!(name.as_bytes().first(), Some(b'x' | b'f'))
-        && (CLAIM_PREFIXES.iter().any(|prefix| starts(prefix))
-            || CLAIM_NAMES.iter().any(|known| name.len() == known.len() && starts(known)))
+    match name.as_bytes().first() {
+        Some(b'x' | b'f') => CLAIM_PREFIXES.iter().any(|prefix| starts(prefix)) || is_one_of(CLAIM_NAMES),
+        Some(b'c' | b't') => !FRAMING_NAMES.contains(&name) && is_one_of(FRAMING_NAMES),
+        _ => false,
+    }
 }
 
 fn fold(byte: u8) -> u8 {
@@ -139,6 +188,9 @@ mod tests {
             route: Arc::from("*"),
             received: Instant::now(),
             scheme: "http",
+            version: "1.1",
+            forwarded_host: None,
+            trace: None,
             wants_html: false,
         }
     }
@@ -187,13 +239,56 @@ mod tests {
             ("x_request_id", "fake"),
             ("x-forward", "kept"),
         ]);
-        describe_client(&mut headers, &context());
+        describe_client(&mut headers, &context(), false);
         assert_eq!(headers["x-forwarded-for"], "192.0.2.7");
         assert_eq!(headers["x-forwarded-host"], "shop.test");
         assert_eq!(headers["x-forwarded-proto"], "http");
         assert_eq!(headers["x-request-id"], "id-1");
         assert_eq!(headers["via"], "1.1 seaworthy");
         assert_eq!(headers["x-forward"], "kept");
-        assert_eq!(headers.keys().count(), 7);
+        assert_eq!(headers["forwarded"], "for=192.0.2.7;host=\"shop.test\";proto=http");
+        assert_eq!(headers.keys().count(), 8);
+    }
+
+    /// Every spelling that a framework (CGI, WSGI, PHP) folds into the name that we set ourselves.
+    #[test]
+    fn no_spelling_of_a_claim_survives() {
+        let mut random = fastrand::Rng::with_seed(3);
+        let suffixes = ["user", "roles", "tenant-id", "for", "proto", "host", "port", "server", "prefix", "a", ""];
+        let names: Vec<String> = CLAIM_PREFIXES
+            .iter()
+            .flat_map(|prefix| suffixes.iter().map(move |suffix| format!("{prefix}{suffix}")))
+            .chain(CLAIM_NAMES.iter().map(|name| (*name).to_owned()))
+            .collect();
+        for round in 0..20_000 {
+            let name = &names[round % names.len()];
+            let spell = |letter: char| match (letter, random.u8(..6)) {
+                ('-', 0 | 1) => '_',
+                ('-', 2) => '.',
+                (letter, 3) => letter.to_ascii_uppercase(),
+                (letter, _) => letter,
+            };
+            let spelling: String = name.chars().map(spell).collect();
+            let mut headers = map(&[(&spelling, "claimed"), ("x-other", "kept"), ("host", "shop.test")]);
+            describe_client(&mut headers, &context(), false);
+            let survivor = headers.iter().find(|(_, value)| *value == "claimed");
+            assert_eq!(survivor, None, "{spelling}");
+            assert_eq!(headers["x-other"], "kept");
+        }
+    }
+
+    #[test]
+    fn twins_of_framing_headers_are_removed() {
+        let mut headers = map(&[("content_length", "5"), ("transfer.encoding", "chunked"), ("content-length", "3")]);
+        describe_client(&mut headers, &context(), false);
+        assert!(!headers.contains_key("content_length") && !headers.contains_key("transfer.encoding"));
+        assert_eq!(headers["content-length"], "3");
+    }
+
+    #[test]
+    fn cookies_of_http2_become_one_line() {
+        let mut headers = map(&[("cookie", "a=1"), ("cookie", "b=2")]);
+        join_cookies(&mut headers);
+        assert_eq!(headers.get_all("cookie").iter().collect::<Vec<_>>(), ["a=1; b=2"]);
     }
 }

@@ -4,25 +4,36 @@
 //! never changes cores (see [`Server`]). What happens to a request between the listener and the upstream is not decided
 //! here: the caller hands in a pipeline per route ([`RouteTable`]).
 
+mod admission;
+mod answer_body;
+mod certificates;
+mod client;
+mod connection;
 mod dispatch;
 mod error_pages;
+mod failure;
 mod forward;
 mod headers;
 mod listener;
+mod own_answers;
+mod policy;
 mod pool;
 mod problems;
 mod progress;
 mod routing;
 mod server;
 mod settings;
+mod target;
 mod upgrade;
 mod upstream;
 
+pub use certificates::Certificates;
 pub use error_pages::{ErrorPages, ErrorPolicy};
 pub use forward::Forward;
 pub use listener::{ListenError, Listeners};
+pub use own_answers::OwnAnswers;
 pub use pool::Pool;
 pub use routing::{Pattern, PatternError, RouteTable, RouteTableBuilder};
-pub use server::{Server, ServerSettings, StartError};
-pub use settings::{RoutePolicy, Settings, Timeouts};
+pub use server::{Doors, Reload, Server, ServerSettings, StartError};
+pub use settings::{Balance, Limits, RoutePolicy, Settings, Timeouts, TracePolicy};
 pub use upstream::Upstream;

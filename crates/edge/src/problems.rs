@@ -74,3 +74,83 @@ pub(crate) const BODY_BROKEN: ProblemKind = ProblemKind {
     title: "The request body broke off",
     advice: "Send the whole body, in the length or the chunks that its headers announce.",
 };
+
+/// A connection to the app took longer than `connect`.
+pub(crate) const CONNECT_TIMEOUT: ProblemKind = ProblemKind {
+    code: "SEA_EDGE_UPSTREAM_CONNECT_TIMEOUT",
+    status: StatusCode::GATEWAY_TIMEOUT,
+    title: "The app does not accept connections",
+    advice: "Try again in a moment. Operators: the app is overloaded or its host cannot be reached; see `timeouts.connect`.",
+};
+
+/// Every instance of the app has failed lately.
+pub(crate) const APP_EJECTED: ProblemKind = ProblemKind {
+    code: "SEA_EDGE_APP_FAILING",
+    status: StatusCode::SERVICE_UNAVAILABLE,
+    title: "The app is failing",
+    advice: "Try again later. Operators: connections to every instance failed several times in a row; see the log.",
+};
+
+/// The app answered 101 to a request that asked for no other protocol.
+pub(crate) const SWITCHED: ProblemKind = ProblemKind {
+    code: "SEA_EDGE_UPSTREAM_SWITCHED",
+    status: StatusCode::BAD_GATEWAY,
+    title: "The app switched protocols unasked",
+    advice: "Operators: the app answered 101 to a request without `Upgrade`; look at its WebSocket handling.",
+};
+
+/// A head that two servers could read differently.
+pub(crate) const BAD_FRAMING: ProblemKind = ProblemKind {
+    code: "SEA_EDGE_BAD_FRAMING",
+    status: StatusCode::BAD_REQUEST,
+    title: "The length of the request is ambiguous",
+    advice: "Send either one Content-Length or `Transfer-Encoding: chunked`, and end lines with CR LF (RFC 9112).",
+};
+
+/// A head that is no HTTP.
+pub(crate) const BAD_REQUEST: ProblemKind = ProblemKind {
+    code: "SEA_EDGE_BAD_REQUEST",
+    status: StatusCode::BAD_REQUEST,
+    title: "This is not an HTTP request",
+    advice: "Send a request as RFC 9112 describes: no folded lines, no space before a colon, no control characters.",
+};
+
+/// A transfer coding that nobody offered.
+pub(crate) const UNKNOWN_CODING: ProblemKind = ProblemKind {
+    code: "SEA_EDGE_UNKNOWN_CODING",
+    status: StatusCode::NOT_IMPLEMENTED,
+    title: "This transfer coding is not supported",
+    advice: "Send the body with `Transfer-Encoding: chunked` alone, or with a Content-Length.",
+};
+
+/// A request target beyond `limits.target`.
+pub(crate) const TARGET_TOO_LONG: ProblemKind = ProblemKind {
+    code: "SEA_EDGE_TARGET_TOO_LONG",
+    status: StatusCode::URI_TOO_LONG,
+    title: "The address of the request is too long",
+    advice: "Send long data in a body. Operators: `limits.target` says how long it may be.",
+};
+
+/// A head beyond `limits.head` or `limits.headers`.
+pub(crate) const HEAD_TOO_LARGE: ProblemKind = ProblemKind {
+    code: "SEA_EDGE_HEAD_TOO_LARGE",
+    status: StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+    title: "The headers of the request are too large",
+    advice: "Send fewer or shorter headers; large cookies are the usual cause. Operators: see `limits.head`.",
+};
+
+/// A head that did not come to its end in time.
+pub(crate) const HEAD_TOO_SLOW: ProblemKind = ProblemKind {
+    code: "SEA_EDGE_HEAD_TOO_SLOW",
+    status: StatusCode::REQUEST_TIMEOUT,
+    title: "The request did not come to its end in time",
+    advice: "Send the request again, all of its headers at once.",
+};
+
+/// A name that is not in `hosts`.
+pub(crate) const UNKNOWN_HOST: ProblemKind = ProblemKind {
+    code: "SEA_EDGE_UNKNOWN_HOST",
+    status: StatusCode::MISDIRECTED_REQUEST,
+    title: "Nothing is served under this name here",
+    advice: "Check the address. Operators: `edge.hosts` lists the names that are served.",
+};

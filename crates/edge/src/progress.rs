@@ -36,11 +36,35 @@ struct State {
     turn: AtomicU8,
     /// Milliseconds after `started` at which the turn began, or the body last moved.
     since: AtomicU64,
+    /// Bytes that have come, and milliseconds that we have waited for them.
+    bytes: AtomicU64,
+    waited: AtomicU64,
+    /// Bytes a second that must come on average; 0 for any.
+    rate: u64,
 }
 
+/// Waiting that is not counted against the rate: connections need a while to get up to speed.
+const RATE_GRACE: Duration = Duration::from_secs(10);
+
 impl Progress {
-    pub(crate) fn new() -> Self {
-        Self(Arc::new(State { started: Instant::now(), turn: AtomicU8::new(APP), since: AtomicU64::new(0) }))
+    /// `rate` is how many bytes a second must come on average, 0 for any.
+    pub(crate) fn new(rate: u64) -> Self {
+        Self(Arc::new(State {
+            started: Instant::now(),
+            turn: AtomicU8::new(APP),
+            since: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+            waited: AtomicU64::new(0),
+            rate,
+        }))
+    }
+
+    /// When the client will have been too slow, should nothing more come.
+    fn too_slow_at(&self) -> Option<Instant> {
+        let state = &self.0;
+        let paid = Duration::from_secs(state.bytes.load(Ordering::Relaxed).checked_div(state.rate)?);
+        let waited = Duration::from_millis(state.waited.load(Ordering::Relaxed));
+        Some(self.state().1 + (RATE_GRACE + paid).saturating_sub(waited))
     }
 
     /// True when the request failed because of its body, not because of the app.
@@ -50,8 +74,14 @@ impl Progress {
 
     fn turn(&self, turn: u8) {
         let now = u64::try_from(self.0.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.0.since.store(now, Ordering::Relaxed);
-        self.0.turn.store(turn, Ordering::Relaxed);
+        let since = self.0.since.swap(now, Ordering::Relaxed);
+        if self.0.turn.swap(turn, Ordering::Relaxed) == CLIENT {
+            self.0.waited.fetch_add(now.saturating_sub(since), Ordering::Relaxed);
+        }
+    }
+
+    fn count(&self, bytes: usize) {
+        self.0.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
     fn state(&self) -> (u8, Instant) {
@@ -77,7 +107,10 @@ impl HttpBody for WatchedBody {
             Poll::Pending => {}
             Poll::Ready(Some(Err(_))) => self.progress.turn(FAILED),
             Poll::Ready(None) => self.progress.turn(ENDED),
-            Poll::Ready(Some(Ok(_))) => self.progress.turn(if self.inner.is_end_stream() { ENDED } else { APP }),
+            Poll::Ready(Some(Ok(frame))) => {
+                self.progress.count(frame.data_ref().map_or(0, Bytes::len));
+                self.progress.turn(if self.inner.is_end_stream() { ENDED } else { APP });
+            }
         }
         polled
     }
@@ -137,11 +170,15 @@ impl<F: Future> Future for Waiting<F> {
             let Some(progress) = &this.progress else { return Poll::Ready(Waited::TimedOut) };
             let now = Instant::now();
             let (turn, since) = progress.state();
-            let limit = if turn == CLIENT { client } else { app };
-            if now >= since + limit {
+            let late = if turn == CLIENT {
+                progress.too_slow_at().map_or(since + client, |slow| slow.min(since + client))
+            } else {
+                since + app
+            };
+            if now >= late {
                 return Poll::Ready(if turn == CLIENT { Waited::Stalled } else { Waited::TimedOut });
             }
-            timer.as_mut().reset((since + limit).min(now + look_after));
+            timer.as_mut().reset(late.min(now + look_after));
         }
     }
 }
@@ -182,19 +219,19 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_one_whose_turn_it_is_is_late() {
         assert_eq!(late(None, std::future::pending()).await, ("app", 10));
-        let progress = Progress::new();
+        let progress = Progress::new(0);
         let mut silent = WatchedBody { inner: Silent.boxed_unsync(), progress: progress.clone() };
         let reading = async move {
             silent.frame().await;
         };
         assert_eq!(late(Some(progress), reading).await, ("client", 1));
         // Nobody reads: the client can do nothing about it.
-        assert_eq!(late(Some(Progress::new()), std::future::pending()).await, ("app", 10));
+        assert_eq!(late(Some(Progress::new(0)), std::future::pending()).await, ("app", 10));
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_clock_of_the_app_starts_when_the_body_has_ended() {
-        let progress = Progress::new();
+        let progress = Progress::new(0);
         let mut body = WatchedBody { inner: Pieces(3).boxed_unsync(), progress: progress.clone() };
         let reading = async move {
             while body.frame().await.is_some() {
@@ -203,6 +240,32 @@ mod tests {
             std::future::pending::<()>().await;
         };
         assert_eq!(late(Some(progress), reading).await, ("app", 18));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_trickle_is_too_slow_however_steady() {
+        let progress = Progress::new(100);
+        let mut body = WatchedBody { inner: Trickle(None).boxed_unsync(), progress: progress.clone() };
+        let reading = async move { while body.frame().await.is_some() {} };
+        // A byte each 900 ms pays for 9 ms: the grace of ten seconds is used up soon after them.
+        let (who, seconds) = late(Some(progress), reading).await;
+        assert_eq!(who, "client");
+        assert!((10..=12).contains(&seconds), "{seconds}");
+    }
+
+    /// One byte each 900 ms.
+    struct Trickle(Option<Pin<Box<Sleep>>>);
+
+    impl HttpBody for Trickle {
+        type Data = Bytes;
+        type Error = BoxError;
+
+        fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+            let timer = self.0.get_or_insert_with(|| Box::pin(tokio::time::sleep(Duration::from_millis(900))));
+            std::task::ready!(timer.as_mut().poll(cx));
+            self.0 = None;
+            Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b"x")))))
+        }
     }
 
     struct Pieces(u8);

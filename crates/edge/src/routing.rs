@@ -43,6 +43,8 @@ pub enum PatternError {
 pub struct RouteTable {
     paths: matchit::Router<Vec<Entry>>,
     fallback: Route,
+    /// For answers that the edge gives itself, before any route is looked up.
+    own: Handler,
 }
 
 /// Collects routes and refuses conflicts.
@@ -50,6 +52,7 @@ pub struct RouteTable {
 pub struct RouteTableBuilder {
     paths: Vec<(String, Vec<Entry>)>,
     fallback: Route,
+    own: Handler,
 }
 
 /// A pipeline and the name under which it is counted.
@@ -62,9 +65,14 @@ pub(crate) struct Route {
 type Entry = (Option<Method>, Route);
 
 impl RouteTable {
-    /// Starts a table; `fallback` takes every request that no pattern matches.
-    pub fn builder(fallback: Handler) -> RouteTableBuilder {
-        RouteTableBuilder { paths: Vec::new(), fallback: Route { name: "*".into(), handler: fallback } }
+    /// Starts a table; `fallback` takes every request that no pattern matches, `own` ends in [`crate::OwnAnswers`] and
+    /// takes what the edge answers itself: redirects to HTTPS, and what is no request.
+    pub fn builder(fallback: Handler, own: Handler) -> RouteTableBuilder {
+        RouteTableBuilder { paths: Vec::new(), fallback: Route { name: "*".into(), handler: fallback }, own }
+    }
+
+    pub(crate) fn own(&self) -> &Handler {
+        &self.own
     }
 
     /// The route of a request: the most specific path, its own method before any.
@@ -107,7 +115,7 @@ impl RouteTableBuilder {
                 .insert(path.clone(), entries)
                 .map_err(|reason| PatternError::Path { path, reason: reason.to_string() })?;
         }
-        Ok(RouteTable { paths, fallback: self.fallback })
+        Ok(RouteTable { paths, fallback: self.fallback, own: self.own })
     }
 }
 
@@ -171,7 +179,7 @@ mod tests {
     }
 
     fn table(patterns: &[&str]) -> Result<RouteTable, PatternError> {
-        let mut builder = RouteTable::builder(handler());
+        let mut builder = RouteTable::builder(handler(), handler());
         for pattern in patterns {
             builder = builder.route(&pattern.parse()?, handler())?;
         }

@@ -1,46 +1,61 @@
-//! The data plane: one thread, one runtime and one listener per core.
+//! The data plane: one thread, one runtime and its own listeners per core.
 
 use std::{
     fs::File,
     io,
-    net::{IpAddr, SocketAddr, TcpListener as StdListener},
+    net::{SocketAddr, TcpListener as StdListener},
     sync::Arc,
     thread,
     time::Duration,
 };
 
 use arc_swap::ArcSwap;
-use http::{HeaderValue, StatusCode, header::CONNECTION};
-use hyper::{server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
 use seaworthy_core::{RequestIdSource, Shutdown};
 use thiserror::Error;
 use tokio::{
+    io::AsyncWriteExt,
     net::{TcpListener, TcpStream},
     runtime,
-    sync::oneshot,
-    time::sleep,
+    sync::{Notify, oneshot},
+    time::{sleep, timeout},
 };
 
 use crate::{
+    admission::{Admission, Refused},
+    certificates::Certificates,
+    connection,
     dispatch::Core,
     listener::Listeners,
+    policy::Policy,
     pool::Pool,
     routing::{PatternError, RouteTable},
-    settings::Timeouts,
+    settings::Settings,
     upstream::Upstream,
 };
 
 /// How long a connection without a request may stay open once the order to stop is given.
-const LAST_REQUESTS: Duration = Duration::from_millis(500);
+pub(crate) const LAST_REQUESTS: Duration = Duration::from_millis(500);
+/// What a connection gets that has no place; written by hand, because nothing is read from it.
+const NO_PLACE: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 1\r\ncontent-length: 0\r\n\r\n";
 
 /// What the data plane needs besides its listeners.
 #[derive(Debug, Clone)]
 pub struct ServerSettings {
-    /// Limits on time.
-    pub timeouts: Timeouts,
+    /// `[edge]`.
+    pub edge: Settings,
     /// How long requests in flight may take once the listeners are closed.
     pub grace: Duration,
+    /// The process's limit on open files.
+    pub open_files: usize,
+}
+
+/// Where the data plane listens.
+pub struct Doors {
+    /// Plain HTTP.
+    pub plain: Listeners,
+    /// HTTPS, and what it needs.
+    pub tls: Option<(Listeners, Arc<dyn Certificates>)>,
 }
 
 /// The data plane cannot start.
@@ -55,48 +70,78 @@ pub enum StartError {
 }
 
 /// The running data plane.
-#[derive(Debug)]
 pub struct Server {
-    address: SocketAddr,
     cores: Vec<oneshot::Receiver<usize>>,
     drain: Shutdown,
-    _port_lock: Option<File>,
+    _port_locks: Vec<File>,
+}
+
+/// Changes what a running data plane does. Clones act on the same one.
+#[derive(Clone)]
+pub struct Reload {
+    cores: Arc<Vec<Inside>>,
+    admission: Arc<Admission>,
+    https_port: Option<u16>,
+    open_files: usize,
+    upstream: Arc<Upstream>,
+}
+
+/// One core, seen from outside.
+struct Inside {
+    core: Arc<Core>,
+    pool: Arc<Pool>,
+    upgraded: Shutdown,
 }
 
 impl Server {
     /// Starts the cores. `table` is called once for each, with that core's pool; `drain` is the order to stop.
     pub fn start(
-        listeners: Listeners,
+        doors: Doors,
         settings: &ServerSettings,
         upstream: &Arc<Upstream>,
         drain: Shutdown,
         table: impl Fn(&Arc<Pool>, &Shutdown) -> Result<RouteTable, PatternError>,
-    ) -> Result<Self, StartError> {
-        let address = listeners.address();
-        let mut cores = Vec::new();
-        let (sockets, port_lock) = listeners.split();
-        for (index, socket) in sockets.into_iter().enumerate() {
+    ) -> Result<(Self, Reload), StartError> {
+        let https_port = doors.tls.as_ref().map(|(listeners, _)| listeners.address().port());
+        let admission = Admission::new(&settings.edge.limits, settings.open_files);
+        let (plain, plain_lock) = doors.plain.split();
+        let (mut tls, tls_lock, certificates) = match doors.tls {
+            Some((listeners, certificates)) => {
+                let (sockets, lock) = listeners.split();
+                (sockets, lock, Some(certificates))
+            }
+            None => (Vec::new(), None, None),
+        };
+        tls.reverse();
+        let (mut cores, mut insides) = (Vec::new(), Vec::new());
+        for (index, plain) in plain.into_iter().enumerate() {
             // Clients' requests are waited for, upgraded connections until the app ends them; the upstream's own
             // connections are only company.
             let (requests, upgraded) = (drain.child(), drain.child());
-            let pool = Pool::new(upstream.clone(), settings.timeouts.connect.0, drain.child());
+            let pool = Pool::new(upstream.clone(), drain.child());
             let core = Arc::new(Core {
                 table: ArcSwap::from_pointee(table(&pool, &upgraded)?),
+                policy: ArcSwap::from_pointee(Policy::new(&settings.edge, https_port)),
                 ids: RequestIdSource::new(&mut fastrand::Rng::new()),
+                certificates: certificates.clone(),
+                crowded: Notify::new(),
             });
+            insides.push(Inside { core: core.clone(), pool, upgraded: upgraded.clone() });
             let (done, ended) = oneshot::channel();
-            let settings = settings.clone();
-            thread::Builder::new().name(format!("edge-{index}")).spawn(move || {
-                run_core(socket, &core, &settings, &requests, &upgraded, done);
-            })?;
+            let serving = Serving { core, admission: admission.clone(), requests, upgraded, grace: settings.grace };
+            let tls = tls.pop();
+            thread::Builder::new().name(format!("edge-{index}")).spawn(move || serving.run(plain, tls, done))?;
             cores.push(ended);
         }
-        Ok(Self { address, cores, drain, _port_lock: port_lock })
-    }
-
-    /// Where it serves.
-    pub fn address(&self) -> SocketAddr {
-        self.address
+        let port_locks = plain_lock.into_iter().chain(tls_lock).collect();
+        let reload = Reload {
+            cores: Arc::new(insides),
+            admission,
+            https_port,
+            open_files: settings.open_files,
+            upstream: upstream.clone(),
+        };
+        Ok((Self { cores, drain, _port_locks: port_locks }, reload))
     }
 
     /// Resolves once every core has drained, with the number of requests and upgraded connections that had to be cut.
@@ -110,100 +155,124 @@ impl Server {
     }
 }
 
-/// Serves on this thread. `done` is told how many requests had to be cut; upgraded connections (WebSockets) go on until
-/// the app, which is stopped next, ends them.
-fn run_core(
-    socket: StdListener,
-    core: &Arc<Core>,
-    settings: &ServerSettings,
-    requests: &Shutdown,
-    upgraded: &Shutdown,
-    done: oneshot::Sender<usize>,
-) {
-    let runtime = match runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            tracing::error!(%error, "cannot start a serving thread");
-            return;
+impl Reload {
+    /// New settings and routes, from the next request on. Everything is built before anything changes: on an error the old
+    /// ones stay. Addresses stay as they are.
+    pub fn apply(
+        &self,
+        edge: &Settings,
+        table: impl Fn(&Arc<Pool>, &Shutdown) -> Result<RouteTable, PatternError>,
+    ) -> Result<(), PatternError> {
+        let built = self.cores.iter().map(|inside| table(&inside.pool, &inside.upgraded));
+        let tables = built.collect::<Result<Vec<_>, _>>()?;
+        let policy = Arc::new(Policy::new(edge, self.https_port));
+        for (inside, table) in self.cores.iter().zip(tables) {
+            inside.core.policy.store(policy.clone());
+            inside.core.table.store(Arc::new(table));
         }
-    };
-    runtime.block_on(async {
+        self.admission.replace(&edge.limits, self.open_files);
+        self.upstream.replace_balance(edge.balance);
+        Ok(())
+    }
+
+    /// Client connections that are open now.
+    pub fn connections(&self) -> usize {
+        self.admission.open()
+    }
+}
+
+/// One core's part.
+struct Serving {
+    core: Arc<Core>,
+    admission: Arc<Admission>,
+    requests: Shutdown,
+    upgraded: Shutdown,
+    grace: Duration,
+}
+
+impl Serving {
+    /// Serves on this thread. `done` is told how many requests had to be cut; upgraded connections (WebSockets) go on
+    /// until the app, which is stopped next, ends them.
+    fn run(self, plain: StdListener, tls: Option<StdListener>, done: oneshot::Sender<usize>) {
+        let runtime = match runtime::Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                tracing::error!(%error, "cannot start a serving thread");
+                return;
+            }
+        };
+        runtime.block_on(async {
+            tokio::join!(self.listen(Some(plain), false), self.listen(tls, true));
+            self.requests.finished(sleep(self.grace)).await;
+            // Nobody listens any more when the process is already on its way out.
+            let _ = done.send(self.requests.running());
+            self.upgraded.finished(sleep(self.grace)).await;
+        });
+    }
+
+    async fn listen(&self, socket: Option<StdListener>, secure: bool) {
+        let Some(socket) = socket else { return };
         match TcpListener::from_std(socket) {
-            Ok(listener) => accept(listener, core, settings, requests).await,
+            Ok(listener) => self.accept(listener, secure).await,
             Err(error) => tracing::error!(%error, "cannot listen"),
         }
-        requests.finished(sleep(settings.grace)).await;
-        // Nobody listens any more when the process is already on its way out.
-        let _ = done.send(requests.running());
-        upgraded.finished(sleep(settings.grace)).await;
-    });
-}
-
-/// Accepts until the order to stop, then takes what the kernel has already accepted for us and closes the listener.
-async fn accept(listener: TcpListener, core: &Arc<Core>, settings: &ServerSettings, requests: &Shutdown) {
-    loop {
-        let accepted = tokio::select! {
-            biased;
-            () = requests.ordered() => break,
-            accepted = listener.accept() => accepted,
-        };
-        match accepted {
-            Ok((stream, peer)) => serve(stream, peer.ip(), core, settings, requests),
-            Err(error) => {
-                // Out of file descriptors, most likely: those in use must end before another can be accepted.
-                tracing::warn!(%error, "cannot accept a connection");
-                sleep(Duration::from_millis(50)).await;
-            }
-        }
     }
-    // Closing a listener resets what the kernel has accepted for it, so the queue is emptied in the same breath.
-    let Ok(listener) = listener.into_std() else { return };
-    while let Ok((stream, peer)) = listener.accept() {
-        if stream.set_nonblocking(true).is_ok()
-            && let Ok(stream) = TcpStream::from_std(stream)
-        {
-            serve(stream, peer.ip(), core, settings, requests);
-        }
-    }
-}
 
-fn serve(stream: TcpStream, client: IpAddr, core: &Arc<Core>, settings: &ServerSettings, requests: &Shutdown) {
-    // Without it a short answer may wait for the acknowledgement of the one before.
-    let _ = stream.set_nodelay(true);
-    let (service_core, order) = (core.clone(), requests.clone());
-    let service = service_fn(move |request| {
-        let (core, order) = (service_core.clone(), order.clone());
-        async move {
-            let mut response = core.answer(Some(client), request).await;
-            if order.has_begun() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
-                // The client learns with its answer that the next request must go elsewhere (RFC 9112, 9.6).
-                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-            }
-            Ok::<_, std::convert::Infallible>(response)
-        }
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(settings.timeouts.request_head.0)
-        .serve_connection(TokioIo::new(stream), service)
-        .with_upgrades();
-    let order = requests.clone();
-    requests.spawn(async move {
-        let mut connection = std::pin::pin!(connection);
-        let result = tokio::select! {
-            biased;
-            result = connection.as_mut() => result,
-            () = order.ordered() => tokio::select! {
-                // A request that is on its way is still answered; only then are silent connections closed.
-                result = connection.as_mut() => result,
-                () = sleep(LAST_REQUESTS) => {
-                    connection.as_mut().graceful_shutdown();
-                    connection.await
+    /// Accepts until the order to stop, then takes what the kernel has already accepted for us and closes the listener.
+    async fn accept(&self, listener: TcpListener, secure: bool) {
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                () = self.requests.ordered() => break,
+                accepted = listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, peer)) => self.take(stream, peer, secure),
+                Err(error) => {
+                    // Out of file descriptors, most likely: those in use must end before another can be accepted.
+                    tracing::warn!(%error, "cannot accept a connection");
+                    self.core.crowded.notify_waiters();
+                    sleep(Duration::from_millis(50)).await;
                 }
-            },
-        };
-        if let Err(error) = result {
-            tracing::debug!(%error, %client, "client connection ended");
+            }
         }
-    });
+        // Closing a listener resets what the kernel has accepted for it, so the queue is emptied in the same breath.
+        let Ok(listener) = listener.into_std() else { return };
+        while let Ok((stream, peer)) = listener.accept() {
+            if stream.set_nonblocking(true).is_ok()
+                && let Ok(stream) = TcpStream::from_std(stream)
+            {
+                self.take(stream, peer, secure);
+            }
+        }
+    }
+
+    fn take(&self, stream: TcpStream, peer: SocketAddr, secure: bool) {
+        let address = peer.ip().to_canonical();
+        let exempt = address.is_loopback() || self.core.policy.load().trusts(address);
+        if self.admission.is_crowded() {
+            self.core.crowded.notify_waiters();
+        }
+        match self.admission.admit(address, exempt) {
+            Ok(admitted) => {
+                let certificates = self.core.certificates.as_ref().filter(|_| secure);
+                let tls = certificates.map(|certificates| certificates.server_config());
+                let (core, order) = (self.core.clone(), self.requests.clone());
+                self.requests.spawn(connection::serve(stream, peer, tls, core, order, admitted));
+            }
+            Err(refused) => self.turn_away(stream, address, refused, secure),
+        }
+    }
+
+    fn turn_away(&self, mut stream: TcpStream, address: std::net::IpAddr, refused: Refused, secure: bool) {
+        match refused {
+            Refused::Full => tracing::warn!(open = self.admission.open(), "every place is taken: connection refused"),
+            Refused::Address => tracing::info!(%address, "client has as many connections as one may have"),
+        }
+        if !secure {
+            self.requests.spawn(async move {
+                let _ = timeout(LAST_REQUESTS, stream.write_all(NO_PLACE)).await;
+            });
+        }
+    }
 }

@@ -26,7 +26,8 @@ pub(crate) fn splice(
         parts.headers.insert(header::UPGRADE, protocol);
     }
     tasks.spawn(async move {
-        // Keeps the sender alive until the hand-over: hyper ends a connection whose sender is gone.
+        // Keeps the sender alive until the hand-over (hyper ends a connection whose sender is gone), and the instance's
+        // count until the end.
         let _connection = connection;
         if let Err(error) = join(client, app).await {
             tracing::debug!(%error, "upgraded connection ended");

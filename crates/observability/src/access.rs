@@ -162,6 +162,9 @@ mod tests {
             route: Arc::from("/a/*"),
             received: Instant::now(),
             scheme: "http",
+            version: "1.1",
+            forwarded_host: None,
+            trace: None,
             wants_html: false,
         };
         let uri: Uri = path.parse().unwrap();

@@ -197,6 +197,9 @@ mod tests {
             route: Arc::from("*"),
             received: Instant::now(),
             scheme: "http",
+            version: "1.1",
+            forwarded_host: None,
+            trace: None,
             wants_html: false,
         }));
         request

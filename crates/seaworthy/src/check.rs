@@ -99,7 +99,7 @@ async fn subject(arguments: &CheckArguments, config: &Config) -> Result<Subject,
     };
     subject.url = match &arguments.url {
         Some(url) => Some(parse(url)?),
-        None => Some(parse(&config.edge.listen)?),
+        None => Some(parse(config.edge.plain_address())?),
     };
     let status = match &arguments.admin {
         Some(admin) => {

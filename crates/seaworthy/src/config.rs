@@ -57,7 +57,7 @@ impl Section for Routes {
         // Conflicts show when a table is made of them; its handlers are never called.
         let unused =
             || Handler::new(tower::service_fn(|_| async { Ok(http::Response::new(seaworthy_core::empty_body())) }));
-        let mut table = RouteTable::builder(unused());
+        let mut table = RouteTable::builder(unused(), unused());
         for (index, route) in self.0.iter().enumerate() {
             let Ok(pattern) = route.edge.r#match.parse::<Pattern>() else { return };
             let tried = table.route(&pattern, unused()).and_then(|table| Ok((table.clone().build()?, table).1));

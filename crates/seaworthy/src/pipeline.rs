@@ -10,7 +10,7 @@
 use std::sync::Arc;
 
 use seaworthy_core::{Handler, Shutdown};
-use seaworthy_edge::{ErrorPages, Forward, Pattern, PatternError, Pool, RouteTable, Timeouts};
+use seaworthy_edge::{ErrorPages, Forward, OwnAnswers, Pattern, PatternError, Pool, RouteTable};
 use seaworthy_observability::{AccessLog, Observe};
 use seaworthy_protection::{BodyLimit, SecurityHeaders};
 use tower::ServiceBuilder;
@@ -26,7 +26,7 @@ pub fn table(
 ) -> Result<RouteTable, PatternError> {
     let build =
         |name: &str, route: &RouteEntry| pipeline(name, route, config, log.cloned(), pool.clone(), tasks.clone());
-    let mut table = RouteTable::builder(build("*", &RouteEntry::default()));
+    let mut table = RouteTable::builder(build("*", &RouteEntry::default()), own_answers(config, log.cloned()));
     for route in &config.routes {
         let pattern: Pattern = route.edge.r#match.parse()?;
         table = table.route(&pattern, build(&pattern.to_string(), route))?;
@@ -45,10 +45,7 @@ fn pipeline(
 ) -> Handler {
     let body_limit = route.protection.body_limit.unwrap_or(config.protection.body_limit);
     let errors = route.edge.errors.unwrap_or(config.edge.errors);
-    let timeouts = Timeouts {
-        first_byte: route.edge.first_byte.unwrap_or(config.edge.timeouts.first_byte),
-        ..config.edge.timeouts
-    };
+    let timeouts = config.edge.timeouts.for_route(&route.edge);
 
     let service = ServiceBuilder::new()
         .layer(Observe::route(name, log)) // a line and numbers for everything below, refusals included
@@ -57,5 +54,14 @@ fn pipeline(
         // Still to come, in this order: CORS, authenticate, authorize, rate limit, validate, upload, cache, compress.
         .option_layer(ErrorPages::layer(errors))
         .service(Forward::new(pool, timeouts, tasks));
+    Handler::new(service)
+}
+
+/// The way of what the edge answers itself: redirects to HTTPS, names that are not served, what is no request.
+fn own_answers(config: &Config, log: Option<AccessLog>) -> Handler {
+    let service = ServiceBuilder::new()
+        .layer(Observe::route("(edge)", log))
+        .option_layer(SecurityHeaders::layer(&config.protection.headers))
+        .service(OwnAnswers);
     Handler::new(service)
 }

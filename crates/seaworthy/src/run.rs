@@ -20,7 +20,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use seaworthy_console::{Admin, Facts};
 use seaworthy_core::{Condition, Readiness, Shutdown};
 use seaworthy_deploy::Command;
-use seaworthy_edge::{Listeners, Server, ServerSettings, Upstream};
+use seaworthy_edge::{Doors, Listeners, Server, ServerSettings, Upstream};
 use seaworthy_observability::{AccessLog, LogSink, MetricsExport, init_logging};
 use serde_json::json;
 use signals::{Signals, outlive_hangups};
@@ -32,25 +32,24 @@ use crate::{cli::RunArguments, config::Config, failure::Failure, pipeline, termi
 pub fn main(arguments: RunArguments) -> Result<ExitCode, Failure> {
     let json = arguments.json;
     let config = settle(arguments)?;
-    raise_file_limit();
+    let open_files = raise_file_limit();
     let log = init_logging(&config.observability).map_err(|error| Failure::new("SEA_RUN_LOG", &error))?;
     // The control plane: admin API, supervision, signals. The data plane has threads of its own.
     let runtime = runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.map_err(|error| Failure::new("SEA_RUN_RUNTIME", &error))?;
-    let outcome = runtime.block_on(run(config, json));
+    let outcome = runtime.block_on(run(config, open_files, json));
     // What a terminal that is gone does not take is not waited for.
     log.flush(Duration::from_secs(1));
     outcome
 }
 
-/// Each connection is a file, and the default limit is for interactive programs.
-fn raise_file_limit() {
-    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
-        && soft < hard
-    {
-        // Refused, it stays as it was.
-        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
-    }
+/// Each connection is a file, and the default limit is for interactive programs. Returns the limit that holds.
+fn raise_file_limit() -> usize {
+    const USUAL: u64 = 1024;
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return USUAL as usize };
+    // Refused, it stays as it was.
+    let limit = if soft < hard && setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_ok() { hard } else { soft };
+    usize::try_from(limit).unwrap_or(usize::MAX)
 }
 
 /// File, environment and flags as one config, with an app in it.
@@ -83,7 +82,7 @@ fn quote(words: &[String]) -> String {
     words.iter().map(|word| format!("'{}'", word.replace('\'', "'\\''"))).collect::<Vec<_>>().join(" ")
 }
 
-async fn run(config: Config, json: bool) -> Result<ExitCode, Failure> {
+async fn run(config: Config, open_files: usize, json: bool) -> Result<ExitCode, Failure> {
     let mut signals = Signals::new()?;
     let listeners = listen(&config)?;
     let admin = Admin::bind(&config.admin).await.map_err(|error| Failure::new("SEA_RUN_ADMIN", &error))?;
@@ -95,14 +94,15 @@ async fn run(config: Config, json: bool) -> Result<ExitCode, Failure> {
     let control = Shutdown::new();
     control.spawn(export.clone().run(control.clone()));
     control.spawn(outlive_hangups(control.clone()));
-    let upstream = Arc::new(Upstream::default());
-    let settings = ServerSettings { timeouts: config.edge.timeouts, grace: config.app.stop_timeout.0 };
+    let upstream = Arc::new(Upstream::new(config.edge.balance));
+    let settings = ServerSettings { edge: config.edge.clone(), grace: config.app.stop_timeout.0, open_files };
     let (drain, listen) = (Shutdown::new(), listeners.address());
     // Until the app is well, requests are answered 503 with Retry-After: better than a connection that hangs.
-    let server = Server::start(listeners, &settings, &upstream, drain.clone(), |pool, tasks| {
+    let doors = Doors { plain: listeners, tls: None };
+    let server = Server::start(doors, &settings, &upstream, drain.clone(), |pool, tasks| {
         pipeline::table(&config, log.as_ref().map(|(log, _)| log), pool, tasks)
     });
-    let server = server.map_err(|error| Failure::new("SEA_RUN_EDGE", &error))?;
+    let (server, _reload) = server.map_err(|error| Failure::new("SEA_RUN_EDGE", &error))?;
     edge_ready.set(Condition::Ready);
     let app = App::start(&config, &readiness, &upstream)?;
     let dropped = log.as_ref().map(|(_, sink)| sink.clone());
@@ -191,7 +191,7 @@ fn listen(config: &Config) -> Result<Listeners, Failure> {
         count => count,
     };
     // Validation has seen that it parses.
-    let address = config.edge.listen.parse().map_err(|error| Failure::new("SEA_RUN_LISTEN", &error))?;
+    let address = config.edge.plain_address().parse().map_err(|error| Failure::new("SEA_RUN_LISTEN", &error))?;
     Listeners::bind(address, cores).map_err(|error| Failure::new("SEA_RUN_LISTEN", &error))
 }
 

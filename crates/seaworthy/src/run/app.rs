@@ -2,7 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use seaworthy_core::{Condition, InstanceSource, NoInstances, Readiness, ReadinessHandle, Shutdown, UpstreamAddress};
+use seaworthy_core::{
+    Condition, InstanceSource, NoInstances, Readiness, ReadinessHandle, Shutdown, Traffic, UpstreamAddress,
+};
 use seaworthy_deploy::{Command, Health, Instances, Supervisor, SupervisorError};
 use seaworthy_edge::Upstream;
 use tokio::{
@@ -58,12 +60,17 @@ impl App {
         let instances: Instances = Supervisor::instances();
         let reported = instances.clone();
         order.spawn(async move {
-            let traffic = |address: Option<UpstreamAddress>| match address {
-                Some(address) => {
-                    upstream.open(address);
+            let current = std::sync::Mutex::new(None::<UpstreamAddress>);
+            let traffic = |address: Option<UpstreamAddress>| {
+                let mut current = current.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                if let Some(old) = current.take() {
+                    upstream.close(&old);
+                }
+                if let Some(address) = address {
+                    upstream.open("app-1", address.clone());
+                    *current = Some(address);
                     well_sender.send_replace(true);
                 }
-                None => upstream.close(),
             };
             let ended = supervisor.run(app_order, ready, reported, traffic).await;
             // Whoever waits for it may be gone already.
@@ -121,7 +128,10 @@ async fn watch_address(
         match answer {
             Ok(()) if was_well != Some(true) => {
                 tracing::info!(%address, "app is healthy");
-                upstream.open(address.clone());
+                if was_well.is_none() || !*well.borrow() {
+                    upstream.open("app", address.clone());
+                }
+                upstream.set_well(&address, true);
                 ready.set(Condition::Ready);
                 well.send_replace(true);
             }

@@ -1,0 +1,226 @@
+//! An HTTP/1 connection: the library's state machine while requests move, nothing but the socket while they do not.
+//!
+//! hyper keeps some 17 KiB for a connection, busy or not. So an idle one is taken apart and put together again when the
+//! next byte comes: what is kept meanwhile is the socket (and the TLS session).
+
+use std::{
+    future::{Future, poll_fn},
+    io,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{HeaderValue, Request, StatusCode, header::CONNECTION};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use hyper::{
+    body::Incoming,
+    server::conn::http1::{Builder, UpgradeableConnection},
+    service::service_fn,
+};
+use hyper_util::rt::TokioIo;
+use seaworthy_core::{Body, BoxError};
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
+
+use super::{
+    Surroundings,
+    guard::{MAX_HEADERS, Phase, Violation},
+    idle, refusal,
+    transport::Transport,
+    watch::{Watch, WatchedStream},
+};
+use crate::{dispatch::Core, server::LAST_REQUESTS};
+
+/// Why the driver lets go of a connection.
+enum End {
+    /// The client or the library ended it.
+    Closed(Result<(), hyper::Error>),
+    /// Every request is answered and the client is silent.
+    Idle,
+    /// The client sent what is refused; everything before it is answered.
+    Violation(Violation),
+    /// A request head that does not come to its end.
+    HeadTooSlow,
+    /// The client takes nothing of an answer.
+    WriteStalled,
+}
+
+/// Serves until either side has had enough.
+pub(crate) async fn serve(mut transport: Transport, surroundings: Surroundings) -> io::Result<()> {
+    let policy = surroundings.policy.clone();
+    let mut requests_before = 0;
+    loop {
+        let watch = Watch::new(policy.head);
+        let end = {
+            let stream = WatchedStream::new(transport, watch.clone());
+            let (core, origin, order) =
+                (surroundings.core.clone(), surroundings.origin.clone(), surroundings.order.clone());
+            let service_watch = watch.clone();
+            let service = service_fn(move |request: Request<Incoming>| {
+                let (core, origin, order, watch) = (core.clone(), origin.clone(), order.clone(), service_watch.clone());
+                async move {
+                    let mut response = Core::answer(&core, &origin, request).await;
+                    // Clients that keep connections open learn here that they must make a new one.
+                    if order.has_begun() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+                        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                    }
+                    watch.answer_begins(response.status() == StatusCode::SWITCHING_PROTOCOLS);
+                    Ok::<_, std::convert::Infallible>(response.map(|inner| AnswerBody { inner, watch }))
+                }
+            });
+            let mut builder = Builder::new();
+            // The guard has smaller limits and a clock of its own.
+            builder.max_headers(MAX_HEADERS).max_buf_size(policy.head.bytes * 2 + 64 * 1024).pipeline_flush(true);
+            let mut connection = Box::new(builder.serve_connection(TokioIo::new(stream), service).with_upgrades());
+            let end = drive(&mut connection, &watch, &surroundings).await;
+            if let End::Closed(result) = end {
+                return result.map_err(io::Error::other);
+            }
+            let Some(parts) = connection.into_parts() else { return Ok(()) };
+            let (back, _) = parts.io.into_inner().into_parts();
+            transport = back;
+            end
+        };
+        requests_before += watch.heads();
+        match end {
+            End::Closed(_) | End::WriteStalled => return Ok(()),
+            End::Violation(violation) => {
+                return refusal::answer(transport, &surroundings, refusal::problem(violation)).await;
+            }
+            End::HeadTooSlow => {
+                return refusal::answer(transport, &surroundings, crate::problems::HEAD_TOO_SLOW).await;
+            }
+            End::Idle => {
+                let patience = policy.timeouts.keep_alive.0;
+                let Surroundings { order, core, .. } = &surroundings;
+                if !idle::until_readable(transport.socket(), patience, order, &core.crowded).await {
+                    tracing::trace!(requests_before, "idle connection closed");
+                    return super::close(transport).await;
+                }
+            }
+        }
+    }
+}
+
+/// Runs the library's state machine, and looks now and then whether anything still moves. There is one timer a connection
+/// and not one a request: it is set for a coarse while, and what happened meanwhile is seen when it fires.
+async fn drive<S>(
+    connection: &mut UpgradeableConnection<TokioIo<WatchedStream<Transport>>, S>,
+    watch: &Arc<Watch>,
+    surroundings: &Surroundings,
+) -> End
+where
+    UpgradeableConnection<TokioIo<WatchedStream<Transport>>, S>: Future<Output = hyper::Result<()>> + Unpin,
+    S: hyper::service::HttpService<Incoming, ResBody = AnswerBody>,
+    S::Error: Into<BoxError>,
+{
+    let mut order = std::pin::pin!(surroundings.order.ordered());
+    let mut draining = None::<Instant>;
+    let mut clock = Clock::new(surroundings.policy.look_every());
+    poll_fn(|cx| {
+        loop {
+            if let Poll::Ready(result) = Pin::new(&mut *connection).poll(cx) {
+                return Poll::Ready(End::Closed(result));
+            }
+            match watch.violation() {
+                Some(violation) if violation != Violation::Chunk && watch.owes_nothing() => {
+                    return Poll::Ready(End::Violation(violation));
+                }
+                _ => {}
+            }
+            if draining.is_none() && order.as_mut().poll(cx).is_ready() {
+                draining = Some(Instant::now() + LAST_REQUESTS);
+                clock.set(LAST_REQUESTS);
+            }
+            match clock.poll(cx, watch, surroundings) {
+                Poll::Ready(Some(end)) => return Poll::Ready(end),
+                Poll::Ready(None) => {
+                    if draining.is_some_and(|until| Instant::now() >= until) {
+                        Pin::new(&mut *connection).graceful_shutdown();
+                    }
+                }
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    })
+    .await
+}
+
+/// Sees what has not moved since it last looked.
+struct Clock {
+    every: Duration,
+    timer: Pin<Box<Sleep>>,
+    /// Heads and bytes at the last look.
+    seen: (u64, u64),
+    /// For how long the head has been incomplete, and a write has waited.
+    head_for: Duration,
+    write_for: Duration,
+}
+
+impl Clock {
+    fn new(every: Duration) -> Self {
+        Self { every, timer: Box::pin(sleep(every)), seen: (0, 0), head_for: Duration::ZERO, write_for: Duration::ZERO }
+    }
+
+    /// Looks again after this long.
+    fn set(&mut self, after: Duration) {
+        self.timer.as_mut().reset(Instant::now() + after);
+    }
+
+    /// Ready at each look: with an end when there is reason for one.
+    fn poll(&mut self, cx: &mut Context<'_>, watch: &Watch, surroundings: &Surroundings) -> Poll<Option<End>> {
+        std::task::ready!(self.timer.as_mut().poll(cx));
+        let every = self.every;
+        self.timer.set(sleep_until(Instant::now() + every));
+        let before = std::mem::replace(&mut self.seen, (watch.heads(), watch.moved()));
+        let timeouts = &surroundings.policy.timeouts;
+        let same_head = before.0 == self.seen.0;
+        self.head_for = match watch.phase() {
+            Phase::Head if same_head => self.head_for + every,
+            _ => Duration::ZERO,
+        };
+        self.write_for = match watch.write_waits() {
+            true if before.1 == self.seen.1 => self.write_for + every,
+            _ => Duration::ZERO,
+        };
+        if self.write_for >= timeouts.response_write.0 {
+            return Poll::Ready(Some(End::WriteStalled));
+        }
+        if self.head_for >= timeouts.request_head.0 && watch.owes_nothing() {
+            return Poll::Ready(Some(End::HeadTooSlow));
+        }
+        let silent = before == self.seen && watch.phase() == Phase::Boundary && watch.owes_nothing();
+        Poll::Ready(silent.then_some(End::Idle))
+    }
+}
+
+/// A body on its way to the client; its end, however it comes, is the end of the answer.
+pub(crate) struct AnswerBody {
+    inner: Body,
+    watch: Arc<Watch>,
+}
+
+impl Drop for AnswerBody {
+    fn drop(&mut self) {
+        self.watch.answer_ended();
+    }
+}
+
+impl HttpBody for AnswerBody {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        Pin::new(&mut self.inner).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}

@@ -1,0 +1,113 @@
+//! One client connection, from the moment it is accepted: PROXY header, TLS, protocol, requests, and its end.
+
+mod frames;
+mod guard;
+mod http1;
+mod http2;
+mod idle;
+mod proxy_header;
+mod refusal;
+mod transport;
+mod watch;
+
+use std::{io, net::SocketAddr, sync::Arc};
+
+pub(crate) use guard::{HeadLimits, MAX_HEADERS};
+use seaworthy_core::Shutdown;
+use tokio::{
+    io::AsyncWriteExt,
+    net::TcpStream,
+    time::{sleep, timeout},
+};
+use tokio_rustls::TlsAcceptor;
+use transport::{Protocol, Transport};
+
+use crate::{admission::Admitted, dispatch::Core, policy::Policy};
+
+/// Who is at the other end, and how they came.
+#[derive(Debug, Clone)]
+pub(crate) struct Origin {
+    /// The next hop's address.
+    pub peer: SocketAddr,
+    /// The client's, as a PROXY header told it; else the peer's.
+    pub client: SocketAddr,
+    pub secure: bool,
+}
+
+/// What a connection needs of the core that serves it.
+#[derive(Clone)]
+pub(crate) struct Surroundings {
+    pub core: Arc<Core>,
+    pub policy: Arc<Policy>,
+    pub origin: Arc<Origin>,
+    pub order: Shutdown,
+}
+
+/// Serves one accepted connection to its end. The place that it takes (`_admitted`) is given back then.
+pub(crate) async fn serve(
+    stream: TcpStream,
+    peer: SocketAddr,
+    tls: Option<Arc<rustls::ServerConfig>>,
+    core: Arc<Core>,
+    order: Shutdown,
+    _admitted: Admitted,
+) {
+    // Without it a short answer may wait for the acknowledgement of the one before.
+    let _ = stream.set_nodelay(true);
+    let policy = core.policy.load_full();
+    let mut origin = Origin { peer, client: peer, secure: tls.is_some() };
+    if let Err(error) = begin(stream, tls, &mut origin, core, policy, order).await {
+        tracing::debug!(%error, client = %origin.client, "client connection ended");
+    }
+}
+
+async fn begin(
+    mut stream: TcpStream,
+    tls: Option<Arc<rustls::ServerConfig>>,
+    origin: &mut Origin,
+    core: Arc<Core>,
+    policy: Arc<Policy>,
+    order: Shutdown,
+) -> io::Result<()> {
+    let patience = policy.timeouts.request_head.0;
+    if policy.expects_proxy_header(origin.peer.ip()) {
+        let header = timeout(patience, proxy_header::read(&mut stream)).await??;
+        origin.client = header.unwrap_or(origin.peer);
+    }
+    let transport = match tls {
+        None => Transport::Plain(stream),
+        Some(config) => {
+            // A client that opens a connection ahead of its need sends nothing yet; its handshake is timed from there.
+            if !idle::until_readable(&stream, policy.timeouts.keep_alive.0, &order, &core.crowded).await {
+                return Ok(());
+            }
+            let stream = timeout(patience, TlsAcceptor::from(config).accept(stream)).await??;
+            Transport::Tls(Box::new(stream))
+        }
+    };
+    let surroundings = Surroundings { core, policy: policy.clone(), origin: Arc::new(origin.clone()), order };
+    match transport.negotiated() {
+        Some(Protocol::Http2) => return http2::serve(transport, surroundings).await,
+        Some(Protocol::AcmeChallenge) => return close(transport).await,
+        Some(Protocol::Http1) => return http1::serve(transport, surroundings).await,
+        None => {}
+    }
+    let Surroundings { order, core, .. } = &surroundings;
+    if !idle::until_readable(transport.socket(), policy.timeouts.keep_alive.0, order, &core.crowded).await {
+        return Ok(());
+    }
+    match &transport {
+        Transport::Plain(stream) if timeout(patience, transport::begins_http2(stream)).await?? => {
+            http2::serve(transport, surroundings).await
+        }
+        _ => http1::serve(transport, surroundings).await,
+    }
+}
+
+/// Ends a connection politely, without waiting long for the other side.
+async fn close(mut transport: Transport) -> io::Result<()> {
+    tokio::select! {
+        ended = transport.shutdown() => ended,
+        () = sleep(std::time::Duration::from_secs(1)) => Ok(()),
+    }
+}

@@ -1,0 +1,216 @@
+//! What a connection's driver must know and the HTTP library does not tell: bytes that move, answers that are owed,
+//! writes that wait.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    task::{Context, Poll, Waker, ready},
+};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::guard::{Guard, HeadLimits, Phase, Violation};
+
+/// The state of one HTTP/1 connection, shared by its stream, its requests and its driver. All of them live on one core;
+/// the lock is never waited for.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    guard: Mutex<Guard>,
+    /// Answers whose last byte was handed to the library.
+    answered: AtomicU64,
+    /// Bytes read and written so far: whether anything moves.
+    moved: AtomicU64,
+    /// True while the client does not take what we write.
+    write_waits: AtomicBool,
+    /// A read that waits for the answer to a request to switch protocols.
+    reader: Mutex<Option<Waker>>,
+}
+
+impl Watch {
+    pub(crate) fn new(limits: HeadLimits) -> Arc<Self> {
+        Arc::new(Self {
+            guard: Mutex::new(Guard::new(limits)),
+            answered: AtomicU64::new(0),
+            moved: AtomicU64::new(0),
+            write_waits: AtomicBool::new(false),
+            reader: Mutex::new(None),
+        })
+    }
+
+    pub(crate) fn phase(&self) -> Phase {
+        self.guard().phase()
+    }
+
+    pub(crate) fn violation(&self) -> Option<Violation> {
+        self.guard().violation()
+    }
+
+    /// Complete request heads so far.
+    pub(crate) fn heads(&self) -> u64 {
+        self.guard().heads()
+    }
+
+    /// True when every request was answered to its last byte and the client has taken it.
+    pub(crate) fn owes_nothing(&self) -> bool {
+        self.answered.load(Ordering::Relaxed) == self.heads() && !self.write_waits.load(Ordering::Relaxed)
+    }
+
+    /// A number that changes whenever a byte moves.
+    pub(crate) fn moved(&self) -> u64 {
+        self.moved.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn write_waits(&self) -> bool {
+        self.write_waits.load(Ordering::Relaxed)
+    }
+
+    /// An answer was handed over to its last byte, or given up.
+    pub(crate) fn answer_ended(&self) {
+        self.answered.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The head of an answer is known; `switched` when it is a 101.
+    pub(crate) fn answer_begins(&self, switched: bool) {
+        let mut guard = self.guard();
+        if guard.phase() == Phase::Undecided {
+            guard.decide(switched);
+            drop(guard);
+            if let Some(reader) = self.reader.lock().unwrap_or_else(PoisonError::into_inner).take() {
+                reader.wake();
+            }
+        }
+    }
+
+    fn guard(&self) -> MutexGuard<'_, Guard> {
+        // Whatever a panicking holder left, the next bytes are judged from there.
+        self.guard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What a read of a refused connection gets. A body that breaks its framing fails the request that it belongs to;
+    /// before a head the driver ends the connection, once the answers before it are out.
+    fn refused(&self) -> Poll<io::Result<()>> {
+        match self.violation() {
+            Some(Violation::Chunk) => Poll::Ready(Err(io::ErrorKind::InvalidData.into())),
+            _ => Poll::Pending,
+        }
+    }
+
+    fn count(&self, bytes: usize) {
+        self.moved.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+}
+
+/// A client's stream, read along by a [`Guard`].
+#[derive(Debug)]
+pub(crate) struct WatchedStream<S> {
+    inner: S,
+    watch: Arc<Watch>,
+    /// Bytes that came too early: behind a request to switch protocols.
+    held: Vec<u8>,
+}
+
+impl<S> WatchedStream<S> {
+    pub(crate) fn new(inner: S, watch: Arc<Watch>) -> Self {
+        Self { inner, watch, held: Vec::new() }
+    }
+
+    /// The stream itself, and what was read from it and not passed on.
+    pub(crate) fn into_parts(self) -> (S, Vec<u8>) {
+        (self.inner, self.held)
+    }
+
+    /// Bytes that were held back, now that it is decided what they are.
+    fn release(&mut self, buffer: &mut ReadBuf<'_>) {
+        let fitting = self.held.len().min(buffer.remaining());
+        let passed = self.watch.guard().advance(&self.held[..fitting]);
+        buffer.put_slice(&self.held[..passed]);
+        self.held.drain(..passed);
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for WatchedStream<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        match this.watch.phase() {
+            Phase::Undecided => {
+                let waiting = Some(cx.waker().clone());
+                *this.watch.reader.lock().unwrap_or_else(PoisonError::into_inner) = waiting;
+                return Poll::Pending;
+            }
+            Phase::Refused => return this.watch.refused(),
+            _ if !this.held.is_empty() => {
+                this.release(buffer);
+                return Poll::Ready(Ok(()));
+            }
+            _ => {}
+        }
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut this.inner).poll_read(cx, buffer))?;
+        let read = buffer.filled().len() - before;
+        this.watch.count(read);
+        let mut guard = this.watch.guard();
+        let passed = guard.advance(&buffer.filled()[before..]);
+        if passed == read {
+            return Poll::Ready(Ok(()));
+        }
+        let refused = guard.violation().is_some();
+        drop(guard);
+        if !refused {
+            this.held.extend_from_slice(&buffer.filled()[before + passed..]);
+        }
+        buffer.set_filled(before + passed);
+        // Nothing to hand over is not the end of the stream.
+        if passed == 0 { this.watch.refused() } else { Poll::Ready(Ok(())) }
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for WatchedStream<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.inner).poll_write(cx, bytes);
+        self.wrote(&polled, bytes.len());
+        polled
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.inner).poll_write_vectored(cx, pieces);
+        self.wrote(&polled, pieces.iter().map(|piece| piece.len()).sum());
+        polled
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let polled = Pin::new(&mut self.inner).poll_flush(cx);
+        // The library flushes only when it has written everything.
+        self.watch.write_waits.store(polled.is_pending(), Ordering::Relaxed);
+        polled
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
+
+impl<S> WatchedStream<S> {
+    fn wrote(&self, polled: &Poll<io::Result<usize>>, offered: usize) {
+        let waits = match polled {
+            Poll::Ready(Ok(written)) => {
+                self.watch.count(*written);
+                *written < offered
+            }
+            Poll::Ready(Err(_)) => false,
+            Poll::Pending => true,
+        };
+        self.watch.write_waits.store(waits, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,75 @@
+//! What went wrong between us and the app: the problem that the client reads, and `Proxy-Status` (RFC 9209) for whoever
+//! debugs the chain.
+
+use http::{HeaderName, HeaderValue, Response};
+use seaworthy_core::{Body, Problem, ProblemKind, RequestContext};
+
+use crate::{pool::ConnectError, problems, settings::Timeouts};
+
+const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
+
+/// One request that the app did not answer.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    kind: ProblemKind,
+    /// The error type of RFC 9209, 2.3.
+    proxy_error: &'static str,
+    retry_after: Option<u64>,
+}
+
+impl Failure {
+    /// A failure of this kind, with the error type that belongs to it.
+    pub(crate) fn of(kind: ProblemKind) -> Self {
+        let proxy_error = match kind.code {
+            code if code == problems::TIMEOUT.code => "http_response_timeout",
+            code if code == problems::BROKEN.code => "http_response_incomplete",
+            code if code == problems::SWITCHED.code => "http_upgrade_failed",
+            code if code == problems::BODY_BROKEN.code || code == problems::BODY_STALLED.code => "http_request_error",
+            _ => "proxy_internal_response",
+        };
+        Self { kind, proxy_error, retry_after: None }
+    }
+
+    /// No connection could be had.
+    pub(crate) fn connecting(error: &ConnectError) -> Self {
+        if !matches!(error, ConnectError::Closed) {
+            tracing::warn!(%error, "no connection to the app");
+        }
+        let (kind, proxy_error, retry_after) = match error {
+            ConnectError::Closed => (problems::APP_NOT_READY, "destination_unavailable", 1),
+            ConnectError::Ejected(left) => (problems::APP_EJECTED, "destination_unavailable", left.as_secs().max(1)),
+            ConnectError::Slow(..) => (problems::CONNECT_TIMEOUT, "connection_timeout", 1),
+            ConnectError::Io(_, error) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
+                (problems::UNREACHABLE, "connection_refused", 1)
+            }
+            ConnectError::Io(..) => (problems::UNREACHABLE, "destination_ip_unroutable", 1),
+            ConnectError::Http(..) => (problems::UNREACHABLE, "connection_terminated", 1),
+        };
+        Self { kind, proxy_error, retry_after: Some(retry_after) }
+    }
+
+    /// The connection ended before its answer.
+    pub(crate) fn broken(error: &hyper::Error) -> Self {
+        let source = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+        tracing::warn!(%error, source, "the app ended the connection before its answer");
+        let proxy_error = if error.is_parse() { "http_protocol_error" } else { "connection_terminated" };
+        Self { proxy_error, ..Self::of(problems::BROKEN) }
+    }
+
+    /// The answer for the client. `timeouts` are named when they are what ran out.
+    pub(crate) fn into_response(self, context: &RequestContext, timeouts: Option<&Timeouts>) -> Response<Body> {
+        let mut problem = Problem::new(self.kind);
+        if let Some(seconds) = self.retry_after {
+            problem = problem.retry_after(seconds);
+        }
+        if let Some(timeouts) = timeouts.filter(|_| self.kind.code == problems::TIMEOUT.code) {
+            problem = problem.detail(format!("No answer within {:?}.", timeouts.first_byte.0));
+        }
+        let mut response = problem.into_response(context);
+        let value = HeaderValue::from_str(&format!("seaworthy; error={}", self.proxy_error));
+        if let Ok(value) = value {
+            response.headers_mut().insert(PROXY_STATUS, value);
+        }
+        response
+    }
+}

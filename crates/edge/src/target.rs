@@ -1,0 +1,142 @@
+//! Whom and what a request is for: one host, one path, whatever form they came in (RFC 9112, 3.2; RFC 9113, 8.3.1).
+
+use http::{HeaderValue, Method, Request, Uri, Version, header, uri::Authority};
+use seaworthy_core::Problem;
+
+use crate::problems;
+
+/// Leaves the request with a path as its target and exactly one `Host`.
+pub(crate) fn normalise<B>(request: &mut Request<B>) -> Result<(), Problem> {
+    let bad_target = || Problem::new(problems::BAD_TARGET);
+    let bad_host = || Problem::new(problems::BAD_HOST);
+    if *request.method() == Method::CONNECT {
+        return Err(bad_target());
+    }
+    if request.uri().authority().is_some() {
+        // Absolute form: its host wins over the Host header in HTTP/1, and must not differ from it in HTTP/2.
+        let (Some(path), Some(authority)) = (request.uri().path_and_query(), request.uri().authority()) else {
+            return Err(bad_target());
+        };
+        if authority.as_str().contains('@') {
+            return Err(bad_target());
+        }
+        let host = HeaderValue::from_str(authority.as_str()).map_err(|_| bad_target())?;
+        if request.version() == Version::HTTP_2
+            && request.headers().get_all(header::HOST).iter().any(|other| !same_host(other, &host))
+        {
+            return Err(bad_host());
+        }
+        let path = if path.path().is_empty() || path.path() == "/" && path.query().is_none() {
+            Uri::from_static("/")
+        } else {
+            Uri::from(path.clone())
+        };
+        *request.uri_mut() = path;
+        request.headers_mut().insert(header::HOST, host);
+    } else if !has_path(request) {
+        return Err(bad_target());
+    }
+    let mut hosts = request.headers().get_all(header::HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (Some(host), None) if is_host(host) => Ok(()),
+        (None, _) if request.version() < Version::HTTP_11 => {
+            request.headers_mut().insert(header::HOST, HeaderValue::from_static("localhost"));
+            Ok(())
+        }
+        // None or several: the app may choose another one than we do.
+        _ => Err(bad_host()),
+    }
+}
+
+/// The host that a request names, without its port; `None` when it names none or is malformed.
+pub(crate) fn host_name<B>(request: &Request<B>) -> Option<&str> {
+    let host = match request.uri().authority() {
+        Some(authority) => authority.as_str(),
+        None => request.headers().get(header::HOST)?.to_str().ok()?,
+    };
+    Some(without_port(host))
+}
+
+/// `name:port` without the port, brackets of IPv6 addresses taken off.
+pub(crate) fn without_port(host: &str) -> &str {
+    if let Some(rest) = host.strip_prefix('[') {
+        return rest.split(']').next().unwrap_or(rest);
+    }
+    host.rsplit_once(':').map_or(host, |(name, _)| name)
+}
+
+/// A path; `*` stands for the whole server and is for OPTIONS alone.
+fn has_path<B>(request: &Request<B>) -> bool {
+    let path = request.uri().path();
+    path.starts_with('/') || (path == "*" && *request.method() == Method::OPTIONS)
+}
+
+fn same_host(left: &HeaderValue, right: &HeaderValue) -> bool {
+    left.as_bytes().eq_ignore_ascii_case(right.as_bytes())
+}
+
+/// RFC 9110, 7.2: a host and maybe a port. Empty is allowed by the standard, and means nothing that we could serve.
+fn is_host(value: &HeaderValue) -> bool {
+    let bytes = value.as_bytes();
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b':' | b'_');
+    if !bytes.is_empty() && bytes.iter().all(plain) && bytes.iter().filter(|byte| **byte == b':').count() <= 1 {
+        let port = bytes.rsplit(|byte| *byte == b':').next().filter(|port| port.len() < bytes.len());
+        return bytes[0] != b':' && port.is_none_or(|port| port.iter().all(u8::is_ascii_digit));
+    }
+    // Brackets and the rarer characters of a registered name.
+    !bytes.contains(&b'@') && !bytes.is_empty() && Authority::try_from(bytes).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(target: &str, hosts: &[&str], version: Version) -> Request<()> {
+        let mut request = Request::new(());
+        *request.uri_mut() = target.parse().unwrap();
+        *request.version_mut() = version;
+        for host in hosts {
+            request.headers_mut().append(header::HOST, HeaderValue::from_str(host).unwrap());
+        }
+        request
+    }
+
+    fn normal(target: &str, hosts: &[&str], version: Version) -> Option<(String, String)> {
+        let mut request = request(target, hosts, version);
+        normalise(&mut request).ok()?;
+        Some((request.uri().to_string(), request.headers()[header::HOST].to_str().unwrap().to_owned()))
+    }
+
+    #[test]
+    fn leaves_one_host_and_a_path() {
+        let normal = |target, hosts: &[&str], version| normal(target, hosts, version);
+        let pair = |path: &str, host: &str| Some((path.to_owned(), host.to_owned()));
+        assert_eq!(normal("/a?b", &["shop.test:80"], Version::HTTP_11), pair("/a?b", "shop.test:80"));
+        assert_eq!(normal("http://shop.test/a", &["other"], Version::HTTP_11), pair("/a", "shop.test"));
+        assert_eq!(normal("http://shop.test", &["x"], Version::HTTP_11), pair("/", "shop.test"));
+        assert_eq!(normal("https://shop.test/a", &[], Version::HTTP_2), pair("/a", "shop.test"));
+        assert_eq!(normal("https://shop.test/a", &["SHOP.test"], Version::HTTP_2), pair("/a", "shop.test"));
+        assert_eq!(normal("https://shop.test/a", &["other"], Version::HTTP_2), None);
+        assert_eq!(normal("/", &["[::1]:8080"], Version::HTTP_11), pair("/", "[::1]:8080"));
+        assert_eq!(normal("/", &[], Version::HTTP_10), pair("/", "localhost"));
+        for hosts in [&["a", "b"][..], &[], &[""], &["a b"], &["user@a"], &["a/b"], &["a:b"], &[":80"], &["a:1:2"]] {
+            assert_eq!(normal("/", hosts, Version::HTTP_11), None, "{hosts:?}");
+        }
+        assert_eq!(normal("http://user@shop.test/", &["a"], Version::HTTP_11), None);
+    }
+
+    #[test]
+    fn asterisk_is_for_options_alone() {
+        let mut get = request("*", &["a"], Version::HTTP_11);
+        assert!(normalise(&mut get).is_err());
+        *get.method_mut() = Method::OPTIONS;
+        assert!(normalise(&mut get).is_ok());
+    }
+
+    #[test]
+    fn a_name_is_found_without_its_port() {
+        assert_eq!(host_name(&request("/", &["a.test:80"], Version::HTTP_11)), Some("a.test"));
+        assert_eq!(host_name(&request("https://b.test:1/", &[], Version::HTTP_2)), Some("b.test"));
+        assert_eq!(without_port("[::1]:80"), "::1");
+    }
+}
