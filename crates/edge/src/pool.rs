@@ -20,7 +20,9 @@ use tokio::{
 use crate::upstream::{Endpoint, Load, NoEndpoint, Upstream};
 
 /// Idle connections kept per core; more are closed.
-const MAX_IDLE: usize = 512;
+const MAX_IDLE: usize = 256;
+/// How long one is kept without a request. Each holds some 20 KiB here and a worker's attention in the app.
+const KEEP: Duration = Duration::from_secs(5);
 /// How long a connection must have been idle for a request that can be sent only once. An app that closes after its answer
 /// has done so by then, and servers that close idle connections do it after 2 s (gunicorn), 5 s (uvicorn, Node) or later.
 const SETTLED: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_millis(1500);
@@ -120,6 +122,13 @@ impl Pool {
             Ok(sender) => Ok(Connection { sender, load, reused: false }),
             Err(error) => Err((error, load)),
         }
+    }
+
+    /// Closes what was idle for too long, or leads to an instance that is gone. To be called about once a second.
+    pub(crate) fn trim(&self) {
+        let mut idle = self.lock();
+        idle.retain(|entry| entry.since.elapsed() < KEEP && !entry.sender.is_closed() && entry.endpoint.is_open());
+        idle.shrink_to(16);
     }
 
     fn take_idle(&self, endpoint: &Arc<Endpoint>, repeatable: bool) -> Option<SendRequest<Body>> {

@@ -126,9 +126,10 @@ impl Server {
                 certificates: certificates.clone(),
                 crowded: Notify::new(),
             });
-            insides.push(Inside { core: core.clone(), pool, upgraded: upgraded.clone() });
+            insides.push(Inside { core: core.clone(), pool: pool.clone(), upgraded: upgraded.clone() });
             let (done, ended) = oneshot::channel();
-            let serving = Serving { core, admission: admission.clone(), requests, upgraded, grace: settings.grace };
+            let grace = settings.grace;
+            let serving = Serving { core, pool, admission: admission.clone(), requests, upgraded, grace };
             let tls = tls.pop();
             thread::Builder::new().name(format!("edge-{index}")).spawn(move || serving.run(plain, tls, done))?;
             cores.push(ended);
@@ -184,6 +185,7 @@ impl Reload {
 /// One core's part.
 struct Serving {
     core: Arc<Core>,
+    pool: Arc<Pool>,
     admission: Arc<Admission>,
     requests: Shutdown,
     upgraded: Shutdown,
@@ -202,12 +204,24 @@ impl Serving {
             }
         };
         runtime.block_on(async {
-            tokio::join!(self.listen(Some(plain), false), self.listen(tls, true));
+            let listening = async { tokio::join!(self.listen(Some(plain), false), self.listen(tls, true)) };
+            tokio::select! {
+                _ = listening => {}
+                () = self.keep_tidy() => {}
+            }
             self.requests.finished(sleep(self.grace)).await;
             // Nobody listens any more when the process is already on its way out.
             let _ = done.send(self.requests.running());
             self.upgraded.finished(sleep(self.grace)).await;
         });
+    }
+
+    /// Never ends.
+    async fn keep_tidy(&self) {
+        loop {
+            sleep(Duration::from_secs(1)).await;
+            self.pool.trim();
+        }
     }
 
     async fn listen(&self, socket: Option<StdListener>, secure: bool) {

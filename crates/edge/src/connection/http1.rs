@@ -27,11 +27,11 @@ use tokio::time::{Instant, Sleep, sleep, sleep_until};
 use super::{
     Surroundings,
     guard::{MAX_HEADERS, Phase, Violation},
-    idle, refusal,
+    refusal,
     transport::Transport,
     watch::{Watch, WatchedStream},
 };
-use crate::{dispatch::Core, server::LAST_REQUESTS};
+use crate::{problems, server::LAST_REQUESTS};
 
 /// Why the driver lets go of a connection.
 enum End {
@@ -47,61 +47,41 @@ enum End {
     WriteStalled,
 }
 
-/// Serves until either side has had enough.
-pub(crate) async fn serve(mut transport: Transport, surroundings: Surroundings) -> io::Result<()> {
-    let policy = surroundings.policy.clone();
-    let mut requests_before = 0;
-    loop {
-        let watch = Watch::new(policy.head);
-        let end = {
-            let stream = WatchedStream::new(transport, watch.clone());
-            let (core, origin, order) =
-                (surroundings.core.clone(), surroundings.origin.clone(), surroundings.order.clone());
-            let service_watch = watch.clone();
-            let service = service_fn(move |request: Request<Incoming>| {
-                let (core, origin, order, watch) = (core.clone(), origin.clone(), order.clone(), service_watch.clone());
-                async move {
-                    let mut response = Core::answer(&core, &origin, request).await;
-                    // Clients that keep connections open learn here that they must make a new one.
-                    if order.has_begun() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
-                        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-                    }
-                    watch.answer_begins(response.status() == StatusCode::SWITCHING_PROTOCOLS);
-                    Ok::<_, std::convert::Infallible>(response.map(|inner| AnswerBody { inner, watch }))
-                }
-            });
-            let mut builder = Builder::new();
-            // The guard has smaller limits and a clock of its own.
-            builder.max_headers(MAX_HEADERS).max_buf_size(policy.head.bytes * 2 + 64 * 1024).pipeline_flush(true);
-            let mut connection = Box::new(builder.serve_connection(TokioIo::new(stream), service).with_upgrades());
-            let end = drive(&mut connection, &watch, &surroundings).await;
-            if let End::Closed(result) = end {
-                return result.map_err(io::Error::other);
+/// Serves until either side has had enough, or until there is nothing to do: then the transport comes back.
+pub(crate) async fn serve(transport: Transport, around: Arc<Surroundings>) -> io::Result<Option<Transport>> {
+    let watch = Watch::new(around.policy.head);
+    let stream = WatchedStream::new(transport, watch.clone());
+    let (service_watch, service_around) = (watch.clone(), around.clone());
+    let service = service_fn(move |request: Request<Incoming>| {
+        let (around, watch) = (service_around.clone(), service_watch.clone());
+        async move {
+            let mut response = around.core.answer(&around.origin, request).await;
+            let switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+            // Clients that keep connections open learn here that they must make a new one.
+            if !switched && around.order.has_begun() {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
-            let Some(parts) = connection.into_parts() else { return Ok(()) };
-            let (back, _) = parts.io.into_inner().into_parts();
-            transport = back;
-            end
-        };
-        requests_before += watch.heads();
-        match end {
-            End::Closed(_) | End::WriteStalled => return Ok(()),
-            End::Violation(violation) => {
-                return refusal::answer(transport, &surroundings, refusal::problem(violation)).await;
-            }
-            End::HeadTooSlow => {
-                return refusal::answer(transport, &surroundings, crate::problems::HEAD_TOO_SLOW).await;
-            }
-            End::Idle => {
-                let patience = policy.timeouts.keep_alive.0;
-                let Surroundings { order, core, .. } = &surroundings;
-                if !idle::until_readable(transport.socket(), patience, order, &core.crowded).await {
-                    tracing::trace!(requests_before, "idle connection closed");
-                    return super::close(transport).await;
-                }
-            }
+            watch.answer_begins(switched);
+            Ok::<_, std::convert::Infallible>(response.map(|inner| AnswerBody { inner, watch }))
         }
+    });
+    let mut builder = Builder::new();
+    // The guard has smaller limits and a clock of its own.
+    builder.max_headers(MAX_HEADERS).max_buf_size(around.policy.head.bytes * 2 + 64 * 1024).pipeline_flush(true);
+    let mut connection = builder.serve_connection(TokioIo::new(stream), service).with_upgrades();
+    let end = drive(&mut connection, &watch, &around).await;
+    if let End::Closed(result) = end {
+        return result.map(|()| None).map_err(io::Error::other);
     }
+    let Some(parts) = connection.into_parts() else { return Ok(None) };
+    let transport = parts.io.into_inner().into_inner();
+    match end {
+        End::Idle => return Ok(Some(transport)),
+        End::Closed(_) | End::WriteStalled => {}
+        End::Violation(violation) => refusal::answer(transport, &around, refusal::problem(violation)).await?,
+        End::HeadTooSlow => refusal::answer(transport, &around, problems::HEAD_TOO_SLOW).await?,
+    }
+    Ok(None)
 }
 
 /// Runs the library's state machine, and looks now and then whether anything still moves. There is one timer a connection
@@ -109,16 +89,16 @@ pub(crate) async fn serve(mut transport: Transport, surroundings: Surroundings) 
 async fn drive<S>(
     connection: &mut UpgradeableConnection<TokioIo<WatchedStream<Transport>>, S>,
     watch: &Arc<Watch>,
-    surroundings: &Surroundings,
+    around: &Surroundings,
 ) -> End
 where
     UpgradeableConnection<TokioIo<WatchedStream<Transport>>, S>: Future<Output = hyper::Result<()>> + Unpin,
     S: hyper::service::HttpService<Incoming, ResBody = AnswerBody>,
     S::Error: Into<BoxError>,
 {
-    let mut order = std::pin::pin!(surroundings.order.ordered());
+    let mut order = std::pin::pin!(around.order.ordered());
     let mut draining = None::<Instant>;
-    let mut clock = Clock::new(surroundings.policy.look_every());
+    let mut clock = Clock::new(around.policy.look_every());
     poll_fn(|cx| {
         loop {
             if let Poll::Ready(result) = Pin::new(&mut *connection).poll(cx) {
@@ -134,7 +114,7 @@ where
                 draining = Some(Instant::now() + LAST_REQUESTS);
                 clock.set(LAST_REQUESTS);
             }
-            match clock.poll(cx, watch, surroundings) {
+            match clock.poll(cx, watch, around) {
                 Poll::Ready(Some(end)) => return Poll::Ready(end),
                 Poll::Ready(None) => {
                     if draining.is_some_and(|until| Instant::now() >= until) {
@@ -170,12 +150,12 @@ impl Clock {
     }
 
     /// Ready at each look: with an end when there is reason for one.
-    fn poll(&mut self, cx: &mut Context<'_>, watch: &Watch, surroundings: &Surroundings) -> Poll<Option<End>> {
+    fn poll(&mut self, cx: &mut Context<'_>, watch: &Watch, around: &Surroundings) -> Poll<Option<End>> {
         std::task::ready!(self.timer.as_mut().poll(cx));
         let every = self.every;
         self.timer.set(sleep_until(Instant::now() + every));
         let before = std::mem::replace(&mut self.seen, (watch.heads(), watch.moved()));
-        let timeouts = &surroundings.policy.timeouts;
+        let timeouts = &around.policy.timeouts;
         let same_head = before.0 == self.seen.0;
         self.head_for = match watch.phase() {
             Phase::Head if same_head => self.head_for + every,

@@ -25,7 +25,6 @@ use tokio::{
 };
 
 use super::{Surroundings, frames::FrameMeter, transport::Transport};
-use crate::dispatch::Core;
 
 /// Bytes of an answer that are kept for a client that does not take them, for each request.
 const SEND_BUFFER: usize = 64 * 1024;
@@ -52,15 +51,15 @@ struct Streams {
 }
 
 /// Serves until either side has had enough.
-pub(crate) async fn serve(transport: Transport, surroundings: Surroundings) -> io::Result<()> {
-    let Surroundings { core, policy, origin, order } = surroundings;
+pub(crate) async fn serve(transport: Transport, around: Arc<Surroundings>) -> io::Result<()> {
+    let Surroundings { policy, order, .. } = &*around;
     let streams = Arc::new(Streams::default());
-    let service_streams = streams.clone();
+    let (service_streams, service_around) = (streams.clone(), around.clone());
     let service = service_fn(move |request: Request<Incoming>| {
-        let (core, origin) = (core.clone(), origin.clone());
+        let around = service_around.clone();
         let open = Open::new(service_streams.clone());
         async move {
-            let response = Core::answer(&core, &origin, request).await;
+            let response = around.core.answer(&around.origin, request).await;
             Ok::<_, Infallible>(response.map(|inner| StreamBody { inner, open, held: false }))
         }
     });

@@ -35,11 +35,10 @@ pub(crate) struct Origin {
 }
 
 /// What a connection needs of the core that serves it.
-#[derive(Clone)]
 pub(crate) struct Surroundings {
     pub core: Arc<Core>,
     pub policy: Arc<Policy>,
-    pub origin: Arc<Origin>,
+    pub origin: Origin,
     pub order: Shutdown,
 }
 
@@ -74,33 +73,39 @@ async fn begin(
         let header = timeout(patience, proxy_header::read(&mut stream)).await??;
         origin.client = header.unwrap_or(origin.peer);
     }
-    let transport = match tls {
+    let mut transport = match tls {
         None => Transport::Plain(stream),
         Some(config) => {
             // A client that opens a connection ahead of its need sends nothing yet; its handshake is timed from there.
             if !idle::until_readable(&stream, policy.timeouts.keep_alive.0, &order, &core.crowded).await {
                 return Ok(());
             }
-            let stream = timeout(patience, TlsAcceptor::from(config).accept(stream)).await??;
-            Transport::Tls(Box::new(stream))
+            let handshake = Box::pin(TlsAcceptor::from(config).accept(stream));
+            Transport::Tls(Box::new(timeout(patience, handshake).await??))
         }
     };
-    let surroundings = Surroundings { core, policy: policy.clone(), origin: Arc::new(origin.clone()), order };
-    match transport.negotiated() {
-        Some(Protocol::Http2) => return http2::serve(transport, surroundings).await,
-        Some(Protocol::AcmeChallenge) => return close(transport).await,
-        Some(Protocol::Http1) => return http1::serve(transport, surroundings).await,
-        None => {}
-    }
-    let Surroundings { order, core, .. } = &surroundings;
-    if !idle::until_readable(transport.socket(), policy.timeouts.keep_alive.0, order, &core.crowded).await {
-        return Ok(());
-    }
-    match &transport {
-        Transport::Plain(stream) if timeout(patience, transport::begins_http2(stream)).await?? => {
-            http2::serve(transport, surroundings).await
+    let around = Arc::new(Surroundings { core, policy, origin: origin.clone(), order });
+    let mut protocol = transport.negotiated();
+    // What follows is boxed: an idle connection then has the size of this function's state and no more.
+    loop {
+        match protocol {
+            Some(Protocol::Http2) => return Box::pin(http2::serve(transport, around)).await,
+            Some(Protocol::AcmeChallenge) => return close(transport).await,
+            Some(Protocol::Http1) => match Box::pin(http1::serve(transport, around.clone())).await? {
+                Some(idle) => transport = idle,
+                None => return Ok(()),
+            },
+            None => {}
         }
-        _ => http1::serve(transport, surroundings).await,
+        let patience = around.policy.timeouts.keep_alive.0;
+        if !idle::until_readable(transport.socket(), patience, &around.order, &around.core.crowded).await {
+            return close(transport).await;
+        }
+        if protocol.is_none() {
+            let first =
+                timeout(around.policy.timeouts.request_head.0, transport::begins_http2(transport.socket())).await??;
+            protocol = Some(if first { Protocol::Http2 } else { Protocol::Http1 });
+        }
     }
 }
 

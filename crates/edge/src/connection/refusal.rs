@@ -11,7 +11,7 @@ use tokio::{
 };
 
 use super::{Surroundings, guard::Violation, transport::Transport};
-use crate::{dispatch::Core, problems};
+use crate::problems;
 
 /// How long a refused client may go on sending while it has not read our answer. Closing at once would reset the
 /// connection, and the answer with it.
@@ -32,12 +32,12 @@ pub(crate) fn problem(violation: Violation) -> ProblemKind {
 }
 
 /// Answers, logs, and closes.
-pub(crate) async fn answer(mut transport: Transport, surroundings: &Surroundings, kind: ProblemKind) -> io::Result<()> {
+pub(crate) async fn answer(mut transport: Transport, around: &Surroundings, kind: ProblemKind) -> io::Result<()> {
     let mut request = Request::new(empty_body());
     // What was asked is not known for certain, so nothing is made up.
     *request.method_mut() = Method::from_bytes(b"-").unwrap_or_default();
     *request.uri_mut() = Uri::from_static("/");
-    let response = Core::refuse(&surroundings.core, &surroundings.origin, request, kind).await;
+    let response = around.core.refuse(&around.origin, request, kind).await;
     let bytes = serialise(response).await;
     timeout(LINGER * 4, transport.write_all(&bytes)).await??;
     transport.shutdown().await?;

@@ -118,9 +118,9 @@ impl<S> WatchedStream<S> {
         Self { inner, watch, held: Vec::new() }
     }
 
-    /// The stream itself, and what was read from it and not passed on.
-    pub(crate) fn into_parts(self) -> (S, Vec<u8>) {
-        (self.inner, self.held)
+    /// The stream itself; nothing is held back while nothing is owed.
+    pub(crate) fn into_inner(self) -> S {
+        self.inner
     }
 
     /// Bytes that were held back, now that it is decided what they are.
