@@ -6,6 +6,7 @@
 
 mod dispatch;
 mod error_pages;
+mod files;
 mod forward;
 mod headers;
 mod listener;
@@ -19,10 +20,11 @@ mod upgrade;
 mod upstream;
 
 pub use error_pages::{ErrorPages, ErrorPolicy};
+pub use files::{Files, FilesError, FilesPolicy, fuzzing};
 pub use forward::Forward;
 pub use listener::{ListenError, Listeners};
 pub use pool::Pool;
-pub use routing::{Pattern, PatternError, RouteTable, RouteTableBuilder};
+pub use routing::{Pattern, PatternError, RouteError, RouteTable, RouteTableBuilder};
 pub use server::{Server, ServerSettings, StartError};
 pub use settings::{RoutePolicy, Settings, Timeouts};
 pub use upstream::Upstream;

@@ -26,7 +26,7 @@ use crate::{
     dispatch::Core,
     listener::Listeners,
     pool::Pool,
-    routing::{PatternError, RouteTable},
+    routing::{RouteError, RouteTable},
     settings::Timeouts,
     upstream::Upstream,
 };
@@ -48,7 +48,7 @@ pub struct ServerSettings {
 pub enum StartError {
     /// Two routes conflict, or one cannot be used.
     #[error(transparent)]
-    Pattern(#[from] PatternError),
+    Route(#[from] RouteError),
     /// The system refused a thread.
     #[error("cannot start the serving threads: {0}")]
     Threads(#[from] io::Error),
@@ -70,7 +70,7 @@ impl Server {
         settings: &ServerSettings,
         upstream: &Arc<Upstream>,
         drain: Shutdown,
-        table: impl Fn(&Arc<Pool>, &Shutdown) -> Result<RouteTable, PatternError>,
+        table: impl Fn(&Arc<Pool>, &Shutdown) -> Result<RouteTable, RouteError>,
     ) -> Result<Self, StartError> {
         let address = listeners.address();
         let mut cores = Vec::new();

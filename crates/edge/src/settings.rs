@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use seaworthy_config::{Findings, HumanDuration, Section};
 use serde::Deserialize;
 
-use crate::{error_pages::ErrorPolicy, routing::Pattern};
+use crate::{error_pages::ErrorPolicy, files::FilesPolicy, routing::Pattern};
 
 /// The public HTTP side.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -47,6 +47,8 @@ pub struct RoutePolicy {
     pub first_byte: Option<HumanDuration>,
     /// In place of `edge.errors`.
     pub errors: Option<ErrorPolicy>,
+    /// Files of a folder in place of the app: `files = { root = "dist" }`.
+    pub files: Option<FilesPolicy>,
 }
 
 impl Default for Settings {
@@ -108,6 +110,9 @@ impl RoutePolicy {
         if let Err(error) = self.r#match.parse::<Pattern>() {
             let help = "write for example \"GET /api/documents/{id}\" or \"/static/*\"";
             findings.add(format!("{path}.match"), "SEA_CONFIG_PATTERN", error.to_string(), help);
+        }
+        if let Some(files) = &self.files {
+            files.validate(&format!("{path}.files"), findings);
         }
     }
 }
