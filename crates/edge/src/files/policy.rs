@@ -74,7 +74,56 @@ impl FilesPolicy {
 
 #[cfg(test)]
 mod tests {
+    use seaworthy_config::{Document, Section};
+
     use super::*;
+    use crate::settings::RoutePolicy;
+
+    /// As the binary reads it.
+    #[derive(Debug, Default, Deserialize, JsonSchema)]
+    #[serde(transparent)]
+    struct Routes(Vec<Entry>);
+
+    #[derive(Debug, Default, Deserialize, JsonSchema)]
+    #[serde(default)]
+    struct Entry {
+        #[serde(flatten)]
+        edge: RoutePolicy,
+    }
+
+    impl Section for Routes {
+        const KEY: &'static str = "route";
+
+        fn validate(&self, findings: &mut Findings) {
+            self.0
+                .iter()
+                .enumerate()
+                .for_each(|(index, route)| route.edge.validate(&format!("route.{index}"), findings));
+        }
+    }
+
+    fn read(files: &str) -> Result<FilesPolicy, Vec<String>> {
+        let text = format!("[[route]]\nmatch = \"/*\"\nfiles = {{ {files} }}\n");
+        let mut document = Document::parse("seaworthy.toml", text, std::iter::empty()).unwrap();
+        let routes: Routes = document.section();
+        match document.finish() {
+            Ok(_) => Ok(routes.0.into_iter().next().unwrap().edge.files.unwrap()),
+            Err(error) => Err(error.findings.iter().map(|found| format!("{found} {:?}", found.help)).collect()),
+        }
+    }
+
+    #[test]
+    fn a_route_names_a_folder_in_one_line_and_mistakes_are_explained() {
+        let policy = read("root = \"dist\", spa = true, max_age = \"5m\", immutable = [\"build/\"]").unwrap();
+        assert!(policy.spa && policy.hashed_names);
+        assert_eq!((policy.index.as_str(), policy.max_age), ("index.html", HumanDuration::seconds(300)));
+        let findings = read("rot = \"dist\", max_age = \"soon\"").unwrap_err();
+        let all = findings.join("\n");
+        for expected in ["did you mean `root`", "does not start with a number"] {
+            assert!(all.contains(expected), "{expected}: {all}");
+        }
+        assert!(read("index = \"x\"").unwrap_err().join("").contains("needs a `root`"));
+    }
 
     fn places(policy: &FilesPolicy) -> String {
         let mut findings = Findings::default();
