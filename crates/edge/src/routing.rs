@@ -6,6 +6,8 @@ use http::Method;
 use seaworthy_core::Handler;
 use thiserror::Error;
 
+use crate::files::FilesError;
+
 /// A method (or any) and a path: `GET /api/documents/{id}`, `/static/*`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pattern {
@@ -36,6 +38,17 @@ pub enum PatternError {
     /// The same method and path twice.
     #[error("`{0}` is there twice")]
     Twice(String),
+}
+
+/// A route that cannot be used.
+#[derive(Debug, Error)]
+pub enum RouteError {
+    /// Its pattern.
+    #[error(transparent)]
+    Pattern(#[from] PatternError),
+    /// Its folder.
+    #[error(transparent)]
+    Files(#[from] FilesError),
 }
 
 /// The routes of one core. Built once when the config loads; a look-up changes nothing.
@@ -120,6 +133,11 @@ impl RouteTableBuilder {
 }
 
 impl Pattern {
+    /// The path as written, without the method.
+    pub(crate) fn path(&self) -> &str {
+        &self.path
+    }
+
     /// `/static/*` also means `/static/` itself; a router of trees needs both.
     fn router_paths(&self) -> Vec<String> {
         match self.path.strip_suffix("/*") {

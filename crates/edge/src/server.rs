@@ -28,7 +28,7 @@ use crate::{
     listener::Listeners,
     policy::Policy,
     pool::Pool,
-    routing::{PatternError, RouteTable},
+    routing::{RouteError, RouteTable},
     settings::Settings,
     upstream::Upstream,
 };
@@ -63,7 +63,7 @@ pub struct Doors {
 pub enum StartError {
     /// Two routes conflict, or one cannot be used.
     #[error(transparent)]
-    Pattern(#[from] PatternError),
+    Route(#[from] RouteError),
     /// The system refused a thread.
     #[error("cannot start the serving threads: {0}")]
     Threads(#[from] io::Error),
@@ -100,7 +100,7 @@ impl Server {
         settings: &ServerSettings,
         upstream: &Arc<Upstream>,
         drain: Shutdown,
-        table: impl Fn(&Arc<Pool>, &Shutdown) -> Result<RouteTable, PatternError>,
+        table: impl Fn(&Arc<Pool>, &Shutdown) -> Result<RouteTable, RouteError>,
     ) -> Result<(Self, Reload), StartError> {
         let https_port = doors.tls.as_ref().map(|(listeners, _)| listeners.address().port());
         let admission = Admission::new(&settings.edge.limits, settings.open_files);
@@ -162,8 +162,8 @@ impl Reload {
     pub fn apply(
         &self,
         edge: &Settings,
-        table: impl Fn(&Arc<Pool>, &Shutdown) -> Result<RouteTable, PatternError>,
-    ) -> Result<(), PatternError> {
+        table: impl Fn(&Arc<Pool>, &Shutdown) -> Result<RouteTable, RouteError>,
+    ) -> Result<(), RouteError> {
         let built = self.cores.iter().map(|inside| table(&inside.pool, &inside.upgraded));
         let tables = built.collect::<Result<Vec<_>, _>>()?;
         let policy = Arc::new(Policy::new(edge, self.https_port));

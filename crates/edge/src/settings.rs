@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use seaworthy_config::{ByteSize, Findings, HumanDuration, Section};
 use serde::{Deserialize, Serialize};
 
-use crate::{error_pages::ErrorPolicy, routing::Pattern};
+use crate::{error_pages::ErrorPolicy, files::FilesPolicy, routing::Pattern};
 
 /// The public HTTP side.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
@@ -135,6 +135,8 @@ pub struct RoutePolicy {
     pub total: Option<HumanDuration>,
     /// In place of `edge.errors`.
     pub errors: Option<ErrorPolicy>,
+    /// Files of a folder in place of the app: `files = { root = "dist" }`.
+    pub files: Option<FilesPolicy>,
 }
 
 impl Default for Settings {
@@ -318,6 +320,9 @@ impl RoutePolicy {
         if let Err(error) = self.r#match.parse::<Pattern>() {
             let help = "write for example \"GET /api/documents/{id}\" or \"/static/*\"";
             findings.add(format!("{path}.match"), "SEA_CONFIG_PATTERN", error.to_string(), help);
+        }
+        if let Some(files) = &self.files {
+            files.validate(&format!("{path}.files"), findings);
         }
     }
 }

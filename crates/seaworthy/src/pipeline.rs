@@ -10,7 +10,7 @@
 use std::sync::Arc;
 
 use seaworthy_core::{Handler, Shutdown};
-use seaworthy_edge::{ErrorPages, Forward, OwnAnswers, Pattern, PatternError, Pool, RouteTable};
+use seaworthy_edge::{ErrorPages, Files, Forward, OwnAnswers, Pattern, Pool, RouteError, RouteTable};
 use seaworthy_observability::{AccessLog, Observe};
 use seaworthy_protection::{BodyLimit, SecurityHeaders};
 use tower::ServiceBuilder;
@@ -23,21 +23,24 @@ pub fn table(
     log: Option<&AccessLog>,
     pool: &Arc<Pool>,
     tasks: &Shutdown,
-) -> Result<RouteTable, PatternError> {
-    let build =
-        |name: &str, route: &RouteEntry| pipeline(name, route, config, log.cloned(), pool.clone(), tasks.clone());
-    let mut table = RouteTable::builder(build("*", &RouteEntry::default()), own_answers(config, log.cloned()));
+) -> Result<RouteTable, RouteError> {
+    let build = |name: &str, route: &RouteEntry, files: Option<Files>| {
+        pipeline(name, route, files, config, log.cloned(), pool.clone(), tasks.clone())
+    };
+    let mut table = RouteTable::builder(build("*", &RouteEntry::default(), None), own_answers(config, log.cloned()));
     for route in &config.routes {
         let pattern: Pattern = route.edge.r#match.parse()?;
-        table = table.route(&pattern, build(&pattern.to_string(), route))?;
+        let files = route.edge.files.as_ref().map(|policy| Files::build(policy, &pattern)).transpose()?;
+        table = table.route(&pattern, build(&pattern.to_string(), route, files))?;
     }
-    table.build()
+    Ok(table.build()?)
 }
 
-/// One route's pipeline: the first layer sees a request first and its answer last.
+/// One route's pipeline: the first layer sees a request first and its answer last. At its end are files or the app.
 fn pipeline(
     name: &str,
     route: &RouteEntry,
+    files: Option<Files>,
     config: &Config,
     log: Option<AccessLog>,
     pool: Arc<Pool>,
@@ -47,14 +50,16 @@ fn pipeline(
     let errors = route.edge.errors.unwrap_or(config.edge.errors);
     let timeouts = config.edge.timeouts.for_route(&route.edge);
 
-    let service = ServiceBuilder::new()
+    let layers = ServiceBuilder::new()
         .layer(Observe::route(name, log)) // a line and numbers for everything below, refusals included
         .option_layer(SecurityHeaders::layer(&config.protection.headers)) // on refusals too, so outside of them
         .layer(BodyLimit::new(body_limit))
         // Still to come, in this order: CORS, authenticate, authorize, rate limit, validate, upload, cache, compress.
-        .option_layer(ErrorPages::layer(errors))
-        .service(Forward::new(pool, timeouts, tasks));
-    Handler::new(service)
+        .option_layer(ErrorPages::layer(errors));
+    match files {
+        Some(files) => Handler::new(layers.service(files)),
+        None => Handler::new(layers.service(Forward::new(pool, timeouts, tasks))),
+    }
 }
 
 /// The way of what the edge answers itself: redirects to HTTPS, names that are not served, what is no request.
