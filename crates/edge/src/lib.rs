@@ -15,6 +15,7 @@ mod progress;
 mod routing;
 mod server;
 mod settings;
+pub mod tls;
 mod upgrade;
 mod upstream;
 
