@@ -75,12 +75,12 @@ impl Inventory {
 
     /// Looks at every file again, and renews our own certificate when it is due. True when something changed.
     pub fn refresh(&mut self, now: i64) -> bool {
-        let mut changed = false;
+        let mut replaced = Vec::new();
         for watched in self.files.iter_mut().chain(self.obtained.values_mut()) {
             match watched.refresh(now) {
                 Change::None => {}
                 Change::Replaced => {
-                    changed = true;
+                    replaced.push(watched.path().to_owned());
                     info!(certificate = %watched.path().display(), "a new certificate is in use");
                 }
                 Change::Refused(error) => {
@@ -89,7 +89,10 @@ impl Inventory {
                 }
             }
         }
-        self.tend_self_signed(now) || changed
+        for file in self.files.iter().filter(|file| replaced.iter().any(|path| path == file.path())) {
+            self.warn_about(file, now);
+        }
+        self.tend_self_signed(now) || !replaced.is_empty()
     }
 
     /// For handshakes: files first, then what was obtained, then our own.

@@ -90,9 +90,9 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        let held = matches!(self.entry(), Ok(Some(entry)) if entry.owner == self.owner);
-        if held && matches!(self.guard(), Ok(Some(_))) {
-            // Best effort: what stays expires.
+        // Best effort: what stays expires.
+        let Ok(Some(_guard)) = self.guard() else { return };
+        if matches!(self.entry(), Ok(Some(entry)) if entry.owner == self.owner) {
             let _ = remove(&self.path);
         }
     }

@@ -51,6 +51,8 @@ impl OrderError {
     /// How soon another attempt may be made.
     pub fn kind(&self) -> Kind {
         match self {
+            // Nonces run out under load, and the library gives up after three: nobody counts that.
+            Self::Authority(Error::Api(_)) if self.is_problem("badNonce") => Kind::Unreachable,
             Self::Authority(Error::Api(problem)) if problem.status.is_none_or(|status| status < 500) => Kind::Refused,
             Self::Unverified(_) | Self::NoChallenge | Self::Authority(Error::Timeout(_)) => Kind::Refused,
             _ => Kind::Unreachable,
@@ -59,8 +61,14 @@ impl OrderError {
 
     /// True when the authority has forgotten us, a test authority after a restart for example.
     pub fn is_unknown_account(&self) -> bool {
-        matches!(self, Self::Authority(Error::Api(problem))
-            if problem.r#type.as_deref() == Some("urn:ietf:params:acme:error:accountDoesNotExist"))
+        self.is_problem("accountDoesNotExist")
+    }
+
+    /// RFC 8555, 6.7.
+    fn is_problem(&self, name: &str) -> bool {
+        let Self::Authority(Error::Api(problem)) = self else { return false };
+        let kind = problem.r#type.as_deref().and_then(|kind| kind.strip_prefix("urn:ietf:params:acme:error:"));
+        kind == Some(name)
     }
 }
 
@@ -149,9 +157,10 @@ impl Wanted<'_> {
             for (kind, name) in answered {
                 self.store.remove_challenge(kind, &name)?;
             }
-            if ready? == OrderStatus::Invalid {
+            if order.state().status == OrderStatus::Invalid {
                 return Err(self.explain(order).await);
             }
+            ready?;
         }
         if order.state().status == OrderStatus::Ready {
             let mut parameters = CertificateParams::new(vec![self.host.to_owned()])?;
@@ -202,7 +211,8 @@ impl Wanted<'_> {
                 return OrderError::Unverified(problem.to_string());
             }
         }
-        OrderError::Unverified("it gave no reason".into())
+        let reason = order.state().error.as_ref().map(ToString::to_string);
+        OrderError::Unverified(reason.unwrap_or_else(|| "it gave no reason".into()))
     }
 }
 

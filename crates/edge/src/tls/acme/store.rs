@@ -4,8 +4,9 @@
 //! and tokens that were checked before.
 
 use std::{
-    io,
+    fs, io,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -48,6 +49,9 @@ const ORDERS: &str = "orders";
 const FAILURES: &str = "failures";
 const LEASES: &str = "leases";
 
+/// Authorities give up on a challenge after a week; ours are answered within minutes.
+const STALE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
 impl Store {
     /// Makes the folders.
     pub fn open(root: &Path, directory: &str) -> io::Result<Self> {
@@ -58,6 +62,7 @@ impl Store {
         for inner in [CERTIFICATES, CHALLENGES, ORDERS, FAILURES, LEASES] {
             create_private_folder(&folder.join(inner))?;
         }
+        sweep(&folder.join(CHALLENGES));
         Ok(Self { folder })
     }
 
@@ -167,6 +172,16 @@ impl Store {
     }
 }
 
+/// Removes answers that a dead node left. Best effort: they harm nobody.
+fn sweep(challenges: &Path) {
+    for entry in fs::read_dir(challenges).into_iter().flatten().flatten() {
+        let modified = entry.metadata().and_then(|metadata| metadata.modified());
+        if modified.is_ok_and(|modified| modified.elapsed().is_ok_and(|age| age > STALE)) {
+            let _ = remove(&entry.path());
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -186,7 +201,20 @@ mod tests {
         assert_eq!(second.challenge(ChallengeKind::Http01, "token").unwrap().as_deref(), Some("token.thumb"));
         assert_eq!(second.challenge(ChallengeKind::TlsAlpn01, "token").unwrap(), None);
         assert_eq!(second.failure("a.example").unwrap(), Some(failure));
-        std::fs::write(real.failure_path("a.example"), "{\"att").unwrap();
+        fs::write(real.failure_path("a.example"), "{\"att").unwrap();
         assert_eq!(second.failure("a.example").unwrap(), None);
+    }
+
+    #[test]
+    fn answers_of_a_dead_node_are_swept_and_open_ones_stay() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Store::open(root.path(), "https://ca.example/directory").unwrap();
+        store.put_challenge(ChallengeKind::Http01, "old", "old.thumb").unwrap();
+        store.put_challenge(ChallengeKind::Http01, "open", "open.thumb").unwrap();
+        let old = fs::File::options().write(true).open(store.challenge_path(ChallengeKind::Http01, "old")).unwrap();
+        old.set_modified(std::time::SystemTime::now() - 2 * STALE).unwrap();
+        let again = Store::open(root.path(), "https://ca.example/directory").unwrap();
+        assert_eq!(again.challenge(ChallengeKind::Http01, "old").unwrap(), None);
+        assert!(again.challenge(ChallengeKind::Http01, "open").unwrap().is_some());
     }
 }
