@@ -25,6 +25,7 @@ mod routing;
 mod server;
 mod settings;
 mod target;
+pub mod tls;
 mod upgrade;
 mod upstream;
 
