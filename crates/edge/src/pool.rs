@@ -123,7 +123,7 @@ impl Pool {
     async fn connect(&self, address: Arc<UpstreamAddress>) -> Result<Connection, ConnectError> {
         let opening = async {
             match &*address {
-                UpstreamAddress::Tcp { host, port } => {
+                UpstreamAddress::Tcp { host, port } | UpstreamAddress::H2c { host, port } => {
                     let stream = TcpStream::connect((host.as_str(), *port)).await;
                     let stream = stream.map_err(|error| ConnectError::Io(address.clone(), error))?;
                     // Without it a small request may wait for the acknowledgement of the one before.

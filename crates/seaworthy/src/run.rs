@@ -15,13 +15,13 @@ use std::{
     time::Duration,
 };
 
-use app::App;
+use app::{App, SingleUpstream};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use seaworthy_console::{Admin, Facts};
 use seaworthy_core::{Condition, Readiness, Shutdown};
 use seaworthy_deploy::Command;
 use seaworthy_edge::{Listeners, Server, ServerSettings, Upstream};
-use seaworthy_observability::{AccessLog, LogSink, MetricsExport, init_logging};
+use seaworthy_observability::{AccessLog, AppLog, LogSink, MetricsExport, init_logging};
 use serde_json::json;
 use signals::{Signals, outlive_hangups};
 use tokio::{runtime, time::sleep};
@@ -37,7 +37,7 @@ pub fn main(arguments: RunArguments) -> Result<ExitCode, Failure> {
     // The control plane: admin API, supervision, signals. The data plane has threads of its own.
     let runtime = runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.map_err(|error| Failure::new("SEA_RUN_RUNTIME", &error))?;
-    let outcome = runtime.block_on(run(config, json));
+    let outcome = runtime.block_on(run(config, json, log.clone()));
     // What a terminal that is gone does not take is not waited for.
     log.flush(Duration::from_secs(1));
     outcome
@@ -63,7 +63,7 @@ fn settle(arguments: RunArguments) -> Result<Config, Failure> {
         config.app.to = None;
     }
     if let Some(to) = arguments.to {
-        config.app.to = Some(to);
+        config.app.to = Some(to.into());
         config.app.command = None;
     }
     config.edge.listen = arguments.listen.unwrap_or(config.edge.listen);
@@ -83,7 +83,7 @@ fn quote(words: &[String]) -> String {
     words.iter().map(|word| format!("'{}'", word.replace('\'', "'\\''"))).collect::<Vec<_>>().join(" ")
 }
 
-async fn run(config: Config, json: bool) -> Result<ExitCode, Failure> {
+async fn run(config: Config, json: bool, operational: LogSink) -> Result<ExitCode, Failure> {
     let mut signals = Signals::new()?;
     let listeners = listen(&config)?;
     let admin = Admin::bind(&config.admin).await.map_err(|error| Failure::new("SEA_RUN_ADMIN", &error))?;
@@ -104,11 +104,13 @@ async fn run(config: Config, json: bool) -> Result<ExitCode, Failure> {
     });
     let server = server.map_err(|error| Failure::new("SEA_RUN_EDGE", &error))?;
     edge_ready.set(Condition::Ready);
-    let app = App::start(&config, &readiness, &upstream)?;
+    let traffic = Arc::new(SingleUpstream::new(upstream));
+    let output = Arc::new(AppLog::new(operational, &config.observability));
+    let app = App::start(&config, &readiness, traffic, output, None)?;
     let dropped = log.as_ref().map(|(_, sink)| sink.clone());
     let facts = Facts {
         readiness: readiness.clone(),
-        instances: app.instances.clone(),
+        instances: app.instances(),
         metrics: Arc::new(move || {
             metrics::counter!("seaworthy_access_log_dropped_lines_total")
                 .absolute(dropped.as_ref().map_or(0, LogSink::dropped));
