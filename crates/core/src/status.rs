@@ -18,7 +18,8 @@ pub struct InstanceReport {
     /// Memory of the process and of everything that it started, when last looked at.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_bytes: Option<u64>,
-    /// How its process ended the last time that it did so by itself: `exit status: 1`, `signal: 9 (SIGKILL)`.
+    /// How its process ended the last time that it did so by itself (`exit status: 1`, `signal: 9 (SIGKILL)`), or why it
+    /// did not become well.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_exit: Option<String>,
     /// It ended soon after its start, again and again, and is now started only at the longest pause.

@@ -124,7 +124,7 @@ impl Conductor {
             Plan::Processes(plan) => {
                 inherit_orphans();
                 let count = plan.instances;
-                let source = Source::Processes(watch::Sender::new(Arc::new(plan)));
+                let source = Source::Processes(watch::Sender::new(Arc::from(plan)));
                 let mut conductor = Self { seams, source, slots: Vec::new(), hopeless };
                 (1..=count).for_each(|number| conductor.add(number, None));
                 conductor
@@ -152,7 +152,7 @@ impl Conductor {
         // Whoever asked may have lost interest.
         match command {
             Command::Restart(reply) => drop(reply.send(self.restart().await)),
-            Command::Reconfigure(plan, reply) => drop(reply.send(self.reconfigure(*plan).await)),
+            Command::Reconfigure(plan, reply) => drop(reply.send(self.reconfigure(plan).await)),
         }
     }
 
@@ -166,7 +166,7 @@ impl Conductor {
 
     async fn reconfigure(&mut self, plan: Plan) -> Result<(), FleetError> {
         match (&self.source, plan) {
-            (Source::Processes(_), Plan::Processes(plan)) => self.reconfigure_processes(plan).await,
+            (Source::Processes(_), Plan::Processes(plan)) => self.reconfigure_processes(*plan).await,
             (Source::Addresses(_), Plan::Addresses(plan)) => self.reconfigure_addresses(plan).await,
             _ => Err(FleetError::OtherKind),
         }

@@ -16,7 +16,7 @@ pub struct FleetHandle {
 #[derive(Debug)]
 pub(crate) enum Command {
     Restart(oneshot::Sender<Result<(), FleetError>>),
-    Reconfigure(Box<Plan>, oneshot::Sender<Result<(), FleetError>>),
+    Reconfigure(Plan, oneshot::Sender<Result<(), FleetError>>),
 }
 
 impl FleetHandle {
@@ -36,7 +36,7 @@ impl FleetHandle {
     /// processes as [`FleetHandle::restart`] does. When a new process does not become well, everything stays with, or goes
     /// back to, the old plan.
     pub async fn reconfigure(&self, plan: impl Into<Plan>) -> Result<(), FleetError> {
-        let plan = Box::new(plan.into());
+        let plan = plan.into();
         self.ask(|reply| Command::Reconfigure(plan, reply)).await
     }
 

@@ -10,7 +10,7 @@ use crate::{command::Command, pulse::HealthChecks};
 #[derive(Debug, Clone)]
 pub enum Plan {
     /// We start it, watch it and stop it.
-    Processes(Supervisor),
+    Processes(Box<Supervisor>),
     /// Something else starts it; we only watch it.
     Addresses(Watched),
 }
@@ -102,7 +102,7 @@ impl Supervisor {
 
 impl From<Supervisor> for Plan {
     fn from(supervisor: Supervisor) -> Self {
-        Self::Processes(supervisor)
+        Self::Processes(Box::new(supervisor))
     }
 }
 
