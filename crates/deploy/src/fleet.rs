@@ -14,6 +14,7 @@ use crate::{
     board::Board,
     error::{FleetError, SupervisorError},
     group::inherit_orphans,
+    guard::Guard,
     handle::{Command, FleetHandle},
     lifecycle::Lifecycle,
     memory::{Samples, measure},
@@ -78,10 +79,14 @@ impl Fleet {
         let Self { plan, traffic, output, board, mut commands } = self;
         let _hold = board.hold();
         let spawner = Spawner::start().map_err(SupervisorError::System)?;
+        let guard = match &plan {
+            Plan::Processes(plan) => guard(plan.launcher.as_deref()),
+            Plan::Addresses(_) => Guard::default(),
+        };
         let (samples, memory) = watch::channel(Samples::default());
         let (ports, lives) = (Ports::default(), shutdown.child());
         let readers = shutdown.clone();
-        let seams = Seams { traffic, output, board, ports, spawner, memory, lives: lives.clone(), readers };
+        let seams = Seams { traffic, output, board, ports, spawner, guard, memory, lives: lives.clone(), readers };
         let (hopeless, mut reasons) = mpsc::channel(1);
         let board = seams.board.clone();
         let mut conductor = Conductor::start(plan, seams, hopeless);
@@ -274,6 +279,15 @@ impl Conductor {
     fn free_number(&self) -> u16 {
         (1..=u16::MAX).find(|number| self.slots.iter().all(|slot| slot.number != *number)).unwrap_or(u16::MAX)
     }
+}
+
+/// The guard, where there is a launcher to start it by. An app without one is better than none.
+fn guard(launcher: Option<&Path>) -> Guard {
+    let started = launcher.map_or(Ok(Guard::default()), Guard::start);
+    started.unwrap_or_else(|error| {
+        tracing::warn!(%error, "no guard: what the app starts may outlive a Seaworthy that is killed");
+        Guard::default()
+    })
 }
 
 /// Measures all instances together, in one walk over the processes of the machine.

@@ -19,9 +19,10 @@ const AT_MOST: Duration = Duration::from_secs(2);
 pub(crate) struct Group(Pid);
 
 impl Group {
-    /// The group of a process that was started as a leader.
+    /// The group of a process that was started as a leader. There is none of the first process: to the kernel, groups 0
+    /// and 1 would be our own and everybody.
     pub(crate) fn of(leader: u32) -> Option<Self> {
-        i32::try_from(leader).ok().map(|id| Self(Pid::from_raw(id)))
+        i32::try_from(leader).ok().filter(|id| *id > 1).map(|id| Self(Pid::from_raw(id)))
     }
 
     /// The leader's process id.

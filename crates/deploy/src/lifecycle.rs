@@ -110,8 +110,8 @@ impl Lifecycle {
             |source| NotStarted::Failed(SupervisorError::Spawn { program: plan.command.program().into(), source });
         let port = self.seams.ports.free().map_err(failed)?;
         let address = UpstreamAddress::Tcp { host: Ipv4Addr::LOCALHOST.to_string(), port: port.number };
-        let Seams { spawner, output, readers, .. } = &self.seams;
-        let launch = Launch { plan: &plan, instance: &self.id, port: port.number, spawner, output, readers };
+        let Seams { spawner, guard, output, readers, .. } = &self.seams;
+        let launch = Launch { plan: &plan, instance: &self.id, port: port.number, spawner, guard, output, readers };
         let mut process = Process::start(launch).await.map_err(failed)?;
         if alone {
             self.seams.board.update(&self.id, "it is starting", |report| {

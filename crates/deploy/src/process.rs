@@ -11,6 +11,7 @@ use tokio::{
 
 use crate::{
     group::Group,
+    guard::{Guard, Guarded},
     launch::{find_program, launching},
     output::{LastLines, pass_on},
     plan::Supervisor,
@@ -24,6 +25,7 @@ pub(crate) struct Process {
     group: Group,
     /// The thread that started it must live as long as it does.
     _spawner: Spawner,
+    _guarded: Guarded,
     pub last_lines: LastLines,
 }
 
@@ -34,6 +36,7 @@ pub(crate) struct Launch<'a> {
     pub instance: &'a str,
     pub port: u16,
     pub spawner: &'a Spawner,
+    pub guard: &'a Guard,
     pub output: &'a Arc<dyn AppOutput>,
     /// Counts the tasks that read its output.
     pub readers: &'a Shutdown,
@@ -57,7 +60,8 @@ impl Process {
             launch.readers.spawn(reading);
         }
         let group = child.id().and_then(Group::of).ok_or_else(|| io::Error::other("no process id"))?;
-        Ok(Self { child, group, _spawner: launch.spawner.clone(), last_lines })
+        let (guarded, spawner) = (launch.guard.watch_over(group), launch.spawner.clone());
+        Ok(Self { child, group, _spawner: spawner, _guarded: guarded, last_lines })
     }
 
     /// The process id, also that of its group.

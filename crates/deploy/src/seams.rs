@@ -5,7 +5,7 @@ use std::sync::Arc;
 use seaworthy_core::{AppOutput, InstanceState, Shutdown, Traffic, UpstreamAddress};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::{board::Board, memory::Samples, ports::Ports, pulse::Change, spawner::Spawner};
+use crate::{board::Board, guard::Guard, memory::Samples, ports::Ports, pulse::Change, spawner::Spawner};
 
 /// Handed to each instance.
 #[derive(Clone)]
@@ -15,6 +15,7 @@ pub(crate) struct Seams {
     pub board: Board,
     pub ports: Ports,
     pub spawner: Spawner,
+    pub guard: Guard,
     pub memory: watch::Receiver<Samples>,
     /// Tells the instances to stop, and counts them.
     pub lives: Shutdown,

@@ -31,6 +31,9 @@ pub enum Command {
     /// Becomes an app of `run`, and ends when the Seaworthy that started it does.
     #[command(hide = true)]
     LaunchApp(LaunchAppArguments),
+    /// Kills what is left of the apps of a `run` that was killed.
+    #[command(hide = true)]
+    GuardApps,
 }
 
 const RUN_EXAMPLES: &str = "\

@@ -29,6 +29,10 @@ fn main() -> ExitCode {
             let error = seaworthy_deploy::launch_app(arguments.parent, &arguments.command);
             Err(failure::Failure::new("SEA_RUN_LAUNCH", &error).with_status(127))
         }
+        cli::Command::GuardApps => {
+            seaworthy_deploy::guard_apps(std::io::stdin().lock());
+            Ok(ExitCode::SUCCESS)
+        }
     };
     result.unwrap_or_else(|failure| failure.report())
 }

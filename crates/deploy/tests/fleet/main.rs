@@ -22,7 +22,8 @@ fn main() {
     match words.first().map(String::as_str) {
         Some("app") => app::main(&words[1..]),
         Some("launch-app") => killed::launch(&words[1..]),
-        Some("supervise") => killed::supervise(),
+        Some("guard-apps") => seaworthy_deploy::guard_apps(std::io::stdin().lock()),
+        Some("supervise") => killed::supervise(&words[1]),
         _ => {
             let tests = [instances::tests(), replacement::tests(), killed::tests()];
             let tests: Vec<Trial> = tests.into_iter().flatten().collect();
