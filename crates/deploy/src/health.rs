@@ -12,6 +12,11 @@ use tokio::{
 /// Who asks, for the app's log.
 const USER_AGENT: &str = "seaworthy-health";
 
+/// The rest of an answer is read for this long and up to this many bytes. A connection that is closed with an answer unread
+/// is reset, and many servers print a page of complaint about that.
+const COURTESY: Duration = Duration::from_millis(250);
+const COURTESY_BYTES: u64 = 256 * 1024;
+
 /// What counts as well.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Health {
@@ -67,6 +72,9 @@ async fn ask_path(mut stream: impl AsyncRead + AsyncWrite + Unpin, host: &str, p
             Err(error) => return Err(format!("{path} broke off: {error}")),
         }
     }
+    let rest = async { tokio::io::copy(&mut stream.take(COURTESY_BYTES), &mut tokio::io::sink()).await };
+    // The verdict is in the head; a rest that breaks off or never ends changes nothing.
+    let _ = timeout(COURTESY, rest).await;
     let status = head.get(9..12).and_then(|digits| std::str::from_utf8(digits).ok()?.parse::<u16>().ok());
     judge(path, status.ok_or_else(|| format!("{path} does not answer in HTTP/1.1"))?)
 }
@@ -151,6 +159,26 @@ mod tests {
         assert_eq!(path.ask(&answering_http2(200).await, PATIENCE).await, Ok(()));
         assert_eq!(path.ask(&answering_http2(500).await, PATIENCE).await, Err("/health answers 500".into()));
         assert_eq!(Health::Connect.ask(&answering_http2(500).await, PATIENCE).await, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_read_to_its_end_before_the_connection_closes() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+        let serving = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let _ = stream.read(&mut [0; 512]).await;
+            stream.write_all(b"HTTP/1.1 200 OK\r\n").await.unwrap();
+            tokio::time::sleep(Duration::from_millis(30)).await;
+            stream.write_all(&[b'x'; 50_000]).await.unwrap();
+            stream.shutdown().await.unwrap();
+            // Not a reset: the client has taken everything.
+            stream.read(&mut [0; 8]).await
+        };
+        let health = Health::Path("/".into());
+        let (asked, left) = tokio::join!(health.ask(&address, PATIENCE), serving);
+        assert_eq!(asked, Ok(()));
+        assert_eq!(left.unwrap(), 0);
     }
 
     #[tokio::test]
