@@ -122,7 +122,7 @@ impl Client {
         let started = Instant::now();
         let exchange = async {
             match &self.address {
-                UpstreamAddress::Tcp { host, port } => {
+                UpstreamAddress::Tcp { host, port } | UpstreamAddress::H2c { host, port } => {
                     let stream = TcpStream::connect((host.as_str(), *port)).await;
                     exchange(stream.map_err(|error| HttpError::Connect(self.address.clone(), error))?, request).await
                 }
@@ -150,11 +150,7 @@ impl Client {
     }
 
     pub(crate) fn host(&self) -> String {
-        match &self.address {
-            UpstreamAddress::Tcp { host, port } if host.contains(':') => format!("[{host}]:{port}"),
-            UpstreamAddress::Tcp { host, port } => format!("{host}:{port}"),
-            UpstreamAddress::Unix(_) => "localhost".into(),
-        }
+        self.address.authority()
     }
 }
 

@@ -4,25 +4,32 @@ use std::{fmt, path::PathBuf, str::FromStr};
 
 use thiserror::Error;
 
-/// One place that accepts HTTP/1.1 connections.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// One place that accepts HTTP connections.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum UpstreamAddress {
-    /// A host (name or address) and a port.
+    /// A host (name or address) and a port that speak HTTP/1.1.
     Tcp {
         /// A DNS name, an IPv4 address, or an IPv6 address without brackets.
         host: String,
         /// The port.
         port: u16,
     },
-    /// A Unix socket.
+    /// A host and a port that speak HTTP/2 without TLS, from the first byte on (RFC 9113, 3.3).
+    H2c {
+        /// A DNS name, an IPv4 address, or an IPv6 address without brackets.
+        host: String,
+        /// The port.
+        port: u16,
+    },
+    /// A Unix socket, HTTP/1.1.
     Unix(PathBuf),
 }
 
 /// An upstream that could not be understood.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum AddressError {
-    /// Neither `http://` nor `unix:`.
-    #[error("`{0}` is not an upstream; write http://HOST:PORT or unix:/path/to.sock")]
+    /// None of `http://`, `h2c://`, `unix:`.
+    #[error("`{0}` is not an upstream; write http://HOST:PORT, h2c://HOST:PORT or unix:/path/to.sock")]
     Scheme(String),
     /// Encrypted upstreams are not supported.
     #[error("`{0}`: upstreams are reached over plain HTTP on the same host or network; write http://HOST:PORT")]
@@ -46,7 +53,9 @@ impl FromStr for UpstreamAddress {
         if text.starts_with("https://") {
             return Err(AddressError::Encrypted(text.into()));
         }
-        let rest = text.strip_prefix("http://").ok_or_else(|| AddressError::Scheme(text.into()))?;
+        let http2 = text.starts_with("h2c://");
+        let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("h2c://"));
+        let rest = rest.ok_or_else(|| AddressError::Scheme(text.into()))?;
         let rest = rest.strip_suffix('/').unwrap_or(rest);
         if rest.contains(['/', '?', '#']) {
             return Err(AddressError::Path(text.into()));
@@ -59,15 +68,32 @@ impl FromStr for UpstreamAddress {
         if host.is_empty() || rest.contains('@') || port_is_wrong {
             return Err(AddressError::Host(text.into()));
         }
-        Ok(Self::Tcp { host: host.into(), port: authority.port_u16().unwrap_or(80) })
+        let (host, port) = (host.to_owned(), authority.port_u16().unwrap_or(80));
+        Ok(if http2 { Self::H2c { host, port } } else { Self::Tcp { host, port } })
+    }
+}
+
+impl UpstreamAddress {
+    /// True when requests go there in HTTP/2.
+    pub fn is_http2(&self) -> bool {
+        matches!(self, Self::H2c { .. })
+    }
+
+    /// Host and port as a `Host` header has them; `localhost` for a Unix socket.
+    pub fn authority(&self) -> String {
+        match self {
+            Self::Tcp { host, port } | Self::H2c { host, port } if host.contains(':') => format!("[{host}]:{port}"),
+            Self::Tcp { host, port } | Self::H2c { host, port } => format!("{host}:{port}"),
+            Self::Unix(_) => "localhost".into(),
+        }
     }
 }
 
 impl fmt::Display for UpstreamAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Tcp { host, port } if host.contains(':') => write!(f, "http://[{host}]:{port}"),
-            Self::Tcp { host, port } => write!(f, "http://{host}:{port}"),
+            Self::Tcp { .. } => write!(f, "http://{}", self.authority()),
+            Self::H2c { .. } => write!(f, "h2c://{}", self.authority()),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
@@ -85,6 +111,17 @@ mod tests {
         assert_eq!(shown("http://[::1]:8000"), "http://[::1]:8000");
         assert_eq!(shown("unix:/run/app.sock"), "unix:/run/app.sock");
         assert_eq!(shown("unix:app.sock"), "unix:app.sock");
+        assert_eq!(shown("h2c://localhost:50051/"), "h2c://localhost:50051");
+        assert_eq!(shown("h2c://[::1]:8000"), "h2c://[::1]:8000");
+    }
+
+    #[test]
+    fn knows_its_protocol_and_its_name() {
+        let read = |text: &str| text.parse::<UpstreamAddress>().unwrap();
+        assert!(read("h2c://a:1").is_http2() && !read("http://a:1").is_http2() && !read("unix:/a").is_http2());
+        assert_ne!(read("h2c://a:1"), read("http://a:1"));
+        assert_eq!(read("h2c://[::1]:1").authority(), "[::1]:1");
+        assert_eq!(read("unix:/a").authority(), "localhost");
     }
 
     #[test]
@@ -93,6 +130,7 @@ mod tests {
         assert!(matches!(error("localhost:8000"), AddressError::Scheme(_)));
         assert!(matches!(error("https://localhost"), AddressError::Encrypted(_)));
         assert!(matches!(error("http://localhost:8000/app"), AddressError::Path(_)));
+        assert!(matches!(error("h2c://localhost:8000/app"), AddressError::Path(_)));
         assert!(matches!(error("http://"), AddressError::Host(_)));
         assert!(matches!(error("http://a:99999"), AddressError::Host(_)));
         assert!(matches!(error("unix:"), AddressError::Host(_)));

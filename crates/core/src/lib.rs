@@ -3,6 +3,7 @@
 //! A type belongs here only when two rooms of the same floor would otherwise have to import each other.
 
 mod address;
+mod app_output;
 mod body;
 mod clock;
 mod context;
@@ -16,6 +17,7 @@ mod trace;
 mod traffic;
 
 pub use address::{AddressError, UpstreamAddress};
+pub use app_output::AppOutput;
 pub use body::{Body, BoxError, empty_body, full_body};
 pub use clock::{Clock, FixedClock, SystemClock};
 pub use context::{RequestContext, RequestId, RequestIdSource};
@@ -24,6 +26,6 @@ pub use problem::{Problem, ProblemKind};
 pub use readiness::{Condition, Readiness, ReadinessHandle};
 pub use secret::Secret;
 pub use shutdown::Shutdown;
-pub use status::{InstanceReport, InstanceSource, NoInstances};
+pub use status::{InstanceReport, InstanceSource, InstanceState, NoInstances};
 pub use trace::TraceContext;
 pub use traffic::Traffic;

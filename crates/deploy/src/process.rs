@@ -1,109 +1,151 @@
 //! One process of the app, in a process group of its own so that what it starts ends with it.
 
-use std::{io, process::ExitStatus, process::Stdio, time::Duration};
+use std::{ffi::OsStr, io, process::ExitStatus, process::Stdio, sync::Arc, time::Duration};
 
-use nix::{
-    sys::signal::{Signal, killpg},
-    unistd::Pid,
-};
-use seaworthy_core::{Secret, Shutdown};
+use nix::sys::signal::Signal;
+use seaworthy_core::{AppOutput, Shutdown};
 use tokio::{
     process::{Child, Command as TokioCommand},
-    time::{sleep, timeout},
+    time::timeout,
 };
 
 use crate::{
-    command::Command,
+    group::Group,
+    guard::{Guard, Guarded},
+    launch::{find_program, launching},
     output::{LastLines, pass_on},
+    plan::Supervisor,
+    spawner::Spawner,
 };
-
-/// How often a process group is looked at while it ends.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// A running process and what it printed last.
 #[derive(Debug)]
 pub(crate) struct Process {
     child: Child,
-    group: Pid,
+    group: Group,
+    /// The thread that started it must live as long as it does.
+    _spawner: Spawner,
+    _guarded: Guarded,
     pub last_lines: LastLines,
 }
 
+/// What it takes to start one.
+pub(crate) struct Launch<'a> {
+    pub plan: &'a Supervisor,
+    /// `app-1`.
+    pub instance: &'a str,
+    pub port: u16,
+    pub spawner: &'a Spawner,
+    pub guard: &'a Guard,
+    pub output: &'a Arc<dyn AppOutput>,
+    /// Counts the tasks that read its output.
+    pub readers: &'a Shutdown,
+}
+
 impl Process {
-    /// Starts the command with `PORT` set. Its output is passed on by tasks of `tasks`.
-    pub(crate) fn start(
-        command: &Command,
-        environment: &[(String, Secret)],
-        port: u16,
-        instance: &str,
-        tasks: &Shutdown,
-    ) -> io::Result<Self> {
-        let mut starting = TokioCommand::new(command.program());
-        starting.args(command.arguments(port)).env("PORT", port.to_string());
-        // Ours are not the app's business, and may hold secrets.
-        for (name, _) in std::env::vars_os() {
-            if name.to_str().is_some_and(|name| name.starts_with("SEAWORTHY_") && name.contains("__")) {
-                starting.env_remove(name);
-            }
-        }
-        for (name, value) in environment {
-            starting.env(name, value.expose());
-        }
+    /// Starts it with `PORT` and our variables set.
+    pub(crate) async fn start(launch: Launch<'_>) -> io::Result<Self> {
+        let mut starting = command(&launch)?;
         starting.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = starting.process_group(0).kill_on_drop(true).spawn()?;
+        starting.process_group(0).kill_on_drop(true);
+        let mut child = launch.spawner.spawn(starting).await?;
         let last_lines = LastLines::default();
+        let (instance, output) = (launch.instance, launch.output);
         if let Some(stdout) = child.stdout.take() {
-            tasks.spawn(pass_on(stdout, instance.to_owned(), "stdout", last_lines.clone()));
+            let reading = pass_on(stdout, instance.to_owned(), "stdout", output.clone(), last_lines.clone());
+            launch.readers.spawn(reading);
         }
         if let Some(stderr) = child.stderr.take() {
-            tasks.spawn(pass_on(stderr, instance.to_owned(), "stderr", last_lines.clone()));
+            let reading = pass_on(stderr, instance.to_owned(), "stderr", output.clone(), last_lines.clone());
+            launch.readers.spawn(reading);
         }
-        let id = child.id().and_then(|id| i32::try_from(id).ok()).ok_or_else(|| io::Error::other("no process id"))?;
-        Ok(Self { child, group: Pid::from_raw(id), last_lines })
+        let group = child.id().and_then(Group::of).ok_or_else(|| io::Error::other("no process id"))?;
+        let (guarded, spawner) = (launch.guard.watch_over(group), launch.spawner.clone());
+        Ok(Self { child, group, _spawner: spawner, _guarded: guarded, last_lines })
     }
 
     /// The process id, also that of its group.
     pub(crate) fn id(&self) -> u32 {
-        self.group.as_raw().unsigned_abs()
+        self.group.id()
+    }
+
+    /// Its group.
+    pub(crate) fn group(&self) -> Group {
+        self.group
     }
 
     /// Waits for the end, and then ends whatever the process left behind in its group.
     pub(crate) async fn ended(&mut self) -> io::Result<ExitStatus> {
         let status = self.child.wait().await;
-        self.signal(Signal::SIGKILL);
+        self.group.clear().await;
         status
     }
 
     /// SIGTERM to the whole group, SIGKILL when `patience` is over. What the process started (a shell's child, a worker)
     /// gets the same patience as the process itself.
     pub(crate) async fn stop(&mut self, patience: Duration) -> io::Result<ExitStatus> {
-        self.signal(Signal::SIGTERM);
+        self.group.signal(Signal::SIGTERM);
         let gone = async {
             let status = self.child.wait().await;
-            while killpg(self.group, None).is_ok() {
-                sleep(LOOK_EVERY).await;
-            }
+            self.group.gone().await;
             status
         };
         match timeout(patience, gone).await {
             Ok(status) => status,
             Err(_) => {
                 tracing::warn!(pid = self.id(), ?patience, "the app did not stop in time and is killed");
-                self.signal(Signal::SIGKILL);
+                self.kill();
                 self.ended().await
             }
         }
     }
 
-    fn signal(&self, signal: Signal) {
-        // The group may be gone already, which is what we want.
-        let _ = killpg(self.group, signal);
+    /// SIGKILL to the whole group.
+    pub(crate) fn kill(&self) {
+        self.group.signal(Signal::SIGKILL);
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
         if !matches!(self.child.try_wait(), Ok(Some(_))) {
-            self.signal(Signal::SIGKILL);
+            self.kill();
         }
     }
+}
+
+/// The command line with its environment.
+fn command(launch: &Launch<'_>) -> io::Result<TokioCommand> {
+    let Launch { plan, instance, port, .. } = launch;
+    let (program, arguments) = (plan.command.program(), plan.command.arguments(*port));
+    let mut starting = match &plan.launcher {
+        Some(launcher) => {
+            let path = plan.environment.iter().find(|(name, _)| name == "PATH");
+            find_program(program, path.map(|(_, value)| OsStr::new(value.expose())))?;
+            let (program, arguments) = launching(launcher, program, arguments);
+            let mut starting = TokioCommand::new(program);
+            starting.args(arguments);
+            starting
+        }
+        None => {
+            let mut starting = TokioCommand::new(program);
+            starting.args(arguments);
+            starting
+        }
+    };
+    // Ours are not the app's business, and may hold secrets.
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(|name| name.starts_with("SEAWORTHY_") && name.contains("__")) {
+            starting.env_remove(name);
+        }
+    }
+    starting.env("PORT", port.to_string());
+    for (name, value) in &plan.environment {
+        starting.env(name, value.expose());
+    }
+    starting.env("SEAWORTHY_INSTANCE", instance);
+    if let Some((url, token)) = &plan.app_api {
+        starting.env("SEAWORTHY_URL", url).env("SEAWORTHY_TOKEN", token.expose());
+    }
+    Ok(starting)
 }

@@ -103,7 +103,7 @@ impl Pool {
         let address = &load.endpoint().address;
         let opening = async {
             match address {
-                UpstreamAddress::Tcp { host, port } => {
+                UpstreamAddress::Tcp { host, port } | UpstreamAddress::H2c { host, port } => {
                     let stream = TcpStream::connect((host.as_str(), *port)).await;
                     let stream = stream.map_err(|error| ConnectError::Io(address.clone(), error))?;
                     // Without it a small request may wait for the acknowledgement of the one before.

@@ -139,7 +139,8 @@ fn milliseconds(duration: Duration) -> f64 {
     duration.as_micros() as f64 / 1000.0
 }
 
-fn timestamp<S: Serializer>(micros: &i64, serializer: S) -> Result<S::Ok, S::Error> {
+/// RFC 3339 in microseconds.
+pub(crate) fn timestamp<S: Serializer>(micros: &i64, serializer: S) -> Result<S::Ok, S::Error> {
     match Timestamp::from_microsecond(*micros) {
         Ok(time) => serializer.collect_str(&format_args!("{time:.6}")),
         // Beyond the year 9999: the number itself still tells.

@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::path::PathBuf;
+use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
@@ -28,6 +28,12 @@ pub enum Command {
     /// The app of the demo, alone.
     #[command(hide = true)]
     DemoApp(DemoAppArguments),
+    /// Becomes an app of `run`, and ends when the Seaworthy that started it does.
+    #[command(hide = true)]
+    LaunchApp(LaunchAppArguments),
+    /// Kills what is left of the apps of a `run` that was killed.
+    #[command(hide = true)]
+    GuardApps,
 }
 
 const RUN_EXAMPLES: &str = "\
@@ -136,4 +142,15 @@ pub struct DemoAppArguments {
     /// The port to listen on, on loopback
     #[arg(long)]
     pub port: u16,
+}
+
+/// `seaworthy launch-app`.
+#[derive(Debug, Args)]
+pub struct LaunchAppArguments {
+    /// Process id of the Seaworthy that starts it
+    #[arg(long, value_name = "PID")]
+    pub parent: u32,
+    /// The app's command, as it is
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<OsString>,
 }

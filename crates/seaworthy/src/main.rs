@@ -25,6 +25,14 @@ fn main() -> ExitCode {
         cli::Command::Check(arguments) => check::main(arguments),
         cli::Command::Demo(arguments) => demo::main(arguments),
         cli::Command::DemoApp(arguments) => demo::app_main(&arguments),
+        cli::Command::LaunchApp(arguments) => {
+            let error = seaworthy_deploy::launch_app(arguments.parent, &arguments.command);
+            Err(failure::Failure::new("SEA_RUN_LAUNCH", &error).with_status(127))
+        }
+        cli::Command::GuardApps => {
+            seaworthy_deploy::guard_apps(std::io::stdin().lock());
+            Ok(ExitCode::SUCCESS)
+        }
     };
     result.unwrap_or_else(|failure| failure.report())
 }

@@ -21,7 +21,7 @@ use seaworthy_console::{Admin, Facts};
 use seaworthy_core::{Condition, Readiness, Shutdown};
 use seaworthy_deploy::Command;
 use seaworthy_edge::{Doors, Listeners, Server, ServerSettings, Upstream};
-use seaworthy_observability::{AccessLog, LogSink, MetricsExport, init_logging};
+use seaworthy_observability::{AccessLog, AppLog, LogSink, MetricsExport, init_logging};
 use serde_json::json;
 use signals::{Signals, outlive_hangups};
 use tokio::{runtime, time::sleep};
@@ -37,7 +37,7 @@ pub fn main(arguments: RunArguments) -> Result<ExitCode, Failure> {
     // The control plane: admin API, supervision, signals. The data plane has threads of its own.
     let runtime = runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.map_err(|error| Failure::new("SEA_RUN_RUNTIME", &error))?;
-    let outcome = runtime.block_on(run(config, open_files, json));
+    let outcome = runtime.block_on(run(config, open_files, json, log.clone()));
     // What a terminal that is gone does not take is not waited for.
     log.flush(Duration::from_secs(1));
     outcome
@@ -62,7 +62,7 @@ fn settle(arguments: RunArguments) -> Result<Config, Failure> {
         config.app.to = None;
     }
     if let Some(to) = arguments.to {
-        config.app.to = Some(to);
+        config.app.to = Some(to.into());
         config.app.command = None;
     }
     config.edge.listen = arguments.listen.unwrap_or(config.edge.listen);
@@ -82,7 +82,7 @@ fn quote(words: &[String]) -> String {
     words.iter().map(|word| format!("'{}'", word.replace('\'', "'\\''"))).collect::<Vec<_>>().join(" ")
 }
 
-async fn run(config: Config, open_files: usize, json: bool) -> Result<ExitCode, Failure> {
+async fn run(config: Config, open_files: usize, json: bool, operational: LogSink) -> Result<ExitCode, Failure> {
     let mut signals = Signals::new()?;
     let listeners = listen(&config)?;
     let admin = Admin::bind(&config.admin).await.map_err(|error| Failure::new("SEA_RUN_ADMIN", &error))?;
@@ -104,11 +104,12 @@ async fn run(config: Config, open_files: usize, json: bool) -> Result<ExitCode, 
     });
     let (server, _reload) = server.map_err(|error| Failure::new("SEA_RUN_EDGE", &error))?;
     edge_ready.set(Condition::Ready);
-    let app = App::start(&config, &readiness, &upstream)?;
+    let output = Arc::new(AppLog::new(operational, &config.observability));
+    let app = App::start(&config, &readiness, upstream, output, None)?;
     let dropped = log.as_ref().map(|(_, sink)| sink.clone());
     let facts = Facts {
         readiness: readiness.clone(),
-        instances: app.instances.clone(),
+        instances: app.instances(),
         metrics: Arc::new(move || {
             metrics::counter!("seaworthy_access_log_dropped_lines_total")
                 .absolute(dropped.as_ref().map_or(0, LogSink::dropped));
