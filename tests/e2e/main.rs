@@ -14,6 +14,7 @@
 mod apps;
 mod check;
 mod command_line;
+mod config;
 mod documents;
 mod house;
 mod http;
@@ -23,8 +24,15 @@ mod support;
 use libtest_mimic::{Arguments, Trial};
 
 fn main() {
-    let tests =
-        [apps::tests(), check::tests(), command_line::tests(), documents::tests(), house::tests(), proxy::tests()];
+    let tests = [
+        apps::tests(),
+        check::tests(),
+        command_line::tests(),
+        config::tests(),
+        documents::tests(),
+        house::tests(),
+        proxy::tests(),
+    ];
     let tests: Vec<Trial> = tests.into_iter().flatten().collect();
     libtest_mimic::run(&Arguments::from_args(), tests).exit();
 }
