@@ -114,7 +114,9 @@ impl Document {
             let path: Vec<String> = name.strip_prefix("SEAWORTHY_")?.split("__").map(String::from).collect();
             (path.len() > 1).then_some(Variable { name, path, text })
         });
-        let variables = variables.collect();
+        // In an order that does not depend on the system; what is around a value comes before it.
+        let mut variables: Vec<Variable> = variables.collect();
+        variables.sort_by(|left, right| left.name.cmp(&right.name));
         Self {
             profile,
             layers,
@@ -397,6 +399,8 @@ mod tests {
     fn a_wrong_variable_is_named() {
         let (_, result) = read("", &[("SEAWORTHY_EDGE__TIMEOUTS__FIRST_BYTE", "soon")]);
         assert!(render(&result.unwrap_err()).contains("SEAWORTHY_EDGE__TIMEOUTS__FIRST_BYTE"));
+        let (_, result) = read("\"a.b\" = 1\n", &[]);
+        assert_eq!(result.unwrap_err().findings[0].place().map(|(_, line, _)| line), Some(1));
         let (_, result) = read("", &[("SEAWORTHY_EGDE__LISTEN", "x")]);
         assert!(render(&result.unwrap_err()).contains("SEAWORTHY_EGDE__LISTEN"));
     }
@@ -412,6 +416,16 @@ mod tests {
     fn broken_toml_says_where() {
         let error = Document::parse("seaworthy.toml", "[edge\n".into(), std::iter::empty()).unwrap_err();
         assert!(render(&error).contains("line 1"));
+    }
+
+    #[test]
+    fn a_variable_may_name_what_the_user_chose() {
+        let variables = [("SEAWORTHY_APP__ENV__My__Name", "x"), ("SEAWORTHY_APP__ENV", "{ A = \"1\", B = \"2\" }")];
+        let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let mut document = Document::parse("x", String::new(), variables.into_iter()).unwrap();
+        let (app, ..) = sections(&mut document);
+        assert_eq!(app.env.keys().collect::<Vec<_>>(), ["A", "B", "My__Name"]);
+        document.finish().unwrap();
     }
 
     #[test]
@@ -438,7 +452,7 @@ mod tests {
         let error = document.finish().unwrap_err();
         let found: Vec<(&str, usize)> =
             error.findings.iter().map(|finding| (finding.code, finding.place().unwrap().1)).collect();
-        assert_eq!(found, [("SEA_CONFIG_TEST", 2), ("SEA_CONFIG_INSECURE", 5), ("SEA_CONFIG_INSECURE", 6)]);
+        assert_eq!(found, [("SEA_CONFIG_RANGE", 2), ("SEA_CONFIG_INSECURE", 5), ("SEA_CONFIG_INSECURE", 6)]);
         let mut document = Document::parse("x", base.into(), std::iter::empty()).unwrap();
         sections(&mut document);
         document.finish().unwrap();

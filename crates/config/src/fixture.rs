@@ -59,13 +59,13 @@ impl Section for Edge {
 
     fn validate(&self, findings: &mut Findings) {
         if self.workers > 64 {
-            findings.add("edge.workers", "SEA_CONFIG_TEST", "too many workers", "use at most 64");
+            findings.add("edge.workers", "SEA_CONFIG_RANGE", "too many workers", "use at most 64");
         }
     }
 
     fn validate_for(&self, profile: &Profile, findings: &mut Findings) {
         if profile.is_production() && self.workers == 13 {
-            findings.add("edge.workers", "SEA_CONFIG_TEST", "13 is for development", "");
+            findings.add("edge.workers", "SEA_CONFIG_RANGE", "13 is for development", "");
         }
     }
 }

@@ -17,7 +17,7 @@ pub struct Key {
     pub default: Option<Json>,
     /// What it does.
     pub about: String,
-    /// The environment variable that sets it; `None` in lists, which only files can change.
+    /// The environment variable that sets it; `None` for tables, and in lists, which only files can change.
     pub variable: Option<String>,
     /// Whether its value is never shown.
     pub secret: bool,
@@ -63,7 +63,7 @@ impl Document {
             let (parent, own) = path.rsplit_once('.')?;
             let parent = keys.iter().find(|key| key.path == parent && key.is_open)?;
             let name = name.rsplit(['.']).next().unwrap_or(own).trim_matches('"');
-            let variable = parent.variable.as_ref().map(|variable| format!("{variable}__{name}"));
+            let variable = Some(format!("{}__{name}", variable_of(&parent.path.to_uppercase())));
             let path = format!("{}.{name}", parent.path);
             let head = format!("[{}]", parent.path);
             Some(Key { path, variable, is_open: false, default: None, kind: "text".into(), head, ..parent.clone() })
@@ -106,6 +106,7 @@ fn collect(schema: &SectionSchema, property: &Json, path: &str, in_list: bool, h
     let about = [property, target, inner].into_iter().find_map(|node| node["description"].as_str()).unwrap_or_default();
     let kind = if is_list { "list of tables".to_owned() } else { type_name(target) };
     let in_list = in_list || is_list;
+    let is_open = !is_table && target["additionalProperties"].is_object();
     let secret = target["writeOnly"] == true || schema.resolve(&target["additionalProperties"])["writeOnly"] == true;
     found.push(Key {
         path: path.to_owned(),
@@ -113,10 +114,10 @@ fn collect(schema: &SectionSchema, property: &Json, path: &str, in_list: bool, h
         kind,
         default: property.get("default").filter(|value| !value.is_null() && !is_table).cloned(),
         about: about.split_whitespace().collect::<Vec<_>>().join(" "),
-        variable: (!in_list && !is_table).then(|| variable_of(&path.to_uppercase())),
+        variable: (!in_list && !is_table && !is_open).then(|| variable_of(&path.to_uppercase())),
         secret,
         is_table,
-        is_open: !is_table && target["additionalProperties"].is_object(),
+        is_open,
         head,
     });
     let own_head = if is_list { format!("[[{path}]]") } else { format!("[{path}]") };

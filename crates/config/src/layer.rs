@@ -10,7 +10,7 @@ use toml::{
 
 use crate::{
     finding::{ConfigError, Findings},
-    masking::{cover, in_broken_toml, secret_ranges},
+    masking::{cover, in_broken_toml, in_comments, secret_ranges},
     secret_ref::is_reference,
 };
 
@@ -45,21 +45,24 @@ impl Layer {
     /// The bytes of the value (or of the key) at a dotted path; the nearest parent's when it is not written out.
     pub(crate) fn span_of(&self, path: &str, at_key: bool) -> Option<Range<usize>> {
         let document = DeTable::parse(&self.text).ok()?;
-        let mut found = None;
+        let steps: Vec<&str> = path.split('.').collect();
+        let (mut found, mut done) = (None, 0);
         let mut table = Some(document.get_ref());
         let mut list: Option<&[Spanned<DeValue<'_>>]> = None;
-        for step in path.split('.') {
-            let (key, value) = match (table, list) {
-                (Some(table), _) => match table.iter().find(|(key, _)| key.get_ref().as_ref() == step) {
-                    Some((key, value)) => (Some(key.span()), value),
+        while done < steps.len() {
+            let (key, value, taken) = match (table, list) {
+                // A quoted key may have dots of its own.
+                (Some(table), _) => match member(table, &steps[done..]) {
+                    Some((key, value, taken)) => (Some(key), value, taken),
                     None => break,
                 },
-                (None, Some(items)) => match step.parse().ok().and_then(|index: usize| items.get(index)) {
-                    Some(value) => (None, value),
+                (None, Some(items)) => match steps[done].parse().ok().and_then(|index: usize| items.get(index)) {
+                    Some(value) => (None, value, 1),
                     None => break,
                 },
                 (None, None) => break,
             };
+            done += taken;
             found = Some((key, value.span()));
             table = value.get_ref().as_table();
             list = value.get_ref().as_array().map(|items| &items[..]);
@@ -73,6 +76,7 @@ impl Layer {
     /// The text as it may be shown around an error: secrets are covered, and every place stays where it is.
     pub(crate) fn shown(&self, is_secret: &dyn Fn(&[&str]) -> bool) -> Arc<NamedSource<String>> {
         let mut ranges = secret_ranges(&self.text);
+        ranges.extend(in_comments(&self.text));
         if let Ok(document) = DeTable::parse(&self.text) {
             for (key, value) in document.get_ref() {
                 secret_values(value, &mut vec![key.get_ref().as_ref()], is_secret, &mut ranges);
@@ -80,6 +84,18 @@ impl Layer {
         }
         source(&self.name, cover(&self.text, &ranges))
     }
+}
+
+/// The member that the first steps name, and how many steps its key takes.
+fn member<'a, 'text>(
+    table: &'a DeTable<'text>,
+    steps: &[&str],
+) -> Option<(Range<usize>, &'a Spanned<DeValue<'text>>, usize)> {
+    (1..=steps.len()).find_map(|taken| {
+        let name = steps[..taken].join(".");
+        let (key, value) = table.iter().find(|(key, _)| key.get_ref().as_ref() == name)?;
+        Some((key.span(), value, taken))
+    })
 }
 
 fn secret_values<'a>(

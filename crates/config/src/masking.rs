@@ -91,13 +91,30 @@ pub(crate) fn in_broken_toml(text: &str) -> Vec<Range<usize>> {
             || looks_secret(key)
             || key.split('.').any(is_environment)
         {
-            let value = line.find('=').map_or(0, |at| at + 1);
-            let blank = line[value..].len() - line[value..].trim_start().len();
-            ranges.push(start + value + blank..start + line.len());
+            ranges.push(value_of(line, start));
         }
         start += line.len();
     }
     ranges
+}
+
+/// Values of keys that are commented out and are called like a secret.
+pub(crate) fn in_comments(text: &str) -> Vec<Range<usize>> {
+    let mut start = 0;
+    let lines = text.split_inclusive('\n').filter_map(|line| {
+        let at = start;
+        start += line.len();
+        let (key, _) = line.trim_start().strip_prefix('#')?.split_once('=')?;
+        looks_secret(key).then(|| value_of(line, at))
+    });
+    lines.collect()
+}
+
+/// What stands behind the `=` of a line that begins at `start`; the whole line without one.
+fn value_of(line: &str, start: usize) -> Range<usize> {
+    let value = line.find('=').map_or(0, |at| at + 1);
+    let blank = line[value..].len() - line[value..].trim_start().len();
+    start + value + blank..start + line.len()
 }
 
 fn in_urls(text: &str) -> Vec<Range<usize>> {
@@ -174,7 +191,7 @@ mod tests {
     #[test]
     fn covering_keeps_every_place() {
         let text = "a = \"hünter2\"\nb = 1\n";
-        let covered = cover(text, &[4..14]);
+        let covered = cover(text, &[4..14, 15..15]);
         assert_eq!(covered, "a = \"********\"\nb = 1\n");
         assert_eq!(covered.len(), text.len());
     }
@@ -185,5 +202,21 @@ mod tests {
         let covered = cover(text, &in_broken_toml(text));
         assert!(!covered.contains("hunter2") && covered.contains("listen = \"x\""), "{covered}");
         assert_eq!(covered.len(), text.len());
+        let text = "a = 1\n  # DB_PASSWORD = \"hunter2\"\n# listen = \"x\"\n";
+        assert_eq!(cover(text, &in_comments(text)), text.replace("hunter2\"", "********"));
+    }
+
+    /// Slices of text fall apart at letters of several bytes: every short text of the pieces that matter is tried.
+    #[test]
+    fn no_text_breaks_the_masking() {
+        const PIECES: [&str; 12] = ["--", "token", "=", " ", "\"", "'", "é", "://", ":", "@", "/", "\n"];
+        for number in 0..PIECES.len().pow(4) {
+            let text: String = (0..4).map(|place| PIECES[number / PIECES.len().pow(place) % PIECES.len()]).collect();
+            let ranges = secret_ranges(&text);
+            assert!(ranges.windows(2).all(|pair| pair[0].end <= pair[1].start), "{text}");
+            assert_eq!(cover(&text, &ranges).len(), text.len(), "{text}");
+            assert_eq!(cover(&text, &in_broken_toml(&text)).len(), text.len(), "{text}");
+            mask(&text);
+        }
     }
 }

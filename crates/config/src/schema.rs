@@ -44,12 +44,22 @@ impl SectionSchema {
     /// A variable's keys as the config spells them: known keys in lower case, the user's own as they are.
     pub(crate) fn spelling(&self, path: &[&str]) -> Vec<String> {
         let mut spelled: Vec<String> = Vec::new();
-        for key in path {
+        for (number, key) in path.iter().enumerate() {
             let there: Vec<&str> = spelled.iter().map(String::as_str).collect();
             let (lower, nodes) = (key.to_lowercase(), self.at(&there));
-            let is_free = nodes.iter().any(|node| node["additionalProperties"].is_object());
             let is_known = nodes.iter().any(|node| node["properties"].get(&lower).is_some());
-            spelled.push(if is_free && !is_known { (*key).to_owned() } else { lower });
+            let chosen = nodes.iter().find(|node| node["additionalProperties"].is_object() && !is_known);
+            let Some(chosen) = chosen else {
+                spelled.push(lower);
+                continue;
+            };
+            let inner = self.resolve(&chosen["additionalProperties"]);
+            if !inner["properties"].is_object() && !inner["additionalProperties"].is_object() {
+                // Nothing can be inside of it: the rest is its name.
+                spelled.push(path[number..].join("__"));
+                break;
+            }
+            spelled.push((*key).to_owned());
         }
         spelled
     }

@@ -71,7 +71,7 @@ fn is_of(value: &EffectiveValue, key: &Key) -> bool {
 fn show(key: &Key, now: &[EffectiveValue]) {
     let width = terminal::width();
     terminal::line(&format!("{}\n\n{}\n", key.path, wrapped(&key.about, "  ", width)));
-    let kind = key.kind.replace('`', "");
+    let kind = if key.is_open { "table; its keys are names that you choose".into() } else { key.kind.replace('`', "") };
     let kind = key.form.map_or_else(|| kind.clone(), |form| format!("{kind}: {form}"));
     let secret = if key.secret { ", never shown" } else { "" };
     terminal::line(&format!("  type      {kind}{secret}"));
@@ -87,11 +87,14 @@ fn show(key: &Key, now: &[EffectiveValue]) {
         let origin = if value.value.is_some() { format!("  ({})", value.origin) } else { String::new() };
         terminal::line(&format!("  now       {path}{text}{origin}"));
     }
-    terminal::line(&format!("  in file   {}", key.head));
-    terminal::line(&format!(
-        "  variable  {}",
-        key.variable.as_deref().unwrap_or("none: lists of tables are set in files")
-    ));
+    let head = if key.is_open { format!("[{}]", key.path) } else { key.head.clone() };
+    terminal::line(&format!("  in file   {head}"));
+    let variable = match &key.variable {
+        Some(variable) => variable.clone(),
+        None if key.is_open => format!("SEAWORTHY_{}__NAME", key.path.to_uppercase().replace('.', "__")),
+        None => "none: lists of tables are set in files".to_owned(),
+    };
+    terminal::line(&format!("  variable  {variable}"));
 }
 
 /// A row a key, or one object for a machine.
