@@ -277,6 +277,7 @@ fn completions_are_taken_by_bash() {
     for shell in ["bash", "zsh", "fish"] {
         let output = seaworthy(folder.path(), &["completions", shell]);
         assert!(output.status.success() && text(&output).contains("explain"), "{shell}");
+        assert!(!text(&output).contains("demo-app"), "{shell} offers a hidden command");
         fs::write(folder.path().join(shell), &output.stdout).unwrap();
     }
     let script = "set -eu; source ./bash; COMP_WORDS=(seaworthy config ''); COMP_CWORD=2; \

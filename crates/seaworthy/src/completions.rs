@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use clap::CommandFactory;
+use clap::{Command, CommandFactory};
 
 use crate::{
     cli::{Cli, CompletionsArguments},
@@ -12,8 +12,12 @@ use crate::{
 
 /// Prints the script.
 pub fn main(arguments: &CompletionsArguments) -> Result<ExitCode, Failure> {
+    // Hidden commands would be offered like any other.
+    let whole = Cli::command();
+    let offered = whole.get_subcommands().filter(|command| !command.is_hide_set()).cloned();
+    let mut command = Command::new("seaworthy").version(env!("CARGO_PKG_VERSION")).subcommands(offered);
     let mut script = Vec::new();
-    clap_complete::generate(arguments.shell, &mut Cli::command(), "seaworthy", &mut script);
+    clap_complete::generate(arguments.shell, &mut command, "seaworthy", &mut script);
     terminal::line(String::from_utf8_lossy(&script).trim_end());
     Ok(ExitCode::SUCCESS)
 }
