@@ -113,8 +113,19 @@ fn secrets_reach_the_app() {
 
 fn help_has_examples() {
     let folder = tempfile::tempdir().unwrap();
-    for command in ["run", "check", "demo"] {
-        let output = seaworthy(folder.path(), &[command, "--help"]);
+    for command in [
+        "run",
+        "check",
+        "demo",
+        "config",
+        "config check",
+        "config show",
+        "config schema",
+        "config explain",
+        "completions",
+    ] {
+        let words: Vec<&str> = command.split(' ').chain(["--help"]).collect();
+        let output = seaworthy(folder.path(), &words);
         assert!(output.status.success() && text(&output).contains("Examples:"), "{command}");
     }
     assert!(text(&seaworthy(folder.path(), &["--version"])).starts_with("seaworthy "));

@@ -55,6 +55,7 @@ fn run(line: &str) {
     fs::write(folder.path().join("CHECKLIST.md"), "- [ ] Security headers\n- [ ] LICENSE file\n").unwrap();
     let config = format!("[app]\ncommand = \"'{}' app.py $PORT\"\n", find("python3").unwrap().display());
     fs::write(folder.path().join("seaworthy.toml"), config).unwrap();
+    fs::write(folder.path().join("seaworthy.production.toml"), "[observability]\nformat = \"json\"\n").unwrap();
     let words = shell_words(line);
     let (name, mut words) = (words[0].clone(), words);
     match name.as_str() {

@@ -14,6 +14,7 @@
 mod apps;
 mod check;
 mod command_line;
+mod config;
 mod documents;
 mod files;
 mod house;
@@ -28,6 +29,7 @@ fn main() {
         apps::tests(),
         check::tests(),
         command_line::tests(),
+        config::tests(),
         documents::tests(),
         files::tests(),
         house::tests(),

@@ -1,15 +1,25 @@
-//! One config: the file, the variables laid over it, and the typed sections read from both.
+//! One config: the files, the variables and flags laid over them, and the typed sections read from all of them.
 
-use std::{collections::BTreeMap, fs, ops::Range, path::Path, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
-use miette::NamedSource;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
-use toml::de::{DeTable, DeValue};
+use toml::{Table, Value};
 
 use crate::{
     finding::{ConfigError, Finding, Findings},
+    layer::Layer,
+    masking::{looks_secret, mask},
+    merge::{Place, lay_over},
+    origin::{Origin, Origins, SetBy},
+    profile::Profile,
     schema::{SectionSchema, closest},
+    secrets::written_secrets,
+    tree::{guess, insert, remove},
+    typed::read_all,
 };
 
 /// A room's part of the config.
@@ -17,61 +27,202 @@ pub trait Section: DeserializeOwned + JsonSchema + Default {
     /// The top-level key: `edge` for `[edge]`, `route` for `[[route]]`.
     const KEY: &'static str;
 
+    /// For a list of tables, the key by which an entry of a profile's file finds the entry that it changes.
+    const MATCHED_BY: Option<&'static str> = None;
+
     /// Checks what types cannot say. No I/O; adds every problem, not only the first.
     fn validate(&self, findings: &mut Findings) {
         let _ = findings;
     }
+
+    /// Checks what one profile does not allow: in production, what is insecure there. No I/O; adds every problem.
+    fn validate_for(&self, profile: &Profile, findings: &mut Findings) {
+        let _ = (profile, findings);
+    }
+}
+
+/// A value from the command line, laid over files and variables.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Override {
+    /// Dotted path: `edge.listen`.
+    pub key: &'static str,
+    /// What the user wrote: `--listen`.
+    pub flag: &'static str,
+    /// Text as in a variable; `None` takes the value away.
+    pub value: Option<String>,
+}
+
+/// A variable `SEAWORTHY_SECTION__KEY` that no section has taken yet.
+#[derive(Debug)]
+struct Variable {
+    name: String,
+    path: Vec<String>,
+    text: String,
 }
 
 /// A config being read. Take every section, then call [`Document::finish`].
 #[derive(Debug)]
 pub struct Document {
-    source: Arc<NamedSource<String>>,
-    text: String,
-    table: toml::Table,
-    /// Dotted path to the variable that set it.
-    variables: BTreeMap<String, (String, String)>,
-    known: Vec<&'static str>,
+    pub(crate) profile: Profile,
+    pub(crate) layers: Vec<Layer>,
+    files: Vec<PathBuf>,
+    variables: Vec<Variable>,
+    taken_variables: Vec<String>,
+    overrides: Vec<Override>,
+    pub(crate) table: Table,
+    pub(crate) origins: Origins,
+    pub(crate) sections: Vec<(&'static str, SectionSchema)>,
     findings: Findings,
 }
 
 impl Document {
-    /// Reads the file (when there is one) and notes the variables `SEAWORTHY_SECTION__KEY` of `environment`.
-    pub fn load(file: Option<&Path>, environment: impl Iterator<Item = (String, String)>) -> Result<Self, ConfigError> {
-        let (name, text) = match file {
-            None => ("defaults".to_owned(), String::new()),
-            Some(path) => match fs::read_to_string(path) {
-                Ok(text) => (path.display().to_string(), text),
-                Err(reason) => return Err(unreadable(path, &reason)),
-            },
-        };
-        Self::parse(&name, text, environment)
+    /// Reads the file (when there is one) and the file of the profile beside it, and notes the variables
+    /// `SEAWORTHY_SECTION__KEY` of `environment`. `default` is the file whose name the profile's goes by when there is none.
+    pub fn load(
+        file: Option<&Path>,
+        default: &Path,
+        profile: &Profile,
+        environment: impl Iterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        let mut files: Vec<PathBuf> = file.map(Path::to_owned).into_iter().collect();
+        files.extend(profile.find_beside(file.unwrap_or(default))?);
+        let (mut layers, mut broken) = (Vec::new(), Vec::new());
+        for file in &files {
+            match Layer::read(file) {
+                Ok(layer) => layers.push(layer),
+                Err(error) => broken.extend(error.findings),
+            }
+        }
+        if broken.is_empty() {
+            Ok(Self { files, ..Self::new(layers, profile.clone(), environment) })
+        } else {
+            Err(ConfigError { findings: broken })
+        }
     }
 
-    /// As [`Document::load`], from text.
+    /// As [`Document::load`], from the text of one file.
     pub fn parse(
         name: &str,
         text: String,
         environment: impl Iterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
-        let source = Arc::new(NamedSource::new(name, text.clone()).with_language("TOML"));
-        let table = text.parse::<toml::Table>().map_err(|error| syntax(&error, &source))?;
-        let variables = environment.filter_map(|(name, value)| {
-            let path = name.strip_prefix("SEAWORTHY_")?;
-            path.contains("__").then(|| (path.replace("__", "."), (name.clone(), value)))
+        Ok(Self::new(vec![Layer::parse(name, text)?], Profile::default(), environment))
+    }
+
+    fn new(layers: Vec<Layer>, profile: Profile, environment: impl Iterator<Item = (String, String)>) -> Self {
+        let variables = environment.filter_map(|(name, text)| {
+            let path: Vec<String> = name.strip_prefix("SEAWORTHY_")?.split("__").map(String::from).collect();
+            (path.len() > 1).then_some(Variable { name, path, text })
         });
-        let variables = variables.collect();
-        Ok(Self { source, text, table, variables, known: Vec::new(), findings: Findings::default() })
+        // In an order that does not depend on the system; what is around a value comes before it.
+        let mut variables: Vec<Variable> = variables.collect();
+        variables.sort_by(|left, right| left.name.cmp(&right.name));
+        Self {
+            profile,
+            layers,
+            files: Vec::new(),
+            variables,
+            taken_variables: Vec::new(),
+            overrides: Vec::new(),
+            table: Table::new(),
+            origins: Origins::default(),
+            sections: Vec::new(),
+            findings: Findings::default(),
+        }
+    }
+
+    /// Lays a file of a profile over what was read, from text.
+    pub fn with_profile(mut self, profile: Profile, name: &str, text: String) -> Result<Self, ConfigError> {
+        self.layers.push(Layer::parse(name, text)?);
+        self.profile = profile;
+        Ok(self)
+    }
+
+    /// Lays values from the command line over everything.
+    #[must_use]
+    pub fn with_overrides(mut self, overrides: &[Override]) -> Self {
+        self.overrides = overrides.to_vec();
+        self
+    }
+
+    /// Which profile it is read for.
+    pub fn profile(&self) -> &Profile {
+        &self.profile
+    }
+
+    /// The files that were read, in the order in which they were laid over each other.
+    pub fn files(&self) -> &[PathBuf] {
+        &self.files
+    }
+
+    /// The variables that a section took.
+    pub fn variables(&self) -> &[String] {
+        &self.taken_variables
     }
 
     /// Reads one section; its defaults when it is absent or wrong (and then [`Document::finish`] tells).
     pub fn section<S: Section>(&mut self) -> S {
-        self.known.push(S::KEY);
         let schema = SectionSchema::of::<S>();
+        self.merge_files(S::KEY, S::MATCHED_BY);
         self.lay_variables_over(S::KEY, &schema);
-        let Some(value) = self.table.get(S::KEY).cloned() else {
-            return S::default();
+        self.lay_flags_over(S::KEY, &schema);
+        let section = match self.table.get(S::KEY).cloned() {
+            None => S::default(),
+            Some(value) => self.read::<S>(value, &schema),
         };
+        section.validate(&mut self.findings);
+        section.validate_for(&self.profile, &mut self.findings);
+        self.sections.push((S::KEY, schema));
+        section
+    }
+
+    /// Ends the reading: unknown sections are findings too, and any finding is an error.
+    pub fn finish(mut self) -> Result<(), ConfigError> {
+        self.find_unknown_sections();
+        if self.profile.is_production() {
+            for key in written_secrets(&self) {
+                let message = format!("`{key}` is a secret that stands in the file, which production does not allow");
+                let help = "write \"env:NAME\" or \"file:PATH\" and keep the secret there";
+                self.findings.add(key, "SEA_CONFIG_INSECURE", message, help);
+            }
+        }
+        if self.findings.is_empty() {
+            return Ok(());
+        }
+        let list = std::mem::take(&mut self.findings).into_list();
+        Err(ConfigError { findings: list.into_iter().map(|(path, finding)| self.place(&path, finding)).collect() })
+    }
+
+    /// Where the value at a dotted path came from.
+    pub(crate) fn origin(&self, path: &str) -> Origin {
+        if let Some(set_by) = self.origins.set_by(path) {
+            return match set_by {
+                SetBy::Variable(name) => Origin::Variable(name.clone()),
+                SetBy::Flag(name) => Origin::Flag(name),
+            };
+        }
+        let Some((layer, own, true)) = self.origins.place(path) else { return Origin::Default };
+        let layer = &self.layers[layer];
+        Origin::File { file: layer.name.clone(), line: layer.line_of(own).unwrap_or(1) }
+    }
+
+    fn merge_files(&mut self, section: &'static str, matched_by: Option<&str>) {
+        for (layer, file) in self.layers.iter().enumerate() {
+            let Some(value) = file.table.get(section) else { continue };
+            match self.table.get_mut(section) {
+                None => {
+                    self.origins.record(section, layer, section, value);
+                    self.table.insert(section.to_owned(), value.clone());
+                }
+                Some(there) => {
+                    let place = Place { at: section, layer, own: section };
+                    lay_over(there, value, matched_by, place, &mut self.origins);
+                }
+            }
+        }
+    }
+
+    fn read<S: Section>(&mut self, value: Value, schema: &SectionSchema) -> S {
         for unknown in schema.unknown_keys(&value, S::KEY) {
             let help = match unknown.suggestion {
                 Some(word) => format!("did you mean `{word}`?"),
@@ -82,238 +233,129 @@ impl Document {
         }
         let (section, wrong) = read_all::<S>(value);
         for (path, message) in wrong {
+            let keys: Vec<&str> = path.split('.').filter(|key| !key.is_empty()).collect();
+            // The usual message quotes the value.
+            let message =
+                if schema.is_secret(&keys) { "not a text, env:NAME or file:PATH".to_owned() } else { message };
             let path = if path.is_empty() { S::KEY.to_owned() } else { format!("{}.{path}", S::KEY) };
             self.findings.add(path, "SEA_CONFIG_WRONG_VALUE", message, "");
         }
-        section.validate(&mut self.findings);
         section
     }
 
-    /// Ends the reading: unknown sections are findings too, and any finding is an error.
-    pub fn finish(mut self) -> Result<(), ConfigError> {
-        let variables = self.variables.keys().filter_map(|path| path.split('.').next());
-        let mut unknown: Vec<String> =
-            self.table.keys().map(String::as_str).chain(variables).map(String::from).collect();
-        unknown.retain(|key| !self.known.contains(&key.as_str()));
-        unknown.dedup();
-        for key in unknown {
-            let help = match closest(&key, self.known.iter().copied()) {
+    fn lay_variables_over(&mut self, section: &'static str, schema: &SectionSchema) {
+        let (own, others) = std::mem::take(&mut self.variables)
+            .into_iter()
+            .partition(|variable: &Variable| variable.path[0].eq_ignore_ascii_case(section));
+        self.variables = others;
+        for Variable { name, path, text } in own {
+            // Our keys are lower case; keys that the user chose (names of variables in `app.env`) keep theirs.
+            let keys: Vec<&str> = path[1..].iter().map(String::as_str).collect();
+            let keys = schema.spelling(&keys);
+            self.taken_variables.push(name.clone());
+            self.lay_text_over(section, &keys, &text, schema, SetBy::Variable(name));
+        }
+    }
+
+    fn lay_flags_over(&mut self, section: &'static str, schema: &SectionSchema) {
+        for Override { key, flag, value } in self.overrides.clone() {
+            let Some(rest) = key.strip_prefix(section).and_then(|rest| rest.strip_prefix('.')) else { continue };
+            let keys: Vec<String> = rest.split('.').map(String::from).collect();
+            match value {
+                Some(text) => self.lay_text_over(section, &keys, &text, schema, SetBy::Flag(flag)),
+                None => {
+                    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+                    self.origins.forget(key);
+                    self.table.get_mut(section).map(|table| remove(table, &keys));
+                }
+            }
+        }
+    }
+
+    fn lay_text_over(&mut self, section: &str, keys: &[String], text: &str, schema: &SectionSchema, by: SetBy) {
+        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+        let value = if schema.is_text(&keys) { Value::String(text.to_owned()) } else { guess(text) };
+        let entry = self.table.entry(section).or_insert_with(|| Value::Table(Table::new()));
+        let path = format!("{section}.{}", keys.join("."));
+        if !insert(entry, &keys, value) {
+            let name = match &by {
+                SetBy::Variable(name) => name.as_str(),
+                SetBy::Flag(name) => name,
+            };
+            let message = format!("{name} names a place that the config does not have");
+            let help = "lists can only be changed in the file";
+            self.findings.add(path.clone(), "SEA_CONFIG_UNKNOWN_KEY", message, help);
+        }
+        self.origins.forget(&path);
+        self.origins.set(&path, by);
+    }
+
+    fn find_unknown_sections(&mut self) {
+        let known: Vec<&str> = self.sections.iter().map(|(key, _)| *key).collect();
+        // By file, so that a name that two files have is found in both.
+        let mut unknown: BTreeMap<String, String> = BTreeMap::new();
+        for (number, layer) in self.layers.iter().enumerate() {
+            for (key, value) in layer.table.iter().filter(|(key, _)| !known.contains(&key.as_str())) {
+                let at = format!("{key}@{number}");
+                self.origins.record(&at, number, key, value);
+                unknown.insert(at, key.clone());
+            }
+        }
+        for Variable { name, path, .. } in std::mem::take(&mut self.variables) {
+            let at = format!("{}@{name}", path[0]);
+            unknown.insert(at.clone(), path[0].clone());
+            self.origins.set(&at, SetBy::Variable(name));
+        }
+        for (at, key) in unknown {
+            let help = match closest(&key.to_lowercase(), known.iter().copied()) {
                 Some(word) => format!("did you mean `[{word}]`?"),
-                None => format!("known sections: {}", self.known.join(", ")),
+                None => format!("known sections: {}", known.join(", ")),
             };
             let message = format!("unknown section `{key}`");
-            self.findings.add(format!("{key}\u{0}"), "SEA_CONFIG_UNKNOWN_SECTION", message, &help);
-        }
-        if self.findings.is_empty() {
-            return Ok(());
-        }
-        let list = std::mem::take(&mut self.findings).into_list();
-        Err(ConfigError { findings: list.into_iter().map(|(path, finding)| self.place(&path, finding)).collect() })
-    }
-
-    fn lay_variables_over(&mut self, section: &'static str, schema: &SectionSchema) {
-        for (path, (variable, text)) in std::mem::take(&mut self.variables) {
-            let mut keys = path.split('.');
-            if keys.next().is_none_or(|first| !first.eq_ignore_ascii_case(section)) {
-                self.variables.insert(path, (variable, text));
-                continue;
-            }
-            // Our keys are lower case; keys that the user chose (names of variables in `app.env`) keep theirs.
-            let keys: Vec<String> = schema.spelling(&keys.collect::<Vec<_>>());
-            let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
-            let value = if schema.is_text(&keys) { toml::Value::String(text.clone()) } else { guess(&text) };
-            let entry = self.table.entry(section).or_insert_with(|| toml::Value::Table(toml::Table::new()));
-            let own = format!("{section}.{}", keys.join("."));
-            if !insert(entry, &keys, value) {
-                let message = format!("{variable} names a place that the config does not have");
-                self.findings.add(
-                    own.clone(),
-                    "SEA_CONFIG_UNKNOWN_KEY",
-                    message,
-                    "lists can only be changed in the file",
-                );
-            }
-            self.variables.insert(own, (variable, text));
+            self.findings.add(format!("{at}\u{0}"), "SEA_CONFIG_UNKNOWN_SECTION", message, &help);
         }
     }
 
-    /// Finds where the value came from: a place in the file, or a variable.
+    /// Finds where the value came from: a place in a file, a variable or a flag.
     fn place(&self, path: &str, mut finding: Finding) -> Finding {
+        finding.message = mask(&finding.message);
+        finding.help = finding.help.map(|help| mask(&help));
         let (path, at_key) = path.strip_suffix('\u{0}').map_or((path, false), |path| (path, true));
-        let set_by = self.variables.iter().find(|(key, _)| path == *key || path.starts_with(&format!("{key}.")));
-        let set_by = set_by.or_else(|| at_key.then(|| self.variables.iter().find(|(key, _)| key.starts_with(path)))?);
-        if let Some((_, (variable, _))) = set_by {
-            finding.message = format!("{} (set by the environment variable {variable})", finding.message);
+        if let Some(set_by) = self.origins.set_by(path) {
+            finding.message = match set_by {
+                SetBy::Variable(name) => format!("{} (set by the environment variable {name})", finding.message),
+                SetBy::Flag(name) => format!("{} (set by {name} on the command line)", finding.message),
+            };
             return finding;
         }
-        let Some(span) = span_of(&self.text, path, at_key) else {
+        let place = self.origins.place(path);
+        let span =
+            place.and_then(|(layer, own, exact)| Some((layer, self.layers[layer].span_of(own, at_key && exact)?)));
+        let Some((layer, span)) = span else {
             finding.message = format!("{path}: {}", finding.message);
             return finding;
         };
-        finding.at(self.source.clone(), span)
+        finding.at(self.layers[layer].shown(&|keys| self.is_secret(keys)), span)
     }
-}
 
-/// Reads a section and finds every wrong value in it: serde stops at the first, so that one is taken out and the rest is
-/// read again.
-fn read_all<S: Section>(mut value: toml::Value) -> (S, Vec<(String, String)>) {
-    let mut wrong = Vec::new();
-    loop {
-        let error = match serde_path_to_error::deserialize::<_, S>(value.clone()) {
-            Ok(section) => return (section, wrong),
-            Err(error) => error,
-        };
-        let message = error.inner().to_string().trim().to_owned();
-        let path = error.path().to_string().replace(['[', ']'], "");
-        let path = culprit::<S>(&value, if path == "." { "" } else { &path });
-        wrong.push((path.clone(), message));
-        let keys: Vec<&str> = path.split('.').filter(|key| !key.is_empty()).collect();
-        if keys.is_empty() || !remove(&mut value, &keys) {
-            return (S::default(), wrong);
+    /// Whether a value of a file must not be shown; `keys` begin with the section.
+    fn is_secret(&self, keys: &[&str]) -> bool {
+        let schema = self.sections.iter().find(|(section, _)| *section == keys[0]);
+        match schema {
+            Some((_, schema)) if !schema.at(&keys[1..]).is_empty() => schema.is_secret(&keys[1..]),
+            // Where a name is wrong there is no schema: what the keys are called must do.
+            _ => keys.iter().any(|key| *key == "env" || looks_secret(key)),
         }
     }
-}
-
-/// Flattened structs lose the last part of a path: the key is the one whose absence changes the error.
-fn culprit<S: Section>(value: &toml::Value, path: &str) -> String {
-    let keys: Vec<&str> = path.split('.').filter(|key| !key.is_empty()).collect();
-    let Some(toml::Value::Table(table)) = find(value, &keys) else { return path.to_owned() };
-    let complaint =
-        |value: toml::Value| serde_path_to_error::deserialize::<_, S>(value).err().map(|error| error.to_string());
-    let before = complaint(value.clone());
-    for key in table.keys() {
-        let mut without = value.clone();
-        let longer = [&keys[..], &[key.as_str()]].concat();
-        if remove(&mut without, &longer) && complaint(without) != before {
-            return longer.join(".");
-        }
-    }
-    path.to_owned()
-}
-
-fn find<'a>(value: &'a toml::Value, keys: &[&str]) -> Option<&'a toml::Value> {
-    keys.iter().try_fold(value, |value, key| match value {
-        toml::Value::Table(table) => table.get(*key),
-        toml::Value::Array(items) => items.get(key.parse::<usize>().ok()?),
-        _ => None,
-    })
-}
-
-fn remove(value: &mut toml::Value, keys: &[&str]) -> bool {
-    let [key, rest @ ..] = keys else { return false };
-    let next = match value {
-        toml::Value::Table(table) if rest.is_empty() => return table.remove(*key).is_some(),
-        toml::Value::Table(table) => table.get_mut(*key),
-        toml::Value::Array(items) => key.parse().ok().and_then(|index: usize| items.get_mut(index)),
-        _ => None,
-    };
-    next.is_some_and(|next| remove(next, rest))
-}
-
-fn unreadable(path: &Path, reason: &std::io::Error) -> ConfigError {
-    let mut findings = Findings::default();
-    findings.add(
-        "",
-        "SEA_CONFIG_UNREADABLE",
-        format!("cannot read {}: {reason}", path.display()),
-        "name the file with --config, or leave it out to run with defaults",
-    );
-    ConfigError { findings: findings.into_list().into_iter().map(|(_, finding)| finding).collect() }
-}
-
-fn syntax(error: &toml::de::Error, source: &Arc<NamedSource<String>>) -> ConfigError {
-    let mut findings = Findings::default();
-    findings.add("", "SEA_CONFIG_SYNTAX", error.message().to_owned(), "the file must be TOML 1.0");
-    let placed = findings.into_list().into_iter().map(|(_, finding)| match error.span() {
-        Some(span) => finding.at(source.clone(), span),
-        None => finding,
-    });
-    ConfigError { findings: placed.collect() }
-}
-
-/// A variable's text as the TOML value that it looks like, else as text.
-fn guess(text: &str) -> toml::Value {
-    let parsed = format!("value = {text}").parse::<toml::Table>();
-    parsed.ok().and_then(|mut table| table.remove("value")).unwrap_or_else(|| toml::Value::String(text.into()))
-}
-
-/// False when the path leads through something that has no such place.
-fn insert(target: &mut toml::Value, keys: &[&str], value: toml::Value) -> bool {
-    let [key, rest @ ..] = keys else {
-        *target = value;
-        return true;
-    };
-    match target {
-        toml::Value::Table(table) => {
-            let next = table.entry(*key).or_insert_with(|| toml::Value::Table(toml::Table::new()));
-            insert(next, rest, value)
-        }
-        toml::Value::Array(items) => {
-            let next = key.parse().ok().and_then(|index: usize| items.get_mut(index));
-            next.is_some_and(|next| insert(next, rest, value))
-        }
-        _ => false,
-    }
-}
-
-/// The bytes of the value (or of the key) at a dotted path; the nearest parent's when it is not written out.
-fn span_of(text: &str, path: &str, at_key: bool) -> Option<Range<usize>> {
-    let document = DeTable::parse(text).ok()?;
-    let mut found = None;
-    let mut table = Some(document.get_ref());
-    let mut list: Option<&[toml::Spanned<DeValue<'_>>]> = None;
-    for step in path.split('.') {
-        let (key, value) = match (table, list) {
-            (Some(table), _) => match table.iter().find(|(key, _)| key.get_ref().as_ref() == step) {
-                Some((key, value)) => (Some(key.span()), value),
-                None => break,
-            },
-            (None, Some(items)) => match step.parse().ok().and_then(|index: usize| items.get(index)) {
-                Some(value) => (None, value),
-                None => break,
-            },
-            (None, None) => break,
-        };
-        found = Some((key, value.span()));
-        table = value.get_ref().as_table();
-        list = value.get_ref().as_array().map(|items| &items[..]);
-    }
-    found.map(|(key, value)| match key {
-        Some(key) if at_key => key,
-        _ => value,
-    })
 }
 
 #[cfg(test)]
 mod tests {
-    use serde::Deserialize;
-
     use super::*;
-    use crate::HumanDuration;
-
-    #[derive(Debug, Default, Deserialize, JsonSchema)]
-    #[serde(default)]
-    struct Edge {
-        listen: String,
-        workers: usize,
-        timeouts: Timeouts,
-    }
-
-    #[derive(Debug, Default, Deserialize, JsonSchema)]
-    #[serde(default)]
-    struct Timeouts {
-        first_byte: HumanDuration,
-    }
-
-    impl Section for Edge {
-        const KEY: &'static str = "edge";
-
-        fn validate(&self, findings: &mut Findings) {
-            if self.workers > 64 {
-                findings.add("edge.workers", "SEA_CONFIG_TEST", "too many workers", "use at most 64");
-            }
-        }
-    }
+    use crate::{
+        HumanDuration,
+        fixture::{Edge, render as render_document, sections, two_files},
+    };
 
     fn read(text: &str, variables: &[(&str, &str)]) -> (Edge, Result<(), ConfigError>) {
         let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
@@ -357,6 +399,8 @@ mod tests {
     fn a_wrong_variable_is_named() {
         let (_, result) = read("", &[("SEAWORTHY_EDGE__TIMEOUTS__FIRST_BYTE", "soon")]);
         assert!(render(&result.unwrap_err()).contains("SEAWORTHY_EDGE__TIMEOUTS__FIRST_BYTE"));
+        let (_, result) = read("\"a.b\" = 1\n", &[]);
+        assert_eq!(result.unwrap_err().findings[0].place().map(|(_, line, _)| line), Some(1));
         let (_, result) = read("", &[("SEAWORTHY_EGDE__LISTEN", "x")]);
         assert!(render(&result.unwrap_err()).contains("SEAWORTHY_EGDE__LISTEN"));
     }
@@ -372,5 +416,45 @@ mod tests {
     fn broken_toml_says_where() {
         let error = Document::parse("seaworthy.toml", "[edge\n".into(), std::iter::empty()).unwrap_err();
         assert!(render(&error).contains("line 1"));
+    }
+
+    #[test]
+    fn a_variable_may_name_what_the_user_chose() {
+        let variables = [("SEAWORTHY_APP__ENV__My__Name", "x"), ("SEAWORTHY_APP__ENV", "{ A = \"1\", B = \"2\" }")];
+        let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let mut document = Document::parse("x", String::new(), variables.into_iter()).unwrap();
+        let (app, ..) = sections(&mut document);
+        assert_eq!(app.env.keys().collect::<Vec<_>>(), ["A", "B", "My__Name"]);
+        document.finish().unwrap();
+    }
+
+    #[test]
+    fn a_finding_shows_its_place_and_no_secret_around_it() {
+        let text = "[app.env]\nA = \"hunter2\"\nB = 77001\nC = \"env:X\"\n[edge]\nworkers = 100\n[ap.env]\nPASSWORD = \"hunter2\"\n\
+                    [app]\nto = \"http://a:hunter2@b\"\nx = \"hunter2://u:hunter2@c\"\n";
+        let text = text.replace("[app]\nto", "[app.y]\nto");
+        let mut document = Document::parse("x", text, std::iter::empty()).unwrap();
+        sections(&mut document);
+        let shown = render_document(document);
+        assert!(shown.contains("not a text, env:NAME") && shown.contains("env:X"), "{shown}");
+        assert!(!shown.contains("\"hunter2") && !shown.contains(":hunter2@") && !shown.contains("77001"), "{shown}");
+        let broken = "[app.env]\nA = \"hunter2\n";
+        let error = Document::parse("x", broken.into(), std::iter::empty()).unwrap_err();
+        assert!(render(&error).contains("line 2") && !render(&error).contains("hunter2"), "{}", render(&error));
+    }
+
+    #[test]
+    fn production_refuses_what_its_sections_refuse_and_secrets_in_files() {
+        let base = "[edge]\nworkers = 13\n[app.env]\nMODE = \"production\"\nDB_PASSWORD = \"hunter2\"\nURL = \"pg://u:hunter2@h\"\n\
+                    API_TOKEN = \"development\"\nKEY_FILE = \"x\"\n";
+        let mut document = two_files(base, "[app.env]\nAPI_TOKEN = \"env:API_TOKEN\"\n");
+        sections(&mut document);
+        let error = document.finish().unwrap_err();
+        let found: Vec<(&str, usize)> =
+            error.findings.iter().map(|finding| (finding.code, finding.place().unwrap().1)).collect();
+        assert_eq!(found, [("SEA_CONFIG_RANGE", 2), ("SEA_CONFIG_INSECURE", 5), ("SEA_CONFIG_INSECURE", 6)]);
+        let mut document = Document::parse("x", base.into(), std::iter::empty()).unwrap();
+        sections(&mut document);
+        document.finish().unwrap();
     }
 }

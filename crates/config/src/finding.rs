@@ -48,10 +48,9 @@ impl Findings {
         self.list.is_empty()
     }
 
-    /// An error when anything was found, without places in a file: for values that came from the command line.
-    pub fn into_result(self) -> Result<(), ConfigError> {
-        let findings: Vec<Finding> = self.list.into_iter().map(|(_, finding)| finding).collect();
-        if findings.is_empty() { Ok(()) } else { Err(ConfigError { findings }) }
+    /// What was found as an error, without places in a file.
+    pub(crate) fn into_error(self) -> ConfigError {
+        ConfigError { findings: self.list.into_iter().map(|(_, finding)| finding).collect() }
     }
 
     pub(crate) fn into_list(self) -> Vec<(String, Finding)> {
@@ -60,6 +59,14 @@ impl Findings {
 }
 
 impl Finding {
+    /// File, line and column (both from 1), when the value stands in a file.
+    pub fn place(&self) -> Option<(&str, usize, usize)> {
+        let (source, span) = (self.source_text.as_deref()?, self.span?);
+        let before = source.inner().get(..span.offset())?;
+        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+        Some((source.name(), before.matches('\n').count() + 1, column))
+    }
+
     /// Puts the finding at a place in a file.
     #[must_use]
     pub(crate) fn at(mut self, source: Arc<NamedSource<String>>, span: std::ops::Range<usize>) -> Self {

@@ -1,13 +1,12 @@
 //! What keys exist: read off the JSON Schema that each section's `Settings` generates.
 
-use std::fmt::Write as _;
-
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::Value;
 
 /// A section's schema with its definitions at hand.
+#[derive(Debug)]
 pub(crate) struct SectionSchema {
-    root: Value,
+    pub root: Value,
 }
 
 /// A key that no section knows.
@@ -31,35 +30,68 @@ impl SectionSchema {
         found
     }
 
-    /// True when the value at this dotted path (below the section) is text.
+    /// True when the value at this path (below the section) is text and nothing else.
     pub(crate) fn is_text(&self, path: &[&str]) -> bool {
-        let mut node = self.resolve(&self.root);
-        for key in path {
-            let next = node["properties"].get(*key).or_else(|| node.get("additionalProperties"));
-            let Some(next) = next else { return false };
-            node = self.resolve(next);
-        }
-        match &node["type"] {
-            Value::Array(types) => types.iter().any(|kind| kind == "string"),
-            kind => kind == "string",
-        }
+        let kinds: Vec<&str> = self.at(path).into_iter().flat_map(kinds).filter(|kind| *kind != "null").collect();
+        !kinds.is_empty() && kinds.iter().all(|kind| *kind == "string")
+    }
+
+    /// True when the value at this path, or something around it, must not be shown.
+    pub(crate) fn is_secret(&self, path: &[&str]) -> bool {
+        (0..=path.len()).any(|length| self.at(&path[..length]).iter().any(|node| node["writeOnly"] == true))
     }
 
     /// A variable's keys as the config spells them: known keys in lower case, the user's own as they are.
     pub(crate) fn spelling(&self, path: &[&str]) -> Vec<String> {
-        let mut node = self.resolve(&self.root);
-        let mut spelled = Vec::new();
-        for key in path {
-            let lower = key.to_lowercase();
-            let (key, next) = match (node["properties"].get(&lower), node.get("additionalProperties")) {
-                (None, Some(values)) => ((*key).to_owned(), values),
-                (Some(next), _) => (lower, next),
-                (None, None) => (lower, if node["items"].is_object() { &node["items"] } else { &Value::Null }),
+        let mut spelled: Vec<String> = Vec::new();
+        for (number, key) in path.iter().enumerate() {
+            let there: Vec<&str> = spelled.iter().map(String::as_str).collect();
+            let (lower, nodes) = (key.to_lowercase(), self.at(&there));
+            let is_known = nodes.iter().any(|node| node["properties"].get(&lower).is_some());
+            let chosen = nodes.iter().find(|node| node["additionalProperties"].is_object() && !is_known);
+            let Some(chosen) = chosen else {
+                spelled.push(lower);
+                continue;
             };
-            spelled.push(key);
-            node = self.resolve(next);
+            let inner = self.resolve(&chosen["additionalProperties"]);
+            if !inner["properties"].is_object() && !inner["additionalProperties"].is_object() {
+                // Nothing can be inside of it: the rest is its name.
+                spelled.push(path[number..].join("__"));
+                break;
+            }
+            spelled.push((*key).to_owned());
         }
         spelled
+    }
+
+    /// Everything that may stand at this path: several schemas where a value may have several forms.
+    pub(crate) fn at(&self, path: &[&str]) -> Vec<&Value> {
+        let mut nodes = self.forms(&self.root);
+        for key in path {
+            let next = nodes.iter().filter_map(|node| {
+                let next = node["properties"].get(*key).or_else(|| node.get("additionalProperties"));
+                next.or_else(|| node.get("items").filter(|_| key.parse::<usize>().is_ok()))
+            });
+            nodes = next.flat_map(|node| self.forms(node)).collect();
+        }
+        nodes
+    }
+
+    /// A schema and whatever its references and alternatives lead to.
+    fn forms<'a>(&'a self, schema: &'a Value) -> Vec<&'a Value> {
+        let (mut found, mut open) = (Vec::new(), vec![schema]);
+        while let Some(node) = open.pop() {
+            if found.len() > 64 || node.is_null() || node.is_boolean() {
+                continue;
+            }
+            found.push(node);
+            let target = node["$ref"].as_str().and_then(|text| text.strip_prefix("#/$defs/"));
+            open.extend(target.map(|name| &self.root["$defs"][name]));
+            for arms in ["anyOf", "allOf", "oneOf"] {
+                open.extend(node[arms].as_array().into_iter().flatten());
+            }
+        }
+        found
     }
 
     fn walk(&self, schema: &Value, value: &toml::Value, path: &str, found: &mut Vec<UnknownKey>) {
@@ -89,7 +121,7 @@ impl SectionSchema {
     }
 
     /// Follows `$ref`, and the one-armed `anyOf`/`allOf` that an `Option` or a doc comment makes.
-    fn resolve<'a>(&'a self, mut schema: &'a Value) -> &'a Value {
+    pub(crate) fn resolve<'a>(&'a self, mut schema: &'a Value) -> &'a Value {
         for _ in 0..16 {
             if let Some(name) = schema["$ref"].as_str().and_then(|text| text.strip_prefix("#/$defs/")) {
                 schema = &self.root["$defs"][name];
@@ -102,6 +134,19 @@ impl SectionSchema {
             }
         }
         schema
+    }
+}
+
+/// True when a value may be left out, and then is nothing at all rather than its own defaults.
+pub(crate) fn is_optional(property: &Value) -> bool {
+    let null_arm = property["anyOf"].as_array().is_some_and(|arms| arms.iter().any(|arm| arm["type"] == "null"));
+    null_arm || kinds(property).contains(&"null")
+}
+
+fn kinds(node: &Value) -> Vec<&str> {
+    match &node["type"] {
+        Value::Array(kinds) => kinds.iter().filter_map(Value::as_str).collect(),
+        kind => kind.as_str().into_iter().collect(),
     }
 }
 
@@ -118,59 +163,4 @@ pub(crate) fn closest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> O
         .filter(|(likeness, _)| *likeness > 0.75)
         .max_by(|left, right| left.0.total_cmp(&right.0))
         .map(|(_, candidate)| candidate.to_owned())
-}
-
-/// The reference of one section in Markdown: a row a key, from the doc comments of its `Settings`.
-pub fn reference_markdown<T: JsonSchema>(section: &str) -> String {
-    let schema = SectionSchema::of::<T>();
-    let root = schema.resolve(&schema.root);
-    let (root, title) = match root["items"].is_object() {
-        true => (schema.resolve(&root["items"]), format!("[[{section}]]")),
-        false => (root, format!("[{section}]")),
-    };
-    let about = root["description"].as_str().or_else(|| schema.root["description"].as_str()).unwrap_or_default();
-    let mut text = format!("## `{title}`\n\n{about}\n\n| key | type | default | meaning |\n|---|---|---|---|\n");
-    rows(&schema, root, "", &mut text);
-    text
-}
-
-fn rows(schema: &SectionSchema, node: &Value, prefix: &str, text: &mut String) {
-    for (key, property) in node["properties"].as_object().into_iter().flatten() {
-        let target = schema.resolve(property);
-        if target["properties"].is_object() {
-            rows(schema, target, &format!("{prefix}{key}."), text);
-            continue;
-        }
-        let about = property["description"].as_str().or_else(|| target["description"].as_str()).unwrap_or_default();
-        let about = about.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|");
-        let default = match property.get("default") {
-            None | Some(Value::Null) => "–".to_owned(),
-            Some(value) => format!("`{value}`"),
-        };
-        // Writing to a String cannot fail.
-        let _ = writeln!(text, "| `{prefix}{key}` | {} | {default} | {about} |", type_name(target));
-    }
-}
-
-fn type_name(node: &Value) -> String {
-    let listed = |node: &Value| node["enum"].as_array().cloned().unwrap_or_default();
-    let mut words: Vec<String> = listed(node).iter().map(|value| format!("`{value}`")).collect();
-    for arm in node["oneOf"].as_array().into_iter().flatten() {
-        words.push(format!("`{}`", arm["const"]));
-    }
-    if !words.is_empty() {
-        return words.join(", ");
-    }
-    let kind = match &node["type"] {
-        Value::Array(kinds) => kinds.iter().find(|kind| *kind != "null").cloned().unwrap_or_default(),
-        kind => kind.clone(),
-    };
-    match (kind.as_str().unwrap_or("any"), node["format"].as_str()) {
-        ("string", Some(format)) => format.to_owned(),
-        ("string", None) => "text".to_owned(),
-        ("integer", _) => "whole number".to_owned(),
-        ("object", _) => "table".to_owned(),
-        ("array", _) => "list".to_owned(),
-        (kind, _) => kind.to_owned(),
-    }
 }

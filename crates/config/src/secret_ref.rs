@@ -21,6 +21,11 @@ pub enum SecretRef {
 /// References that later releases will know.
 const PLANNED: [&str; 4] = ["vault:", "aws-sm:", "azure-kv:", "age:"];
 
+/// True for text that says where a secret is, and is none itself.
+pub(crate) fn is_reference(text: &str) -> bool {
+    !matches!(SecretRef::from(text), SecretRef::Literal(_)) || PLANNED.iter().any(|scheme| text.starts_with(scheme))
+}
+
 /// A reference that leads nowhere.
 #[derive(Debug, Error)]
 pub enum SecretRefError {
@@ -85,7 +90,8 @@ impl JsonSchema for SecretRef {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "format": "text, env:NAME or file:PATH" })
+        // `writeOnly` is how JSON Schema marks what is taken and never shown; masking goes by it.
+        json_schema!({ "type": "string", "format": "text, env:NAME or file:PATH", "writeOnly": true })
     }
 }
 

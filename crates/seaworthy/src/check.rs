@@ -19,7 +19,12 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 
-use crate::{cli::CheckArguments, config::Config, failure::Failure, terminal};
+use crate::{
+    cli::CheckArguments,
+    config::{Config, ConfigSource},
+    failure::Failure,
+    terminal,
+};
 
 /// An error of ours, as opposed to a verdict on the app, ends with 3.
 const ERROR_STATUS: u8 = 3;
@@ -33,8 +38,8 @@ pub fn main(arguments: CheckArguments) -> Result<ExitCode, Failure> {
         return Ok(ExitCode::SUCCESS);
     }
     // Status 2 would mean that something is inconclusive.
-    let config =
-        Config::load(arguments.config.as_deref()).map_err(|error| Failure::from(error).with_status(ERROR_STATUS))?;
+    let source = ConfigSource::new(arguments.config.as_deref(), arguments.profile.as_deref());
+    let config = Config::load_with(&source).map_err(|error| Failure::from(error).with_status(ERROR_STATUS))?;
     let runtime = runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.map_err(|error| Failure::new("SEA_CHECK_RUNTIME", &error).with_status(ERROR_STATUS))?;
     runtime.block_on(async {
@@ -176,6 +181,9 @@ fn launcher(arguments: &CheckArguments, config: &Config) -> Result<Option<Comman
             "--config".into(),
             std::path::absolute(file).unwrap_or_else(|_| file.clone()).display().to_string(),
         ]);
+    }
+    if let Some(profile) = &arguments.profile {
+        words.extend(["--profile".into(), profile.clone()]);
     }
     Ok(Some(make(words, true, ".".into())))
 }

@@ -1,8 +1,11 @@
 //! The command line.
 
+mod config;
+
 use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
+pub use config::{CompletionsArguments, ConfigArguments, ConfigCommand, ExplainArguments};
 
 /// Makes a web app production-ready, and proves it.
 #[derive(Debug, Parser)]
@@ -25,6 +28,12 @@ pub enum Command {
     /// See it work: a small unready app, checked bare and then behind Seaworthy.
     #[command(after_help = DEMO_EXAMPLES)]
     Demo(DemoArguments),
+    /// Look at the config: check it, show what counts, explain a key.
+    #[command(after_help = config::CONFIG_EXAMPLES)]
+    Config(ConfigArguments),
+    /// Print the completions of a shell.
+    #[command(after_help = config::COMPLETIONS_EXAMPLES)]
+    Completions(CompletionsArguments),
     /// The app of the demo, alone.
     #[command(hide = true)]
     DemoApp(DemoAppArguments),
@@ -67,6 +76,9 @@ pub struct RunArguments {
     /// The config file [default: seaworthy.toml, when there is one]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// Lay seaworthy.NAME.toml over it [default: what the variable SEAWORTHY_PROFILE says]
+    #[arg(long, value_name = "NAME")]
+    pub profile: Option<String>,
     /// Where to serve [default: 127.0.0.1:8080; port 0 takes a free one]
     #[arg(long, value_name = "ADDR")]
     pub listen: Option<String>,
@@ -117,6 +129,9 @@ pub struct CheckArguments {
     /// The config file [default: seaworthy.toml, when there is one]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// Lay seaworthy.NAME.toml over it [default: what the variable SEAWORTHY_PROFILE says]
+    #[arg(long, value_name = "NAME")]
+    pub profile: Option<String>,
     /// Write the ticked checklists into this folder
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,

@@ -1,19 +1,19 @@
 //! The whole config: every room's section, and the routes that several rooms share.
 
-use std::{
-    env,
-    path::{Path, PathBuf},
-};
+mod source;
 
 use schemars::JsonSchema;
-use seaworthy_config::{ConfigError, Document, Findings, Section};
+use seaworthy_config::{ConfigError, Document, Findings, Profile, Section};
 use seaworthy_core::Handler;
 use seaworthy_edge::{Pattern, RouteTable};
 use serde::Deserialize;
+pub use source::ConfigSource;
 
 /// The sections, each owned by its room.
 #[derive(Debug, Clone, Default)]
 pub struct Config {
+    /// Which profile it was read for.
+    pub profile: Profile,
     /// `[app]`.
     pub app: seaworthy_deploy::Settings,
     /// `[edge]`.
@@ -49,6 +49,7 @@ pub struct Routes(Vec<RouteEntry>);
 
 impl Section for Routes {
     const KEY: &'static str = "route";
+    const MATCHED_BY: Option<&'static str> = Some("match");
 
     fn validate(&self, findings: &mut Findings) {
         for (index, route) in self.0.iter().enumerate() {
@@ -72,53 +73,42 @@ impl Section for Routes {
     }
 }
 
-/// The file that is read when none is named.
-const DEFAULT_FILE: &str = "seaworthy.toml";
-
 impl Config {
-    /// Reads the named file, or `seaworthy.toml` when there is one, and the environment over it.
-    pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
-        let default = Path::new(DEFAULT_FILE);
-        let file = file.map(PathBuf::from).or_else(|| default.exists().then(|| default.to_owned()));
-        // A variable that is no text cannot be ours.
-        let variables =
-            env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-        Self::read(Document::load(file.as_deref(), variables)?)
-    }
-
-    fn read(mut document: Document) -> Result<Self, ConfigError> {
-        let config = Self {
-            app: document.section(),
-            edge: document.section(),
-            admin: document.section(),
-            observability: document.section(),
-            protection: document.section(),
-            check: document.section(),
-            routes: document.section::<Routes>().0,
-        };
+    /// Reads everything that the source names.
+    pub fn load_with(source: &ConfigSource) -> Result<Self, ConfigError> {
+        let mut document = source.open()?;
+        let config = Self::read(&mut document);
         document.finish()?;
         Ok(config)
     }
 
-    /// Checks again what the command line has changed.
-    pub fn validate_overrides(&self) -> Result<(), ConfigError> {
-        let mut findings = Findings::default();
-        self.app.validate(&mut findings);
-        self.edge.validate(&mut findings);
-        self.admin.validate(&mut findings);
-        self.observability.validate(&mut findings);
-        findings.into_result()
+    /// Takes every section from a document; what is wrong with them, [`Document::finish`] tells.
+    pub fn read(document: &mut Document) -> Self {
+        Self {
+            profile: document.profile().clone(),
+            app: document.section(),
+            edge: document.section(),
+            routes: document.section::<Routes>().0,
+            protection: document.section(),
+            observability: document.section(),
+            admin: document.section(),
+            check: document.section(),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::{env, path::Path};
+
     use seaworthy_config::{ByteSize, HumanDuration, reference_markdown};
 
     use super::*;
 
     fn read(text: &str) -> Result<Config, ConfigError> {
-        Config::read(Document::parse("seaworthy.toml", text.into(), std::iter::empty())?)
+        let mut document = Document::parse("seaworthy.toml", text.into(), std::iter::empty())?;
+        let config = Config::read(&mut document);
+        document.finish().map(|()| config)
     }
 
     #[test]

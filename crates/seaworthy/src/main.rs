@@ -1,9 +1,11 @@
 //! One binary around a web app: `run` puts the production layer around it, `check` proves the team's checklist,
-//! `demo` shows both. This file reads the command line; each command has its own file.
+//! `demo` shows both, `config` explains what they were told. This file reads the command line; each command has its own file.
 
 mod check;
 mod cli;
+mod completions;
 mod config;
+mod config_command;
 mod demo;
 mod failure;
 mod pipeline;
@@ -24,6 +26,8 @@ fn main() -> ExitCode {
         cli::Command::Run(arguments) => run::main(arguments),
         cli::Command::Check(arguments) => check::main(arguments),
         cli::Command::Demo(arguments) => demo::main(arguments),
+        cli::Command::Config(arguments) => config_command::main(&arguments),
+        cli::Command::Completions(arguments) => completions::main(&arguments),
         cli::Command::DemoApp(arguments) => demo::app_main(&arguments),
         cli::Command::LaunchApp(arguments) => {
             let error = seaworthy_deploy::launch_app(arguments.parent, &arguments.command);

@@ -4,6 +4,7 @@
 //! finishes its requests → app → admin API → log.
 
 mod app;
+mod overrides;
 mod signals;
 
 use std::{
@@ -19,7 +20,6 @@ use app::App;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use seaworthy_console::{Admin, Facts};
 use seaworthy_core::{Condition, Readiness, Shutdown};
-use seaworthy_deploy::Command;
 use seaworthy_edge::{Doors, Listeners, Server, ServerSettings, Upstream};
 use seaworthy_observability::{AccessLog, AppLog, LogSink, MetricsExport, init_logging};
 use serde_json::json;
@@ -31,7 +31,8 @@ use crate::{cli::RunArguments, config::Config, failure::Failure, pipeline, termi
 /// Runs until a signal says otherwise.
 pub fn main(arguments: RunArguments) -> Result<ExitCode, Failure> {
     let json = arguments.json;
-    let config = settle(arguments)?;
+    let source = overrides::source(arguments)?;
+    let config = overrides::load(&source)?;
     let open_files = raise_file_limit();
     let log = init_logging(&config.observability).map_err(|error| Failure::new("SEA_RUN_LOG", &error))?;
     // The control plane: admin API, supervision, signals. The data plane has threads of its own.
@@ -50,36 +51,6 @@ fn raise_file_limit() -> usize {
     // Refused, it stays as it was.
     let limit = if soft < hard && setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_ok() { hard } else { soft };
     usize::try_from(limit).unwrap_or(usize::MAX)
-}
-
-/// File, environment and flags as one config, with an app in it.
-fn settle(arguments: RunArguments) -> Result<Config, Failure> {
-    let mut config = Config::load(arguments.config.as_deref())?;
-    if !arguments.command.is_empty() {
-        // Checked word by word: joined to a line, a word with a space would fall apart again.
-        Command::new(arguments.command.clone()).map_err(|error| Failure::new("SEA_RUN_COMMAND", &error))?;
-        config.app.command = Some(quote(&arguments.command));
-        config.app.to = None;
-    }
-    if let Some(to) = arguments.to {
-        config.app.to = Some(to.into());
-        config.app.command = None;
-    }
-    config.edge.listen = arguments.listen.unwrap_or(config.edge.listen);
-    config.admin.listen = arguments.admin.unwrap_or(config.admin.listen);
-    config.app.health = arguments.health.or(config.app.health);
-    config.observability.access_log = arguments.access_log.unwrap_or(config.observability.access_log);
-    config.validate_overrides()?;
-    if config.app.command.is_none() && config.app.to.is_none() {
-        let text = "there is no app to run: write `seaworthy run -- COMMAND`, `seaworthy run --to URL`, or a \
-                    seaworthy.toml with `command` or `to` in [app]";
-        return Err(Failure::text("SEA_RUN_NO_APP", text).with_status(2));
-    }
-    Ok(config)
-}
-
-fn quote(words: &[String]) -> String {
-    words.iter().map(|word| format!("'{}'", word.replace('\'', "'\\''"))).collect::<Vec<_>>().join(" ")
 }
 
 async fn run(config: Config, open_files: usize, json: bool, operational: LogSink) -> Result<ExitCode, Failure> {
@@ -220,6 +191,7 @@ fn fixed_facts(config: &Config, listen: SocketAddr) -> serde_json::Value {
     };
     json!({
         "version": env!("CARGO_PKG_VERSION"),
+        "profile": config.profile.name(),
         "listen": listen.to_string(),
         "access_log": log,
         "limits": {
