@@ -79,7 +79,7 @@ impl Runner {
     pub async fn try_control(&self, probe: &dyn Probe, subject: &Subject) -> Finding {
         let started = Instant::now();
         let subject = Subject { transcript: Default::default(), ..subject.clone() };
-        let sighting = match unreachable(probe, &subject).await {
+        let mut sighting = match unreachable(probe, &subject).await {
             Some(why) => Sighting { outcome: Outcome::Unclear(why), ..Sighting::not_tried("") },
             None => self.look(probe, &subject).await,
         };
@@ -88,6 +88,9 @@ impl Runner {
             Outcome::NotTried(_) => None,
             _ => Some(self.experiment(probe).await),
         };
+        if let Some(aside) = subject.transcript.unverified() {
+            sighting.observed = format!("{} ({aside})", sighting.observed);
+        }
         let (verdict, reason) = judge(&sighting, experiment.as_ref());
         Finding {
             control: probe.control().into(),
@@ -319,11 +322,12 @@ mod tests {
     struct NoLauncher;
 
     impl crate::scratch::Launcher for NoLauncher {
-        fn start<'a>(
+        fn start_with<'a>(
             &'a self,
+            _: &'a [crate::scratch::Change],
             _: &'a crate::http::Transcript,
-        ) -> Working<'a, Result<Box<dyn crate::scratch::ScratchCopy>, String>> {
-            Box::pin(async { Err("no such program".into()) })
+        ) -> Working<'a, Result<Box<dyn crate::scratch::ScratchCopy>, crate::scratch::StartError>> {
+            Box::pin(async { Err(crate::scratch::StartError::Impossible("no such program".into())) })
         }
     }
 

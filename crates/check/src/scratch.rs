@@ -1,8 +1,8 @@
 //! Copies of the target that a drill may break: started, used and destroyed by the drill alone.
 
 use std::{
-    env, fs,
-    io::{self, Read},
+    fmt,
+    io::{self, Read, Seek, SeekFrom},
     net::TcpListener,
     os::unix::process::ExitStatusExt,
     path::PathBuf,
@@ -14,36 +14,112 @@ use nix::{
     sys::signal::{Signal, kill, killpg},
     unistd::Pid,
 };
-use seaworthy_core::UpstreamAddress;
+use tempfile::NamedTempFile;
+use thiserror::Error;
 use tokio::{
     process::{Child, Command},
     time::{Instant, sleep, timeout},
 };
 
 use crate::{
-    http::{Client, Transcript},
+    endpoint::Endpoint,
+    http::{Client, Transcript, redact},
+    instances::{Instance, instances},
     probe::Working,
+    workers::{self, Worker},
 };
+
+/// So much of what a copy printed is kept, from the end.
+const KEPT_OUTPUT: usize = 16 << 10;
 
 /// Starts copies.
 pub trait Launcher: Send + Sync {
     /// Starts one and waits until it answers. The error says what was seen.
-    fn start<'a>(&'a self, transcript: &'a Transcript) -> Working<'a, Result<Box<dyn ScratchCopy>, String>>;
+    fn start<'a>(&'a self, transcript: &'a Transcript) -> Working<'a, Result<Box<dyn ScratchCopy>, StartError>> {
+        self.start_with(&[], transcript)
+    }
+
+    /// The same in a changed environment.
+    fn start_with<'a>(
+        &'a self,
+        changes: &'a [Change],
+        transcript: &'a Transcript,
+    ) -> Working<'a, Result<Box<dyn ScratchCopy>, StartError>>;
+}
+
+/// A change to the environment of a copy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// The variable.
+    pub name: String,
+    /// Its value; `None` takes it away.
+    pub value: Option<String>,
+}
+
+/// A copy that does not run.
+#[derive(Debug, Clone, Error)]
+pub enum StartError {
+    /// It could not be tried, which says nothing of the app.
+    #[error("{0}")]
+    Impossible(String),
+    /// It ended before it answered.
+    #[error("the scratch copy ended with {ending} before it answered{}", last_line(output))]
+    Ended {
+        /// How.
+        ending: Ending,
+        /// What it printed, without secrets.
+        output: String,
+    },
+    /// It ran, but did not answer.
+    #[error("the scratch copy did not answer within {} s{}", patience.as_secs(), last_line(output))]
+    Silent {
+        /// How long it was waited for.
+        patience: Duration,
+        /// What it printed, without secrets.
+        output: String,
+    },
+}
+
+impl From<StartError> for String {
+    fn from(error: StartError) -> Self {
+        error.to_string()
+    }
 }
 
 /// A running copy. Dropped, it is destroyed.
 pub trait ScratchCopy: Send {
     /// Its public address.
-    fn url(&self) -> UpstreamAddress;
+    fn url(&self) -> Endpoint;
 
     /// Its admin API, when it has one.
-    fn admin(&self) -> Option<UpstreamAddress>;
+    fn admin(&self) -> Option<Endpoint>;
 
     /// Asks it to stop as a platform does: SIGTERM to the process that was started.
     fn terminate(&mut self) -> Result<(), String>;
 
-    /// Kills the app and everything that it started, without warning (SIGKILL).
+    /// Kills the app, every instance of it and everything that they started, without warning (SIGKILL).
     fn kill_app<'a>(&'a mut self) -> Working<'a, Result<(), String>>;
+
+    /// The processes that take requests now.
+    fn workers<'a>(&'a mut self) -> Working<'a, Result<Vec<Worker>, String>> {
+        Box::pin(async { Err("this copy does not tell its processes".into()) })
+    }
+
+    /// Kills one of them without warning (SIGKILL).
+    fn kill_worker(&mut self, worker: &Worker) -> Result<(), String> {
+        Err(format!("process {} is none that may be killed", worker.process))
+    }
+
+    /// What a worker was given under this name when it started.
+    fn variable(&self, worker: &Worker, name: &str) -> Option<String> {
+        let _ = (worker, name);
+        None
+    }
+
+    /// What it printed so far (the end of it, without secrets).
+    fn output(&self) -> String {
+        String::new()
+    }
 
     /// Whether anything of the copy still runs after its end: then the signal stopped at a wrapper, and never came to the app.
     fn left_behind(&self) -> bool;
@@ -59,6 +135,16 @@ pub struct Ending {
     pub code: Option<i32>,
     /// The signal that ended it.
     pub signal: Option<i32>,
+}
+
+impl fmt::Display for Ending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.code, self.signal) {
+            (Some(code), _) => write!(f, "exit status {code}"),
+            (None, Some(signal)) => write!(f, "signal {signal}"),
+            (None, None) => f.write_str("an unknown status"),
+        }
+    }
 }
 
 /// Starts copies with a command.
@@ -77,53 +163,78 @@ pub struct CommandLauncher {
 struct ProcessCopy {
     child: Child,
     group: Pid,
-    url: UpstreamAddress,
-    admin: Option<UpstreamAddress>,
-    output: PathBuf,
+    url: Endpoint,
+    admin: Option<Endpoint>,
+    output: NamedTempFile,
+    /// Groups of the app's processes that were seen: none may be left in the end.
+    groups: Vec<Pid>,
 }
 
 impl Launcher for CommandLauncher {
-    fn start<'a>(&'a self, transcript: &'a Transcript) -> Working<'a, Result<Box<dyn ScratchCopy>, String>> {
+    fn start_with<'a>(
+        &'a self,
+        changes: &'a [Change],
+        transcript: &'a Transcript,
+    ) -> Working<'a, Result<Box<dyn ScratchCopy>, StartError>> {
         Box::pin(async move {
-            let (port, admin_port) = free_ports().map_err(|error| format!("no free port: {error}"))?;
+            let impossible = StartError::Impossible;
+            let (port, admin_port) = free_ports().map_err(|error| impossible(format!("no free port: {error}")))?;
             let fill = |word: &String| {
                 let word = word.replace("{admin_port}", &admin_port.to_string());
                 ["{port}", "${PORT}", "$PORT"].iter().fold(word, |word, place| word.replace(place, &port.to_string()))
             };
             let words: Vec<String> = self.words.iter().map(fill).collect();
-            let [program, arguments @ ..] = words.as_slice() else { return Err("the start command is empty".into()) };
-            let mut copy = self.spawn(program, arguments, port, admin_port)?;
+            let [program, arguments @ ..] = words.as_slice() else {
+                return Err(impossible("the start command is empty".into()));
+            };
+            let mut copy = self.spawn(program, arguments, (port, admin_port), changes).map_err(impossible)?;
             transcript.note(format!("started a scratch copy with {} (process {})", words[0], copy.group));
             copy.until_it_answers(self.start_timeout, transcript).await?;
+            // Without the list nothing is lost but a closer look at the end.
+            let _ = copy.instances().await;
             Ok(Box::new(copy) as Box<dyn ScratchCopy>)
         })
     }
 }
 
 impl CommandLauncher {
-    fn spawn(&self, program: &str, arguments: &[String], port: u16, admin_port: u16) -> Result<ProcessCopy, String> {
+    fn spawn(
+        &self,
+        program: &str,
+        arguments: &[String],
+        (port, admin_port): (u16, u16),
+        changes: &[Change],
+    ) -> Result<ProcessCopy, String> {
         let explain = |error: io::Error| format!("cannot start `{program}`: {error}");
-        let output = env::temp_dir().join(format!("seaworthy-scratch-{}-{port}.log", std::process::id()));
-        let log = fs::File::create(&output).map_err(explain)?;
+        // Readable by its owner alone: what an app prints may be secret, and the folder is everybody's.
+        let output =
+            tempfile::Builder::new().prefix("seaworthy-scratch-").suffix(".log").tempfile().map_err(explain)?;
+        let log = output.reopen().map_err(explain)?;
         let same = log.try_clone().map_err(explain)?;
         let mut command = Command::new(program);
         command.args(arguments).env("PORT", port.to_string()).current_dir(&self.folder).process_group(0);
+        for change in changes {
+            match &change.value {
+                Some(value) => command.env(&change.name, value),
+                None => command.env_remove(&change.name),
+            };
+        }
         command.stdin(Stdio::null()).stdout(log).stderr(same).kill_on_drop(true);
         let child = command.spawn().map_err(explain)?;
         let id = child.id().and_then(|id| i32::try_from(id).ok()).ok_or("the copy has no process id")?;
-        let at = |port| UpstreamAddress::Tcp { host: "127.0.0.1".into(), port };
+        let at = |port| Endpoint::Http { host: "127.0.0.1".into(), port };
         let admin = self.has_admin.then(|| at(admin_port));
-        Ok(ProcessCopy { child, group: Pid::from_raw(id), url: at(port), admin, output })
+        Ok(ProcessCopy { child, group: Pid::from_raw(id), url: at(port), admin, output, groups: Vec::new() })
     }
 }
 
 impl ProcessCopy {
-    async fn until_it_answers(&mut self, patience: Duration, transcript: &Transcript) -> Result<(), String> {
+    async fn until_it_answers(&mut self, patience: Duration, transcript: &Transcript) -> Result<(), StartError> {
         let deadline = Instant::now() + patience;
         let client = Client::new(self.url.clone(), Transcript::default()).patience(Duration::from_secs(5));
         while Instant::now() < deadline {
             if let Ok(Some(status)) = self.child.try_wait() {
-                return Err(format!("the scratch copy ended with {status} before it answered{}", self.last_lines()));
+                return Err(StartError::Ended { ending: Ending::of(status), output: self.output() });
             }
             if client.get("/").await.is_ok_and(|answer| answer.status != 503) {
                 transcript.note("the scratch copy answers");
@@ -131,28 +242,33 @@ impl ProcessCopy {
             }
             sleep(Duration::from_millis(50)).await;
         }
-        Err(format!("the scratch copy did not answer within {} s{}", patience.as_secs(), self.last_lines()))
+        Err(StartError::Silent { patience, output: self.output() })
     }
 
-    fn last_lines(&self) -> String {
-        let mut text = String::new();
-        let read = fs::File::open(&self.output).and_then(|mut file| file.read_to_string(&mut text));
-        let last = text.lines().rev().find(|line| !line.trim().is_empty());
-        match (read, last) {
-            (Ok(_), Some(line)) => {
-                format!("; its last line: {}", crate::http::redact(&line.chars().take(200).collect::<String>()))
-            }
-            _ => String::new(),
-        }
+    /// The instances behind the copy when it has an admin API; their process groups are remembered.
+    async fn instances(&mut self) -> Result<Vec<Instance>, String> {
+        let Some(admin) = &self.admin else { return Ok(Vec::new()) };
+        let found = instances(&Client::new(admin.clone(), Transcript::default())).await?;
+        let groups = found.iter().filter_map(|one| i32::try_from(one.process?).ok()).map(Pid::from_raw);
+        self.groups.extend(groups);
+        self.groups.sort_unstable();
+        self.groups.dedup();
+        Ok(found)
+    }
+}
+
+impl Ending {
+    fn of(status: ExitStatus) -> Self {
+        Self { code: status.code(), signal: status.signal() }
     }
 }
 
 impl ScratchCopy for ProcessCopy {
-    fn url(&self) -> UpstreamAddress {
+    fn url(&self) -> Endpoint {
         self.url.clone()
     }
 
-    fn admin(&self) -> Option<UpstreamAddress> {
+    fn admin(&self) -> Option<Endpoint> {
         self.admin.clone()
     }
 
@@ -162,22 +278,65 @@ impl ScratchCopy for ProcessCopy {
 
     fn kill_app<'a>(&'a mut self) -> Working<'a, Result<(), String>> {
         Box::pin(async move {
-            let target = match &self.admin {
-                None => self.group,
-                Some(admin) => supervised_process(admin).await?,
+            let targets: Vec<Pid> = match &self.admin {
+                None => vec![self.group],
+                Some(_) => {
+                    let processes = self.instances().await?.into_iter().filter_map(|one| one.process);
+                    processes.filter_map(|id| i32::try_from(id).ok()).map(Pid::from_raw).collect()
+                }
             };
-            killpg(target, Signal::SIGKILL).map_err(|error| format!("cannot kill process group {target}: {error}"))
+            if targets.is_empty() {
+                return Err("the admin API names no process".into());
+            }
+            for target in targets {
+                killpg(target, Signal::SIGKILL)
+                    .map_err(|error| format!("cannot kill process group {target}: {error}"))?;
+            }
+            Ok(())
         })
     }
 
+    fn workers<'a>(&'a mut self) -> Working<'a, Result<Vec<Worker>, String>> {
+        Box::pin(async move {
+            if self.admin.is_none() {
+                return Ok(workers::of("app", self.group.as_raw().unsigned_abs(), self.url.port()));
+            }
+            let ready = self.instances().await?.into_iter().filter(Instance::is_ready);
+            let of = |one: Instance| Some(workers::of(&one.id, one.process?, one.port()));
+            Ok(ready.filter_map(of).flatten().collect())
+        })
+    }
+
+    fn kill_worker(&mut self, worker: &Worker) -> Result<(), String> {
+        let process = i32::try_from(worker.process).map_err(|_| "it has no valid process id".to_owned())?;
+        kill(Pid::from_raw(process), Signal::SIGKILL).map_err(|error| format!("cannot kill process {process}: {error}"))
+    }
+
+    fn variable(&self, worker: &Worker, name: &str) -> Option<String> {
+        workers::variable(worker.process, name)
+    }
+
+    fn output(&self) -> String {
+        let mut bytes = Vec::new();
+        let read = self.output.reopen().and_then(|mut file| {
+            let length = file.metadata()?.len();
+            file.seek(SeekFrom::Start(length.saturating_sub(KEPT_OUTPUT as u64)))?;
+            file.read_to_end(&mut bytes)
+        });
+        match read {
+            Ok(_) => redact(&String::from_utf8_lossy(&bytes)),
+            Err(_) => String::new(),
+        }
+    }
+
     fn left_behind(&self) -> bool {
-        killpg(self.group, None).is_ok()
+        self.groups.iter().chain([&self.group]).any(|group| killpg(*group, None).is_ok())
     }
 
     fn ended<'a>(&'a mut self, patience: Duration) -> Working<'a, Option<Ending>> {
         Box::pin(async move {
             let status: ExitStatus = timeout(patience, self.child.wait()).await.ok()?.ok()?;
-            Some(Ending { code: status.code(), signal: status.signal() })
+            Some(Ending::of(status))
         })
     }
 }
@@ -195,17 +354,13 @@ impl Drop for ProcessCopy {
             }
         }
         let _ = killpg(self.group, Signal::SIGKILL);
-        let _ = fs::remove_file(&self.output);
     }
 }
 
-/// The process of the first instance, as the admin API tells it.
-async fn supervised_process(admin: &UpstreamAddress) -> Result<Pid, String> {
-    let client = Client::new(admin.clone(), Transcript::default());
-    let answer = client.get("/status").await.map_err(|error| error.to_string())?;
-    let pid = answer.json().and_then(|status| status["instances"][0]["pid"].as_i64());
-    let pid = pid.and_then(|pid| i32::try_from(pid).ok()).ok_or("the admin API names no instance")?;
-    Ok(Pid::from_raw(pid))
+/// The last line that says anything, as the end of a sentence.
+fn last_line(output: &str) -> String {
+    let last = output.lines().rev().find(|line| !line.trim().is_empty());
+    last.map(|line| format!("; its last line: {}", line.chars().take(200).collect::<String>())).unwrap_or_default()
 }
 
 /// Two different ports that are free now.
