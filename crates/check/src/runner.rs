@@ -319,6 +319,22 @@ mod tests {
         .await;
     }
 
+    #[tokio::test]
+    async fn what_came_over_an_unverified_connection_says_so() {
+        let present = probes::all().into_iter().find(|probe| probe.control() == "edge.https-only").unwrap();
+        let mut subject = present.present().await.unwrap();
+        // The server is the same, and its authority is no longer known.
+        subject.subject.trust = crate::fixture::Authority::new().unwrap().trust();
+        let finding = runner().try_control(&*present, &subject.subject).await;
+        assert_eq!(finding.verdict, Verdict::Pass, "{}", finding.reason);
+        assert!(
+            finding.reason.contains("not to be trusted") && finding.reason.contains("loopback"),
+            "{}",
+            finding.reason
+        );
+        assert!(finding.transcript.iter().any(|line| line.contains("not to be trusted")));
+    }
+
     struct NoLauncher;
 
     impl crate::scratch::Launcher for NoLauncher {

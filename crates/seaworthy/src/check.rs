@@ -90,8 +90,7 @@ async fn subject(arguments: &CheckArguments, config: &Config) -> Result<Subject,
         } else {
             text.into()
         };
-        full.parse::<Endpoint>()
-            .map_err(|error| Failure::new("SEA_CHECK_ADDRESS", &error).with_status(ERROR_STATUS))
+        full.parse::<Endpoint>().map_err(|error| Failure::new("SEA_CHECK_ADDRESS", &error).with_status(ERROR_STATUS))
     };
     subject.url = match &arguments.url {
         Some(url) => Some(parse(url)?),

@@ -23,6 +23,7 @@ const MOST: usize = 8;
 const SLOW: f64 = 1.0;
 /// So many times as long as one request may all of them together take.
 const OVERLAP: f64 = 1.6;
+const ATTEMPTS: usize = 3;
 const LANES: usize = 4;
 /// Requests that begin later than this after the kill must be answered.
 const NOTICE: Duration = Duration::from_secs(1);
@@ -106,14 +107,21 @@ async fn try_overlap(client: &Client, subject: &Subject, count: usize, cases: &m
             return String::new();
         }
     };
-    let started = Instant::now();
-    let tally = Load::begin(client, &slow, count, count).whole(one.mul_f64(count as f64) + PATIENCE).await;
-    let all = started.elapsed();
-    let seen = format!("{count} requests of {:.1} s took {:.1} s together", one.as_secs_f64(), all.as_secs_f64());
-    subject.transcript.note(seen.clone());
-    let answered = tally.sent == count && tally.failures.is_empty();
-    let failed = tally.failures.first().map(|(_, why)| format!(", one failed: {why}")).unwrap_or_default();
-    cases.tried(answered && all <= one.mul_f64(OVERLAP), format!("{seen}{failed}"));
+    // That they can work at once is what counts: the system may hand one worker two connections, or be busy itself.
+    let mut seen = String::new();
+    for attempt in 1..=ATTEMPTS {
+        let started = Instant::now();
+        let tally = Load::begin(client, &slow, count, count).whole(one.mul_f64(count as f64) + PATIENCE).await;
+        let all = started.elapsed();
+        seen = format!("{count} requests of {:.1} s took {:.1} s together", one.as_secs_f64(), all.as_secs_f64());
+        subject.transcript.note(seen.clone());
+        let holds = tally.sent == count && tally.failures.is_empty() && all <= one.mul_f64(OVERLAP);
+        if holds || attempt == ATTEMPTS {
+            let failed = tally.failures.first().map(|(_, why)| format!(", one failed: {why}")).unwrap_or_default();
+            cases.tried(holds, format!("{seen}{failed}"));
+            break;
+        }
+    }
     seen
 }
 
@@ -160,4 +168,60 @@ async fn try_kill(copy: &mut dyn ScratchCopy, client: &Client, count: usize, cas
     let shown = after.clone().unwrap_or_else(|| format!("not replaced within {} s", PATIENCE.as_secs()));
     cases.tried(replaced.is_some(), shown.clone());
     format!("one killed under load: {shown}, {within} of {} requests failed with it and no other", tally.sent)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{path::PathBuf, sync::Arc};
+
+    use super::*;
+    use crate::{probe::Outcome, scratch::CommandLauncher};
+
+    /// A parent that binds, children that accept one request at a time, as many servers of Python and Ruby work. Without
+    /// `replaces` the parent lets a dead child be.
+    const PREFORK: &str = r#"
+import http.server, os, socketserver, sys, time
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        if "seconds=" in self.path:
+            time.sleep(float(self.path.split("seconds=")[1]))
+        self.send_response(200); self.send_header("content-length", "2"); self.end_headers(); self.wfile.write(b"ok")
+    def log_message(self, *arguments): pass
+class Server(socketserver.TCPServer):
+    allow_reuse_address = True
+    request_queue_size = 64
+server = Server(("127.0.0.1", int(sys.argv[1])), Handler)
+def fork():
+    if os.fork() == 0:
+        server.serve_forever()
+for _ in range(int(sys.argv[2])): fork()
+while True:
+    os.wait()
+    if sys.argv[3] == "replaces": fork()
+"#;
+
+    async fn outcome(count: usize, after_death: &str) -> Outcome {
+        let count = count.to_string();
+        let words = ["python3", "-c", PREFORK, "$PORT", &count, after_death].map(str::to_owned).to_vec();
+        let start_timeout = Duration::from_secs(20);
+        let launcher = CommandLauncher { words, has_admin: false, folder: PathBuf::from("."), start_timeout };
+        let mut subject = Subject { launcher: Some(Arc::new(launcher)), ..Subject::default() };
+        subject.hints.slow_path = Some("/slow?seconds={seconds}".into());
+        look(&subject).await.outcome
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn real_workers_are_counted_killed_and_seen_to_come_back() {
+        let python = std::process::Command::new("python3").arg("--version").output().is_ok();
+        let must = std::env::var("SEAWORTHY_TEST_REQUIRE").is_ok_and(|what| what == "all");
+        assert!(python || !must, "python3 is missing: install the Debian package python3");
+        if !python {
+            eprintln!("skipped: python3 is missing, install the Debian package python3");
+            return;
+        }
+        let (three, one, lost) = tokio::join!(outcome(3, "replaces"), outcome(1, "replaces"), outcome(3, "stays dead"));
+        assert_eq!(three, Outcome::Holds);
+        assert!(matches!(&one, Outcome::Broken(why) if why.contains("1 processes")), "{one:?}");
+        assert!(matches!(&lost, Outcome::Broken(why) if why.contains("not replaced")), "{lost:?}");
+    }
 }

@@ -70,7 +70,7 @@ async fn look(subject: &Subject) -> Sighting {
         Err(why) => return cases.gave_up(format!("with everything set it does not start: {}", String::from(why))),
     }
     // A slow starter gets to its check as late as it gets anywhere.
-    let patience = SOON.max(started.elapsed());
+    let soon = SOON.max(started.elapsed());
     let own_file =
         subject.repo.as_ref().and_then(|repo| fs::read_to_string(repo.join(".env")).ok()).unwrap_or_default();
     let mut slowest = Duration::ZERO;
@@ -79,7 +79,7 @@ async fn look(subject: &Subject) -> Sighting {
         let changes = changes(name, names(&own_file).contains(name));
         cases.plan_more(changes.len());
         for change in changes {
-            slowest = slowest.max(try_change(&**launcher, subject, &change, patience, &mut cases).await);
+            slowest = slowest.max(try_change(&**launcher, subject, &change, soon, &mut cases).await);
         }
     }
     cases.sighting(format!(
@@ -111,7 +111,7 @@ async fn try_change(
     launcher: &dyn Launcher,
     subject: &Subject,
     change: &Change,
-    patience: Duration,
+    soon: Duration,
     cases: &mut Cases,
 ) -> Duration {
     let name = &change.name;
@@ -122,7 +122,8 @@ async fn try_change(
     };
     subject.transcript.note(format!("starting with {name} {how}"));
     let started = Instant::now();
-    let outcome = timeout(patience, launcher.start_with(std::slice::from_ref(change), &subject.transcript)).await;
+    // Waited for longer, to tell one that starts all the same from one that hangs.
+    let outcome = timeout(soon * 2, launcher.start_with(std::slice::from_ref(change), &subject.transcript)).await;
     let after = started.elapsed();
     let seconds = after.as_secs_f64();
     match outcome {
@@ -130,7 +131,7 @@ async fn try_change(
             let named = output.contains(name.as_str());
             let words = if named { "naming it" } else { "without naming it" };
             let seen = format!("with {name} {how} it ended with {ending} after {seconds:.1} s, {words}");
-            cases.tried(named && ending.code != Some(0), seen);
+            cases.tried(named && ending.code != Some(0) && after <= soon, seen);
         }
         Ok(Err(StartError::Impossible(why))) => cases.told_nothing(why),
         Ok(Err(StartError::Silent { .. })) | Err(_) => {

@@ -216,6 +216,20 @@ fn reason(error: &Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixture;
+
+    #[tokio::test]
+    async fn whoever_is_not_to_be_trusted_is_refused_unless_that_was_allowed() {
+        let tls = Some(fixture::self_signed(&["127.0.0.1"]).unwrap());
+        let options = fixture::ServerOptions { tls, ..fixture::ServerOptions::default() };
+        let server = fixture::Server::start(fixture::answering(|_| fixture::reply(200, &[], "")), options).unwrap();
+        let trust = fixture::Authority::new().unwrap().trust();
+        let connect = async || TcpStream::connect(("127.0.0.1", server.address.port().unwrap())).await.unwrap();
+        let refused = handshake(connect().await, "127.0.0.1", &trust, false).await.err().unwrap();
+        assert!(matches!(&refused, HandshakeError::Untrusted(why) if !why.is_empty()), "{refused:?}");
+        let (_, shown) = handshake(connect().await, "127.0.0.1", &trust, true).await.unwrap();
+        assert!(shown.distrust.is_some() && shown.chain.len() == 1);
+    }
 
     #[test]
     fn a_file_without_certificates_is_named() {

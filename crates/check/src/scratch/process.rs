@@ -1,7 +1,6 @@
-//! Copies of the target that a drill may break: started, used and destroyed by the drill alone.
+//! Copies that are processes: a command, its group, and what it printed.
 
 use std::{
-    fmt,
     io::{self, Read, Seek, SeekFrom},
     net::TcpListener,
     os::unix::process::ExitStatusExt,
@@ -15,12 +14,12 @@ use nix::{
     unistd::Pid,
 };
 use tempfile::NamedTempFile;
-use thiserror::Error;
 use tokio::{
     process::{Child, Command},
     time::{Instant, sleep, timeout},
 };
 
+use super::{Change, Ending, Launcher, ScratchCopy, StartError};
 use crate::{
     endpoint::Endpoint,
     http::{Client, Transcript, redact},
@@ -32,120 +31,8 @@ use crate::{
 /// So much of what a copy printed is kept, from the end.
 const KEPT_OUTPUT: usize = 16 << 10;
 
-/// Starts copies.
-pub trait Launcher: Send + Sync {
-    /// Starts one and waits until it answers. The error says what was seen.
-    fn start<'a>(&'a self, transcript: &'a Transcript) -> Working<'a, Result<Box<dyn ScratchCopy>, StartError>> {
-        self.start_with(&[], transcript)
-    }
-
-    /// The same in a changed environment.
-    fn start_with<'a>(
-        &'a self,
-        changes: &'a [Change],
-        transcript: &'a Transcript,
-    ) -> Working<'a, Result<Box<dyn ScratchCopy>, StartError>>;
-}
-
-/// A change to the environment of a copy.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Change {
-    /// The variable.
-    pub name: String,
-    /// Its value; `None` takes it away.
-    pub value: Option<String>,
-}
-
-/// A copy that does not run.
-#[derive(Debug, Clone, Error)]
-pub enum StartError {
-    /// It could not be tried, which says nothing of the app.
-    #[error("{0}")]
-    Impossible(String),
-    /// It ended before it answered.
-    #[error("the scratch copy ended with {ending} before it answered{}", last_line(output))]
-    Ended {
-        /// How.
-        ending: Ending,
-        /// What it printed, without secrets.
-        output: String,
-    },
-    /// It ran, but did not answer.
-    #[error("the scratch copy did not answer within {} s{}", patience.as_secs(), last_line(output))]
-    Silent {
-        /// How long it was waited for.
-        patience: Duration,
-        /// What it printed, without secrets.
-        output: String,
-    },
-}
-
-impl From<StartError> for String {
-    fn from(error: StartError) -> Self {
-        error.to_string()
-    }
-}
-
-/// A running copy. Dropped, it is destroyed.
-pub trait ScratchCopy: Send {
-    /// Its public address.
-    fn url(&self) -> Endpoint;
-
-    /// Its admin API, when it has one.
-    fn admin(&self) -> Option<Endpoint>;
-
-    /// Asks it to stop as a platform does: SIGTERM to the process that was started.
-    fn terminate(&mut self) -> Result<(), String>;
-
-    /// Kills the app, every instance of it and everything that they started, without warning (SIGKILL).
-    fn kill_app<'a>(&'a mut self) -> Working<'a, Result<(), String>>;
-
-    /// The processes that take requests now.
-    fn workers<'a>(&'a mut self) -> Working<'a, Result<Vec<Worker>, String>> {
-        Box::pin(async { Err("this copy does not tell its processes".into()) })
-    }
-
-    /// Kills one of them without warning (SIGKILL).
-    fn kill_worker(&mut self, worker: &Worker) -> Result<(), String> {
-        Err(format!("process {} is none that may be killed", worker.process))
-    }
-
-    /// What a worker was given under this name when it started.
-    fn variable(&self, worker: &Worker, name: &str) -> Option<String> {
-        let _ = (worker, name);
-        None
-    }
-
-    /// What it printed so far (the end of it, without secrets).
-    fn output(&self) -> String {
-        String::new()
-    }
-
-    /// Whether anything of the copy still runs after its end: then the signal stopped at a wrapper, and never came to the app.
-    fn left_behind(&self) -> bool;
-
-    /// Waits for its end; `None` when it still runs after `patience`.
-    fn ended<'a>(&'a mut self, patience: Duration) -> Working<'a, Option<Ending>>;
-}
-
-/// How a copy ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ending {
-    /// Exit status, unless a signal ended it.
-    pub code: Option<i32>,
-    /// The signal that ended it.
-    pub signal: Option<i32>,
-}
-
-impl fmt::Display for Ending {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.code, self.signal) {
-            (Some(code), _) => write!(f, "exit status {code}"),
-            (None, Some(signal)) => write!(f, "signal {signal}"),
-            (None, None) => f.write_str("an unknown status"),
-        }
-    }
-}
+/// An app of several instances answers before all of them are there; so long the others are waited for.
+const ALL_READY: Duration = Duration::from_secs(10);
 
 /// Starts copies with a command.
 #[derive(Debug, Clone)]
@@ -190,8 +77,7 @@ impl Launcher for CommandLauncher {
             let mut copy = self.spawn(program, arguments, (port, admin_port), changes).map_err(impossible)?;
             transcript.note(format!("started a scratch copy with {} (process {})", words[0], copy.group));
             copy.until_it_answers(self.start_timeout, transcript).await?;
-            // Without the list nothing is lost but a closer look at the end.
-            let _ = copy.instances().await;
+            copy.until_all_are_ready().await;
             Ok(Box::new(copy) as Box<dyn ScratchCopy>)
         })
     }
@@ -243,6 +129,17 @@ impl ProcessCopy {
             sleep(Duration::from_millis(50)).await;
         }
         Err(StartError::Silent { patience, output: self.output() })
+    }
+
+    /// A drill needs the steady state. One that is not reached is for the probes to see.
+    async fn until_all_are_ready(&mut self) {
+        let deadline = Instant::now() + ALL_READY;
+        while let Ok(found) = self.instances().await {
+            if found.iter().all(Instance::is_ready) || Instant::now() > deadline {
+                return;
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
     }
 
     /// The instances behind the copy when it has an admin API; their process groups are remembered.
@@ -309,7 +206,13 @@ impl ScratchCopy for ProcessCopy {
 
     fn kill_worker(&mut self, worker: &Worker) -> Result<(), String> {
         let process = i32::try_from(worker.process).map_err(|_| "it has no valid process id".to_owned())?;
-        kill(Pid::from_raw(process), Signal::SIGKILL).map_err(|error| format!("cannot kill process {process}: {error}"))
+        let process = Pid::from_raw(process);
+        // An instance may be a shell around the app: its whole group goes.
+        let killed = match self.groups.contains(&process) {
+            true => killpg(process, Signal::SIGKILL),
+            false => kill(process, Signal::SIGKILL),
+        };
+        killed.map_err(|error| format!("cannot kill process {process}: {error}"))
     }
 
     fn variable(&self, worker: &Worker, name: &str) -> Option<String> {
@@ -355,12 +258,6 @@ impl Drop for ProcessCopy {
         }
         let _ = killpg(self.group, Signal::SIGKILL);
     }
-}
-
-/// The last line that says anything, as the end of a sentence.
-fn last_line(output: &str) -> String {
-    let last = output.lines().rev().find(|line| !line.trim().is_empty());
-    last.map(|line| format!("; its last line: {}", line.chars().take(200).collect::<String>())).unwrap_or_default()
 }
 
 /// Two different ports that are free now.
