@@ -20,7 +20,8 @@ pub(super) struct MultiWorker;
 
 /// More slow requests at once than this prove nothing more.
 const MOST: usize = 8;
-const SLOW: f64 = 1.0;
+/// Long beside what a busy machine adds.
+const SLOW: f64 = 2.0;
 /// So many times as long as one request may all of them together take.
 const OVERLAP: f64 = 1.6;
 const ATTEMPTS: usize = 3;
