@@ -1,7 +1,7 @@
 //! The prober's own HTTP client: one connection a request, everything noted for the transcript, nothing retried.
 
 use std::{
-    sync::{Arc, LazyLock, Mutex, PoisonError},
+    sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -11,12 +11,16 @@ use http_body_util::{BodyExt, Full, combinators::BoxBody};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use regex::Regex;
-use seaworthy_core::UpstreamAddress;
 use thiserror::Error;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpStream, UnixStream},
     time::timeout,
+};
+
+use crate::{
+    endpoint::Endpoint,
+    tls::{self, HandshakeError, Trust},
 };
 
 /// Longer bodies are cut in memory; their length is still counted.
@@ -30,14 +34,26 @@ pub(crate) type ProbeBody = BoxBody<Bytes, std::io::Error>;
 /// Sends requests to one address. Clones share the transcript.
 #[derive(Debug, Clone)]
 pub struct Client {
-    address: UpstreamAddress,
+    address: Endpoint,
     patience: Duration,
     transcript: Transcript,
+    trust: Trust,
 }
+
+/// A connection of whatever kind.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 /// What was sent and seen, line by line.
 #[derive(Debug, Clone, Default)]
-pub struct Transcript(Arc<Mutex<Vec<String>>>);
+pub struct Transcript(Arc<Mutex<Notes>>);
+
+#[derive(Debug, Default)]
+struct Notes {
+    lines: Vec<String>,
+    unverified: Option<String>,
+}
 
 /// An answer, read to its end.
 #[derive(Debug, Clone)]
@@ -59,7 +75,10 @@ pub struct Answer {
 pub enum HttpError {
     /// Nobody listens, or not to us.
     #[error("no connection to {0}: {1}")]
-    Connect(UpstreamAddress, std::io::Error),
+    Connect(Endpoint, std::io::Error),
+    /// No TLS, or with a certificate that is not to be trusted.
+    #[error("no TLS with {0}: {1}")]
+    Tls(Endpoint, String),
     /// The connection ended too early, or did not speak HTTP.
     #[error("{0} {1} broke off: {2}")]
     Broken(Method, String, hyper::Error),
@@ -71,19 +90,52 @@ pub enum HttpError {
 impl Transcript {
     /// Adds a line.
     pub fn note(&self, line: impl Into<String>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(redact(&line.into()));
+        self.notes().lines.push(redact(&line.into()));
     }
 
     /// The lines so far.
     pub fn lines(&self) -> Vec<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.notes().lines.clone()
+    }
+
+    /// Why what was seen came over a connection whose other end was not verified, if any did.
+    pub(crate) fn unverified(&self) -> Option<String> {
+        self.notes().unverified.clone()
+    }
+
+    fn note_unverified(&self, address: &Endpoint, why: &str) {
+        let mut notes = self.notes();
+        if notes.unverified.is_none() {
+            let text =
+                format!("the certificate of {address} is not to be trusted: {why}; used only because it is loopback");
+            notes.lines.push(text.clone());
+            notes.unverified = Some(text);
+        }
+    }
+
+    fn notes(&self) -> MutexGuard<'_, Notes> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Client {
     /// A client that waits this long for each answer.
-    pub fn new(address: UpstreamAddress, transcript: Transcript) -> Self {
-        Self { address, patience: Duration::from_secs(15), transcript }
+    pub fn new(address: impl Into<Endpoint>, transcript: Transcript) -> Self {
+        Self { address: address.into(), patience: Duration::from_secs(15), transcript, trust: Trust::default() }
+    }
+
+    /// The same that trusts these roots.
+    #[must_use]
+    pub fn trusting(mut self, trust: Trust) -> Self {
+        self.trust = trust;
+        self
+    }
+
+    /// The same for another address.
+    #[must_use]
+    pub(crate) fn at(mut self, address: Endpoint) -> Self {
+        self.address = address;
+        self
     }
 
     /// The same with another patience.
@@ -93,8 +145,15 @@ impl Client {
         self
     }
 
+    /// The same that notes nothing: for a load, whose requests are counted and not listed.
+    #[must_use]
+    pub(crate) fn quiet(mut self) -> Self {
+        self.transcript = Transcript::default();
+        self
+    }
+
     /// Where it sends.
-    pub fn address(&self) -> &UpstreamAddress {
+    pub fn address(&self) -> &Endpoint {
         &self.address
     }
 
@@ -109,7 +168,7 @@ impl Client {
         *request.method_mut() = method;
         // A path that is no URI is the caller's mistake; the root is always one.
         *request.uri_mut() = path.parse().unwrap_or_else(|_| http::Uri::from_static("/"));
-        let host = HeaderValue::from_str(&self.host()).unwrap_or(HeaderValue::from_static("localhost"));
+        let host = HeaderValue::from_str(&self.address.authority()).unwrap_or(HeaderValue::from_static("localhost"));
         request.headers_mut().insert(header::HOST, host);
         request.headers_mut().insert(header::USER_AGENT, AGENT);
         request.headers_mut().insert(header::ACCEPT, HeaderValue::from_static("*/*"));
@@ -120,18 +179,7 @@ impl Client {
     pub(crate) async fn send(&self, request: Request<ProbeBody>) -> Result<Answer, HttpError> {
         let (method, path) = (request.method().clone(), request.uri().to_string());
         let started = Instant::now();
-        let exchange = async {
-            match &self.address {
-                UpstreamAddress::Tcp { host, port } | UpstreamAddress::H2c { host, port } => {
-                    let stream = TcpStream::connect((host.as_str(), *port)).await;
-                    exchange(stream.map_err(|error| HttpError::Connect(self.address.clone(), error))?, request).await
-                }
-                UpstreamAddress::Unix(socket) => {
-                    let stream = UnixStream::connect(socket).await;
-                    exchange(stream.map_err(|error| HttpError::Connect(self.address.clone(), error))?, request).await
-                }
-            }
-        };
+        let exchange = async { exchange(self.connect().await?, request).await };
         let result = match timeout(self.patience, exchange).await {
             Ok(result) => result.map(|answer| Answer { elapsed: started.elapsed(), ..answer }),
             Err(_) => Err(HttpError::Slow(method.clone(), path.clone(), self.patience)),
@@ -149,8 +197,32 @@ impl Client {
         &self.transcript
     }
 
-    pub(crate) fn host(&self) -> String {
-        self.address.authority()
+    /// A new connection. A certificate that is not to be trusted is an error, except on loopback: nobody stands in between
+    /// there, and the transcript says so.
+    pub(crate) async fn connect(&self) -> Result<Box<dyn Stream>, HttpError> {
+        let refused = |error| HttpError::Connect(self.address.clone(), error);
+        let (host, port, encrypted) = match &self.address {
+            Endpoint::Unix(socket) => return Ok(Box::new(UnixStream::connect(socket).await.map_err(refused)?)),
+            Endpoint::Http { host, port } => (host, *port, false),
+            Endpoint::Https { host, port } => (host, *port, true),
+        };
+        let stream = TcpStream::connect((host.as_str(), port)).await.map_err(refused)?;
+        if !encrypted {
+            return Ok(Box::new(stream));
+        }
+        let loopback = stream.peer_addr().is_ok_and(|peer| peer.ip().is_loopback());
+        match tls::handshake(stream, host, &self.trust, loopback).await {
+            Ok((stream, shown)) => {
+                if let Some(why) = shown.distrust {
+                    self.transcript.note_unverified(&self.address, &why);
+                }
+                Ok(Box::new(stream))
+            }
+            Err(HandshakeError::Untrusted(why)) => {
+                Err(HttpError::Tls(self.address.clone(), format!("its certificate is not to be trusted: {why}")))
+            }
+            Err(HandshakeError::Failed(why)) => Err(HttpError::Tls(self.address.clone(), why)),
+        }
     }
 }
 
@@ -191,10 +263,7 @@ pub(crate) fn full(bytes: impl Into<Bytes>) -> ProbeBody {
     Full::new(bytes.into()).map_err(|never| match never {}).boxed()
 }
 
-async fn exchange<S>(stream: S, request: Request<ProbeBody>) -> Result<Answer, HttpError>
-where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
+async fn exchange(stream: Box<dyn Stream>, request: Request<ProbeBody>) -> Result<Answer, HttpError> {
     let (method, path) = (request.method().clone(), request.uri().to_string());
     let broken = |error| HttpError::Broken(method.clone(), path.clone(), error);
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;

@@ -142,6 +142,11 @@ impl Cases {
         self.unclear.get_or_insert(why.into());
     }
 
+    /// Whether a case did not hold: then the rest need not be waited for.
+    pub fn is_broken(&self) -> bool {
+        self.broken.is_some()
+    }
+
     /// Ends before all cases could be tried.
     pub fn gave_up(mut self, why: impl Into<String>) -> Sighting {
         self.told_nothing(why);

@@ -79,7 +79,7 @@ impl Runner {
     pub async fn try_control(&self, probe: &dyn Probe, subject: &Subject) -> Finding {
         let started = Instant::now();
         let subject = Subject { transcript: Default::default(), ..subject.clone() };
-        let sighting = match unreachable(probe, &subject).await {
+        let mut sighting = match unreachable(probe, &subject).await {
             Some(why) => Sighting { outcome: Outcome::Unclear(why), ..Sighting::not_tried("") },
             None => self.look(probe, &subject).await,
         };
@@ -88,6 +88,9 @@ impl Runner {
             Outcome::NotTried(_) => None,
             _ => Some(self.experiment(probe).await),
         };
+        if let Some(aside) = subject.transcript.unverified() {
+            sighting.observed = format!("{} ({aside})", sighting.observed);
+        }
         let (verdict, reason) = judge(&sighting, experiment.as_ref());
         Finding {
             control: probe.control().into(),
@@ -316,14 +319,31 @@ mod tests {
         .await;
     }
 
+    #[tokio::test]
+    async fn what_came_over_an_unverified_connection_says_so() {
+        let present = probes::all().into_iter().find(|probe| probe.control() == "edge.https-only").unwrap();
+        let mut subject = present.present().await.unwrap();
+        // The server is the same, and its authority is no longer known.
+        subject.subject.trust = crate::fixture::Authority::new().unwrap().trust();
+        let finding = runner().try_control(&*present, &subject.subject).await;
+        assert_eq!(finding.verdict, Verdict::Pass, "{}", finding.reason);
+        assert!(
+            finding.reason.contains("not to be trusted") && finding.reason.contains("loopback"),
+            "{}",
+            finding.reason
+        );
+        assert!(finding.transcript.iter().any(|line| line.contains("not to be trusted")));
+    }
+
     struct NoLauncher;
 
     impl crate::scratch::Launcher for NoLauncher {
-        fn start<'a>(
+        fn start_with<'a>(
             &'a self,
+            _: &'a [crate::scratch::Change],
             _: &'a crate::http::Transcript,
-        ) -> Working<'a, Result<Box<dyn crate::scratch::ScratchCopy>, String>> {
-            Box::pin(async { Err("no such program".into()) })
+        ) -> Working<'a, Result<Box<dyn crate::scratch::ScratchCopy>, crate::scratch::StartError>> {
+            Box::pin(async { Err(crate::scratch::StartError::Impossible("no such program".into())) })
         }
     }
 

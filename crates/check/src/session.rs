@@ -5,11 +5,12 @@ use std::{
     path::Path,
 };
 
-use seaworthy_core::{Clock, UpstreamAddress};
+use seaworthy_core::Clock;
 
 use crate::{
     catalogue::{Catalogue, ControlKind},
     checklist::{Checklist, Form},
+    endpoint::Endpoint,
     evidence::{Ledger, LedgerError},
     git::Git,
     matching::{Match, Matcher},
@@ -164,7 +165,7 @@ impl Finding {
 
 impl Target {
     fn of(subject: &Subject, clock: &dyn Clock) -> Self {
-        let show = |address: &UpstreamAddress| address.to_string();
+        let show = |address: &Endpoint| address.to_string();
         Self {
             url: subject.url.as_ref().map(show),
             admin: subject.admin.as_ref().map(show),

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use seaworthy_config::{ByteSize, Findings, HumanDuration, Section};
 use serde::Deserialize;
 
-use crate::subject::Hints;
+use crate::{endpoint::Endpoint, subject::Hints, tls::Trust};
 
 /// What the probes must know of the app and cannot find out.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -22,6 +22,12 @@ pub struct Settings {
     pub list_paths: Vec<String>,
     /// More paths to sample.
     pub paths: Vec<String>,
+    /// Where the app takes plain HTTP, when `--url` is HTTPS on a port other than 443: `http://app.example.com:8080`.
+    pub plain_url: Option<String>,
+    /// A PEM file with certificate authorities to trust beside those of this machine.
+    pub ca: Option<PathBuf>,
+    /// Environment variables without which the app must refuse to start. `.env.example` may mark them with `# required`.
+    pub required_env: Vec<String>,
     /// The limit on request bodies that the app claims. Behind Seaworthy the admin API tells it.
     pub body_limit: Option<ByteSize>,
     /// The limit on the time to the first byte of an answer that the app claims. Behind Seaworthy the admin API tells it.
@@ -44,6 +50,9 @@ impl Default for Settings {
             upload_path: None,
             list_paths: Vec::new(),
             paths: Vec::new(),
+            plain_url: None,
+            ca: None,
+            required_env: Vec::new(),
             body_limit: None,
             first_byte: None,
             request_head: None,
@@ -63,10 +72,17 @@ impl Settings {
             upload_path: self.upload_path.clone(),
             list_paths: self.list_paths.clone(),
             paths: self.paths.clone(),
+            plain: self.plain_url.as_ref().and_then(|url| url.parse().ok()),
+            required_env: self.required_env.clone(),
             body_limit: self.body_limit.map(|size| size.0),
             first_byte: self.first_byte.map(|duration| duration.0),
             request_head: self.request_head.map(|duration| duration.0),
         }
+    }
+
+    /// Whom probes trust with TLS.
+    pub fn trust(&self) -> Trust {
+        Trust::new(self.ca.clone())
     }
 }
 
@@ -92,6 +108,11 @@ impl Section for Settings {
                     "begin it with `/`, and write spaces and the like percent-encoded",
                 );
             }
+        }
+        let is_plain = |url: &String| matches!(url.parse::<Endpoint>(), Ok(Endpoint::Http { .. }));
+        if let Some(url) = self.plain_url.as_ref().filter(|url| !is_plain(url)) {
+            let message = format!("`{url}` is no address of plain HTTP");
+            findings.add("check.plain_url", "SEA_CONFIG_ADDRESS", message, "write http://HOST:PORT, without a path");
         }
         if self.slow_path.as_ref().is_some_and(|path| !path.contains("{seconds}")) {
             let help = "write for example \"/slow?seconds={seconds}\"";

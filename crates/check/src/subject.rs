@@ -2,20 +2,20 @@
 
 use std::{any::Any, path::PathBuf, sync::Arc, time::Duration};
 
-use seaworthy_core::UpstreamAddress;
-
 use crate::{
+    endpoint::Endpoint,
     http::{Client, Transcript},
     scratch::Launcher,
+    tls::Trust,
 };
 
 /// Everything that is known of a target. What is `None` is not known, and a probe that needs it does not run.
 #[derive(Clone, Default)]
 pub struct Subject {
     /// The public address.
-    pub url: Option<UpstreamAddress>,
+    pub url: Option<Endpoint>,
     /// The admin API of the Seaworthy around it.
-    pub admin: Option<UpstreamAddress>,
+    pub admin: Option<Endpoint>,
     /// The app's source.
     pub repo: Option<PathBuf>,
     /// Starts scratch copies for drills.
@@ -24,6 +24,8 @@ pub struct Subject {
     pub access_log: Option<PathBuf>,
     /// Where to look in the app, and what it claims.
     pub hints: Hints,
+    /// Whom to trust with TLS.
+    pub trust: Trust,
     /// What was sent and seen.
     pub transcript: Transcript,
 }
@@ -41,6 +43,10 @@ pub struct Hints {
     pub list_paths: Vec<String>,
     /// More paths to sample.
     pub paths: Vec<String>,
+    /// The address that takes plain HTTP, when the public one is HTTPS on a port of its own.
+    pub plain: Option<Endpoint>,
+    /// Variables without which the app must not start.
+    pub required_env: Vec<String>,
     /// The claimed limit on request bodies, in bytes.
     pub body_limit: Option<u64>,
     /// The claimed limit on the time to the first byte of an answer.
@@ -60,12 +66,12 @@ pub struct Fixture {
 impl Subject {
     /// A client for the public address.
     pub fn client(&self) -> Option<Client> {
-        self.url.clone().map(|url| Client::new(url, self.transcript.clone()))
+        self.url.clone().map(|url| Client::new(url, self.transcript.clone()).trusting(self.trust.clone()))
     }
 
     /// A client for the admin API.
     pub fn admin_client(&self) -> Option<Client> {
-        self.admin.clone().map(|admin| Client::new(admin, self.transcript.clone()))
+        self.admin.clone().map(|admin| Client::new(admin, self.transcript.clone()).trusting(self.trust.clone()))
     }
 }
 

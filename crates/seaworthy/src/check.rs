@@ -9,10 +9,10 @@ use std::{
 };
 
 use seaworthy_check::{
-    Asked, Checklist, Client, CommandLauncher, Ledger, Progress, Report, Runner, Style, Subject, Transcript,
+    Asked, Checklist, Client, CommandLauncher, Endpoint, Ledger, Progress, Report, Runner, Style, Subject, Transcript,
     terminal as report_text, ticked,
 };
-use seaworthy_core::{SystemClock, UpstreamAddress};
+use seaworthy_core::SystemClock;
 use serde_json::{Value, json};
 use tokio::{
     runtime,
@@ -88,19 +88,14 @@ async fn check(arguments: &CheckArguments, config: &Config, asked: &Asked) -> Re
 
 /// Everything that can be known of the target without asking the user more than once.
 async fn subject(arguments: &CheckArguments, config: &Config) -> Result<Subject, Failure> {
-    let mut subject = Subject { hints: config.check.hints(), ..Subject::default() };
+    let mut subject = Subject { hints: config.check.hints(), trust: config.check.trust(), ..Subject::default() };
     let parse = |text: &str| {
         let full = if text.contains(':') && !text.contains("//") && !text.starts_with("unix:") {
             format!("http://{text}")
         } else {
             text.into()
         };
-        if full.starts_with("https://") {
-            let text = format!("{full}: this release checks plain HTTP only; name the address behind the TLS end");
-            return Err(Failure::text("SEA_CHECK_ADDRESS", text).with_status(ERROR_STATUS));
-        }
-        full.parse::<UpstreamAddress>()
-            .map_err(|error| Failure::new("SEA_CHECK_ADDRESS", &error).with_status(ERROR_STATUS))
+        full.parse::<Endpoint>().map_err(|error| Failure::new("SEA_CHECK_ADDRESS", &error).with_status(ERROR_STATUS))
     };
     subject.url = match &arguments.url {
         Some(url) => Some(parse(url)?),
@@ -123,7 +118,7 @@ async fn subject(arguments: &CheckArguments, config: &Config) -> Result<Subject,
         subject.hints.claim(status);
         subject.access_log = status["access_log"].as_str().filter(|log| log.starts_with('/')).map(PathBuf::from);
     }
-    if arguments.url.is_none() && status.is_none() && !answers(subject.url.as_ref()).await {
+    if arguments.url.is_none() && status.is_none() && !answers(&subject).await {
         // Nobody named an address and nothing answers at the default one: there is no live target.
         subject.url = None;
     }
@@ -132,25 +127,25 @@ async fn subject(arguments: &CheckArguments, config: &Config) -> Result<Subject,
     Ok(subject)
 }
 
-async fn admin_status(address: &UpstreamAddress) -> Option<Value> {
+async fn admin_status(address: &Endpoint) -> Option<Value> {
     let client = Client::new(address.clone(), Transcript::default()).patience(Duration::from_secs(2));
     let answer = client.get("/status").await.ok().filter(|answer| answer.status.is_success())?;
     answer.json().filter(|status| status["version"].is_string() && status["limits"].is_object())
 }
 
-async fn answers(address: Option<&UpstreamAddress>) -> bool {
-    let Some(address) = address else { return false };
-    let client = Client::new(address.clone(), Transcript::default()).patience(Duration::from_secs(2));
-    client.get("/").await.is_ok()
+async fn answers(subject: &Subject) -> bool {
+    let Some(client) = Subject { transcript: Transcript::default(), ..subject.clone() }.client() else { return false };
+    client.patience(Duration::from_secs(2)).get("/").await.is_ok()
 }
 
 /// Whether this admin API belongs to the Seaworthy that serves the address: a port alone may be anybody's.
-fn serves(status: &Value, url: Option<&UpstreamAddress>) -> bool {
+fn serves(status: &Value, url: Option<&Endpoint>) -> bool {
     let listen = status["listen"].as_str().and_then(|listen| listen.parse::<SocketAddr>().ok());
-    let (Some(listen), Some(UpstreamAddress::Tcp { host, port })) = (listen, url) else { return false };
+    let (Some(host), Some(port)) = (url.and_then(Endpoint::host), url.and_then(Endpoint::port)) else { return false };
+    let Some(listen) = listen else { return false };
     let host = if host == "localhost" { Some(IpAddr::from([127, 0, 0, 1])) } else { host.parse().ok() };
     let same = |host: IpAddr| host == listen.ip() || (listen.ip().is_unspecified() && host.is_loopback());
-    listen.port() == *port && host.is_some_and(same)
+    listen.port() == port && host.is_some_and(same)
 }
 
 /// How drills start copies: the command that was named, else this Seaworthy around the app of the config.

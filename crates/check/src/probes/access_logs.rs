@@ -3,8 +3,7 @@
 use std::{io, time::Duration};
 
 use http::Method;
-use seaworthy_core::UpstreamAddress;
-use tokio::{io::AsyncWriteExt, net::TcpStream, time::sleep};
+use tokio::{io::AsyncWriteExt, time::sleep};
 
 use crate::{
     access_log::LogReader,
@@ -131,12 +130,11 @@ fn statuses(sent: &[(Method, u16)]) -> String {
 
 /// Sends a whole request and leaves without reading a byte of the answer.
 async fn leave_early(client: &Client, path: &str) -> Result<(), String> {
-    let UpstreamAddress::Tcp { host, port } = client.address() else {
-        return Err("a Unix socket is no network client".into());
-    };
-    let mut stream = TcpStream::connect((host.as_str(), *port)).await.map_err(|error| error.to_string())?;
-    let request = format!("GET {path} HTTP/1.1\r\nhost: {}\r\nuser-agent: seaworthy-check\r\n\r\n", client.host());
+    let mut stream = client.connect().await.map_err(|error| error.to_string())?;
+    let host = client.address().authority();
+    let request = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nuser-agent: seaworthy-check\r\n\r\n");
     stream.write_all(request.as_bytes()).await.map_err(|error| error.to_string())?;
+    stream.flush().await.map_err(|error| error.to_string())?;
     sleep(Duration::from_millis(20)).await;
     Ok(())
 }

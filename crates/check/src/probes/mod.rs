@@ -2,13 +2,17 @@
 //! probe must pass (present, absent, unreachable, sabotaged experiment) are in `runner.rs` and take it up by themselves.
 
 mod access_logs;
+mod environments;
 mod error_handler;
 mod git_ignored_env;
 mod graceful_shutdown;
 mod hardcoded_secrets;
+mod https_only;
 mod licence;
+mod load_balancing;
 mod metrics;
 mod metrics_secured;
+mod multi_worker;
 mod pagination;
 mod readiness;
 mod request_id;
@@ -16,6 +20,11 @@ mod request_size;
 mod request_timeout;
 mod security_headers;
 mod self_heal;
+mod starts;
+mod static_assets;
+mod status_codes;
+mod tls_certificate;
+mod validate_startup;
 
 use crate::probe::Probe;
 
@@ -25,9 +34,14 @@ pub fn all() -> Vec<Box<dyn Probe>> {
         Box::new(licence::Licence),
         Box::new(git_ignored_env::GitIgnoredEnv),
         Box::new(hardcoded_secrets::HardcodedSecrets),
+        Box::new(environments::Environments),
+        Box::new(https_only::HttpsOnly),
+        Box::new(tls_certificate::TlsCertificate),
         Box::new(metrics_secured::MetricsSecured),
         Box::new(security_headers::SecurityHeaders),
         Box::new(error_handler::ErrorHandler),
+        Box::new(status_codes::StatusCodes),
+        Box::new(static_assets::StaticAssets),
         Box::new(pagination::Pagination),
         Box::new(request_id::RequestIds),
         Box::new(access_logs::AccessLogs),
@@ -35,6 +49,10 @@ pub fn all() -> Vec<Box<dyn Probe>> {
         Box::new(request_size::RequestSize),
         Box::new(request_timeout::RequestTimeout),
         Box::new(readiness::Readiness),
+        Box::new(starts::Starts),
+        Box::new(validate_startup::ValidateStartup),
+        Box::new(multi_worker::MultiWorker),
+        Box::new(load_balancing::LoadBalancing),
         Box::new(self_heal::SelfHeal),
         Box::new(graceful_shutdown::GracefulShutdown),
     ]

@@ -6,10 +6,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use seaworthy_core::UpstreamAddress;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    io::{AsyncReadExt, AsyncWriteExt, split},
     time::{sleep, timeout},
 };
 
@@ -87,7 +85,7 @@ async fn look(subject: &Subject) -> Sighting {
         }
         _ => cases.told_nothing("no slow path is known: [check] slow_path = \"/slow?seconds={seconds}\""),
     }
-    match cut_off(client.address(), &client.host(), head + SLACK + Duration::from_secs(1)).await {
+    match cut_off(&client, head + SLACK + Duration::from_secs(1)).await {
         Ok(Some(after)) => cases.tried(
             after <= head + SLACK && after >= head.mul_f64(0.4),
             format!("a client that never ends its head is cut off after {:.1} s", after.as_secs_f64()),
@@ -128,16 +126,15 @@ async fn try_slow(client: &Client, under: &str, over: &str, limit: Duration, cas
 }
 
 /// Sends half a head and waits: after how long the server ends the connection, or `None` when it does not in time.
-async fn cut_off(address: &UpstreamAddress, host: &str, patience: Duration) -> Result<Option<Duration>, String> {
-    let UpstreamAddress::Tcp { host: name, port } = address else {
-        return Err("a Unix socket has no slow clients".into());
-    };
-    let mut stream = TcpStream::connect((name.as_str(), *port)).await.map_err(|error| error.to_string())?;
+async fn cut_off(client: &Client, patience: Duration) -> Result<Option<Duration>, String> {
+    let stream = client.connect().await.map_err(|error| error.to_string())?;
     let started = Instant::now();
+    let (mut reader, mut writer) = split(stream);
+    let host = client.address().authority();
     let half = format!("GET / HTTP/1.1\r\nhost: {host}\r\nx-slow: ");
-    stream.write_all(half.as_bytes()).await.map_err(|error| error.to_string())?;
+    writer.write_all(half.as_bytes()).await.map_err(|error| error.to_string())?;
+    writer.flush().await.map_err(|error| error.to_string())?;
     let pause = patience.div_f64(20.0);
-    let (mut reader, mut writer) = stream.split();
     let reading = async {
         let mut rest = [0; 1024];
         // A 408 may come first; the end of the connection is what counts.
@@ -148,6 +145,7 @@ async fn cut_off(address: &UpstreamAddress, host: &str, patience: Duration) -> R
         loop {
             sleep(pause).await;
             let _ = writer.write_all(b"x").await;
+            let _ = writer.flush().await;
         }
     };
     let reading = async {

@@ -85,7 +85,7 @@ impl Stage {
         let behind =
             launcher([&[program.as_str()], &behind[..]].concat().iter().map(|word| (*word).to_owned()).collect(), true);
         let subject = |url: &UpstreamAddress, launcher| Subject {
-            url: Some(url.clone()),
+            url: Some(url.clone().into()),
             repo: Some(self.folder.path().join("source")),
             launcher: Some(Arc::new(launcher)),
             hints: hints(),
@@ -93,7 +93,7 @@ impl Stage {
         };
         let bare = subject(&self.bare_address, bare);
         let mut behind = subject(&self.behind_address, behind);
-        behind.admin = Some(self.admin_address.clone());
+        behind.admin = Some(self.admin_address.clone().into());
         behind.access_log = Some(self.access_log());
 
         let explain = |error| Failure::new("SEA_DEMO_EVIDENCE", &error);
@@ -159,6 +159,7 @@ fn hints() -> Hints {
         body_limit: Some(BODY_LIMIT),
         first_byte: Some(TIMEOUT),
         request_head: Some(TIMEOUT),
+        ..Hints::default()
     }
 }
 

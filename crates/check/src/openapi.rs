@@ -1,0 +1,174 @@
+//! What an app publishes of its own interface: OpenAPI 3 or Swagger 2, where frameworks put it. It only says where to try.
+
+use serde_json::Value;
+
+use crate::http::Client;
+
+/// One method of one path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Operation {
+    /// In capitals.
+    pub method: String,
+    /// With values that fit in the place of its parameters.
+    pub path: String,
+    /// With a value that does not fit, when a parameter has a type that allows to know.
+    pub misfit: Option<String>,
+    /// It has parameters in its path.
+    pub parametric: bool,
+    /// It cannot be called without a query.
+    pub needs_query: bool,
+    /// It takes a body of JSON.
+    pub takes_json: bool,
+    /// It asks who calls.
+    pub secured: bool,
+}
+
+/// The places of FastAPI, Flask-RESTX, Express and Nest, Spring, ASP.NET, Django REST, in that order.
+const PLACES: [&str; 8] = [
+    "/openapi.json",
+    "/api/openapi.json",
+    "/swagger.json",
+    "/api-json",
+    "/v3/api-docs",
+    "/swagger/v1/swagger.json",
+    "/api/schema/?format=json",
+    "/api-docs/swagger.json",
+];
+const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
+
+/// Looks for a description: where it was, and its operations.
+pub(crate) async fn discover(client: &Client) -> Option<(&'static str, Vec<Operation>)> {
+    for place in PLACES {
+        let document = client.get(place).await.ok().filter(|answer| answer.status.is_success());
+        if let Some(document) = document.and_then(|answer| answer.json()) {
+            let found = operations(&document);
+            if !found.is_empty() {
+                return Some((place, found));
+            }
+        }
+    }
+    None
+}
+
+fn operations(document: &Value) -> Vec<Operation> {
+    let prefix = prefix(document);
+    let paths = document["paths"].as_object().into_iter().flatten();
+    let of_path = |(template, item): (&String, &Value)| {
+        let template = format!("{prefix}{template}");
+        let shared = parameters(document, item);
+        let methods = METHODS.iter().filter_map(|method| Some((*method, item.get(*method)?)));
+        let made = methods.map(|(method, operation)| {
+            let own = parameters(document, operation);
+            one(document, method, &template, operation, shared.iter().chain(&own))
+        });
+        made.collect::<Vec<_>>()
+    };
+    paths.flat_map(of_path).collect()
+}
+
+fn one<'a>(
+    document: &Value,
+    method: &str,
+    template: &str,
+    operation: &Value,
+    parameters: impl Iterator<Item = &'a Value>,
+) -> Operation {
+    let (mut path, mut misfit, mut needs_query) = (template.to_owned(), None, false);
+    for parameter in parameters {
+        let name = parameter["name"].as_str().unwrap_or_default();
+        // OpenAPI 3 has a schema, Swagger 2 has its members in the parameter itself.
+        let schema = if parameter["schema"].is_object() { &parameter["schema"] } else { parameter };
+        match parameter["in"].as_str() {
+            Some("path") => {
+                let place = format!("{{{name}}}");
+                let (fits, typed) = match (schema["type"].as_str(), schema["format"].as_str()) {
+                    (Some("integer" | "number"), _) => ("1", true),
+                    (_, Some("uuid")) => ("00000000-0000-4000-8000-000000000000", true),
+                    _ => ("seaworthy-check", false),
+                };
+                if typed {
+                    misfit.get_or_insert_with(|| path.replace(&place, "not-of-this-type"));
+                }
+                path = path.replace(&place, fits);
+            }
+            Some("query") => needs_query |= parameter["required"].as_bool().unwrap_or_default(),
+            _ => {}
+        }
+    }
+    let untold = |path: &String| !path.contains('{');
+    let body = resolve(document, &operation["requestBody"]);
+    let takes_json = body["content"].as_object().is_some_and(|kinds| kinds.keys().any(|kind| kind.contains("json")));
+    let security = operation.get("security").or_else(|| document.get("security")).and_then(Value::as_array);
+    Operation {
+        method: method.to_uppercase(),
+        parametric: template.contains('{'),
+        misfit: misfit.filter(untold),
+        path: path.replace(['{', '}'], ""),
+        needs_query,
+        takes_json,
+        // An empty requirement in the list means that nobody need tell who they are.
+        secured: security.is_some_and(|all| {
+            !all.is_empty() && all.iter().all(|one| one.as_object().is_some_and(|one| !one.is_empty()))
+        }),
+    }
+}
+
+fn parameters(document: &Value, holder: &Value) -> Vec<Value> {
+    let listed = holder["parameters"].as_array().into_iter().flatten();
+    listed.map(|parameter| resolve(document, parameter).clone()).collect()
+}
+
+/// Follows one reference inside the document; every other one leads nowhere.
+fn resolve<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
+    match value["$ref"].as_str().and_then(|reference| document.pointer(reference.strip_prefix('#')?)) {
+        Some(found) => found,
+        None => value,
+    }
+}
+
+/// The path that every path begins with.
+fn prefix(document: &Value) -> String {
+    let server = document["servers"][0]["url"].as_str().or(document["basePath"].as_str()).unwrap_or_default();
+    let path = match server.split_once("://") {
+        Some((_, rest)) => rest.find('/').map_or("", |at| &rest[at..]),
+        None => server,
+    };
+    let path = path.trim_end_matches('/');
+    if path.starts_with('/') && !path.contains('{') { path.to_owned() } else { String::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_operation_says_how_to_call_it_well_and_badly() {
+        let document = json!({
+            "servers": [{"url": "https://example.test/api/"}],
+            "security": [{"bearer": []}],
+            "components": {"parameters": {"id": {"name": "id", "in": "path", "schema": {"type": "integer"}}}},
+            "paths": {"/items/{id}": {
+                "parameters": [{"$ref": "#/components/parameters/id"}],
+                "get": {"security": []},
+                "post": {"requestBody": {"content": {"application/json": {}}}, "security": [{"key": []}, {}]},
+                "delete": {"parameters": [{"name": "why", "in": "query", "required": true}]},
+            }},
+        });
+        let found = operations(&document);
+        assert_eq!(found.len(), 3);
+        assert_eq!(found[0].path, "/api/items/1");
+        assert_eq!(found[0].misfit.as_deref(), Some("/api/items/not-of-this-type"));
+        assert!(found[0].parametric && !found[0].secured && !found[0].takes_json);
+        assert!(found[1].takes_json && !found[1].secured && found[1].method == "POST");
+        assert!(found[2].secured && found[2].needs_query);
+    }
+
+    #[test]
+    fn hostile_documents_describe_nothing() {
+        for document in [json!(null), json!({"paths": []}), json!({"paths": {"/a": {"get": null}}, "servers": "x"})] {
+            assert!(operations(&document).iter().all(|one| !one.takes_json && !one.secured));
+        }
+    }
+}
