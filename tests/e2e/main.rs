@@ -15,16 +15,26 @@ mod apps;
 mod check;
 mod command_line;
 mod documents;
+mod frameworks;
 mod house;
 mod http;
+mod init;
 mod proxy;
 mod support;
 
 use libtest_mimic::{Arguments, Trial};
 
 fn main() {
-    let tests =
-        [apps::tests(), check::tests(), command_line::tests(), documents::tests(), house::tests(), proxy::tests()];
+    let tests = [
+        apps::tests(),
+        check::tests(),
+        command_line::tests(),
+        documents::tests(),
+        frameworks::tests(),
+        house::tests(),
+        init::tests(),
+        proxy::tests(),
+    ];
     let tests: Vec<Trial> = tests.into_iter().flatten().collect();
     libtest_mimic::run(&Arguments::from_args(), tests).exit();
 }

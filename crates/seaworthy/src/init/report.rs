@@ -137,7 +137,11 @@ fn behind(found: &Found<'_>) -> Vec<String> {
 
 fn file_line(plan: &Plan<'_>, name: &str, written: &Written, dry: bool) -> String {
     let count = plan.variables.all.len();
-    let what = if name == ".env.example" { format!("  {count} variables that the code reads") } else { String::new() };
+    let what = if name == ".env.example" {
+        format!("  {count} variable{} that the code reads", if count == 1 { "" } else { "s" })
+    } else {
+        String::new()
+    };
     match (written, dry) {
         (Written::New, false) => format!("wrote {name}{what}"),
         (Written::New, true) => format!("would write {name}{what}"),
