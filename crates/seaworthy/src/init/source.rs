@@ -9,7 +9,7 @@ use super::stack::{Token, TokenKind};
 pub struct Source {
     /// As long as the file; comments are spaces.
     pub code: String,
-    /// For each byte, whether it is inside a text (its delimiters too).
+    /// For each byte, whether it is inside a text, behind the opening quote.
     in_text: Vec<bool>,
 }
 
@@ -106,7 +106,8 @@ impl<'a> Scanner<'a> {
             let length = after.find(&token.close).map_or(after.len(), |end| end + close);
             return self.blank(token.open.len() + length);
         }
-        self.take(token.open.len(), true);
+        // A pattern may name a text with its quotes: it then begins in code.
+        self.take(token.open.len(), false);
         if !token.close.is_empty() {
             self.open.push((token, None));
         }
@@ -187,6 +188,17 @@ mod tests {
     fn a_quote_that_never_closes_ends_with_its_line() {
         assert_eq!(found("javascript", "<p>don't</p> WORD\nWORD é"), [2]);
         assert_eq!(found("python", "'\\"), [] as [usize; 0]);
+    }
+
+    #[test]
+    fn a_pattern_may_name_a_text_with_its_quotes() {
+        let knowledge = Knowledge::load().unwrap();
+        let source = Source::new("'a' \"'a'\" # 'a'\n'a'", &knowledge.languages["python"].tokens);
+        let lines: Vec<usize> = source
+            .matches(&Regex::new("'a'").unwrap())
+            .map(|found| source.line(found.get(0).unwrap().start()))
+            .collect();
+        assert_eq!(lines, [1, 2]);
     }
 
     #[test]

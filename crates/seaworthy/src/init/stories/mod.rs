@@ -1,5 +1,6 @@
 //! Tests: for every stack a project as people have it, and what comes of it.
 
+mod behind;
 mod node;
 mod other;
 mod python;
