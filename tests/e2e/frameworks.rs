@@ -85,7 +85,8 @@ fn sees_wrongly(framework: &Framework) {
     }
     let probe = seaworthy(folder.path(), &["init", "--probe"]);
     assert_eq!(probe.status.code(), Some(1), "{}{}", text(&probe), error_text(&probe));
-    assert!(text(&probe).contains(&format!("client    wrong: add to {file}")), "{}", text(&probe));
+    assert!(text(&probe).contains(&format!("wrong: add to {file}")), "{}", text(&probe));
+    assert!(text(&probe).contains("sees client    wrong"), "{}", text(&probe));
     let running = start(framework, folder);
     assert_eq!(who(&running, "")["client"], "127.0.0.1");
 }

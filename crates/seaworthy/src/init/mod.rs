@@ -58,11 +58,7 @@ pub fn main(arguments: InitArguments) -> Result<ExitCode, Failure> {
         if arguments.probe || (nothing && !arguments.force) { Vec::new() } else { write(&plan, &folder, &arguments)? };
     tell(&plan, &folder, &files, &arguments);
     if nothing && !arguments.force {
-        let text = format!(
-            "nothing was recognised in {}; looked for {}. Name the folder of the app, or use --force for a template to fill in",
-            folder.display(),
-            report::looked_for(&knowledge)
-        );
+        let text = nothing_text(&plan, &folder, &knowledge);
         return Err(Failure::text("SEA_INIT_NOTHING", text));
     }
     let kept = files.iter().filter(|(_, written)| matches!(written, Written::Kept(_)));
@@ -73,6 +69,14 @@ pub fn main(arguments: InitArguments) -> Result<ExitCode, Failure> {
     }
     let unseen = arguments.probe && !plan.sees_all();
     Ok(ExitCode::from(u8::from(unseen)))
+}
+
+fn nothing_text(plan: &Plan<'_>, folder: &Path, knowledge: &Knowledge) -> String {
+    let what = match plan.others.first() {
+        Some((other, _)) => format!("{} is here, but nothing says how it is started", other.stack.name),
+        None => format!("nothing was recognised in {}; looked for {}", folder.display(), report::looked_for(knowledge)),
+    };
+    format!("{what}. Name the folder of the app, or use --force for a template with a place for its command")
 }
 
 fn write(plan: &Plan<'_>, folder: &Path, arguments: &InitArguments) -> Result<Vec<Outcome>, Failure> {

@@ -144,7 +144,7 @@ fn why_not(taken: Option<&Candidate<'_>>, other: &Candidate<'_>) -> &'static str
         return "an app goes before a folder of files";
     }
     if other.is_aside() && !taken.is_aside() {
-        return "its folder looks like an example";
+        return "its folder looks like one of examples or tests";
     }
     if other.folder.components().count() > taken.folder.components().count() {
         return "it is further down";

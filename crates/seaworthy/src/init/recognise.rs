@@ -12,7 +12,7 @@ use super::{
     manifest::{Manifest, Manifests},
     source::Source,
     stack::{Knowledge, Language, Pattern, Stack},
-    tree::Tree,
+    tree::{TEST_FOLDERS, Tree},
 };
 
 /// A stack in a folder.
@@ -153,6 +153,9 @@ impl<'k> Surroundings<'k> {
         }
         let hints = Hints::read(&self.tree, folder, manifest);
         candidate.applications = application::find(self, stack, folder, &hints);
+        if about.app_needed && candidate.applications.is_empty() {
+            return None;
+        }
         if let Some(app) = candidate.applications.first() {
             let what = if app.factory { "app factory" } else { "app" };
             let object = app.object.as_ref().map(|object| format!(" `{object}`")).unwrap_or_default();
@@ -167,7 +170,9 @@ impl<'k> Surroundings<'k> {
 impl Candidate<'_> {
     /// Whether it is in a folder whose apps are not what the repository is for.
     pub fn is_aside(&self) -> bool {
-        self.folder.components().any(|part| SIDE_FOLDERS.iter().any(|side| part.as_os_str() == *side))
+        self.folder
+            .components()
+            .any(|part| SIDE_FOLDERS.iter().chain(TEST_FOLDERS).any(|side| part.as_os_str() == *side))
     }
 
     fn because(&mut self, score: i32, reason: String) {

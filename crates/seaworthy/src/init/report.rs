@@ -33,7 +33,10 @@ pub fn text(plan: &Plan<'_>, folder: &Path, files: &[Outcome], dry: bool) -> Str
     for (other, why) in &plan.others {
         let take = match &other.folder {
             folder if folder.as_os_str().is_empty() => String::new(),
-            inner => format!("; `seaworthy init {}` takes it", folder.join(inner).display()),
+            inner => {
+                let place = folder.join(inner);
+                format!("; `seaworthy init {}` takes it", place.strip_prefix(".").unwrap_or(&place).display())
+            }
         };
         lines.push(format!("also  {}\n  not taken: {why}{take}", described(other)));
     }
@@ -119,19 +122,21 @@ fn described(candidate: &Candidate<'_>) -> String {
 }
 
 fn behind(found: &Found<'_>) -> Vec<String> {
-    let line = |seen: &Seen| {
+    let mut last = None;
+    let mut lines = Vec::new();
+    for seen in &found.behind {
         let name = seen.fact.name();
-        match &seen.how {
+        lines.push(match &seen.how {
             How::Right(why) => format!("  sees {name:<9} right: {why}"),
+            How::Missing { add, .. } if last == Some(add) => format!("  sees {name:<9} wrong: the same helps"),
             How::Missing { add, file } => {
+                last = Some(add);
                 let file = file.as_ref().map(|file| format!(" to {}", file.display())).unwrap_or_default();
                 format!("  sees {name:<9} wrong: add{file}\n                   {add}")
             }
             How::Unknown => format!("  sees {name:<9} unknown: it must read X-Forwarded-Proto and X-Forwarded-For"),
-        }
-    };
-    let mut lines: Vec<String> = found.behind.iter().map(line).collect();
-    lines.dedup();
+        });
+    }
     lines
 }
 

@@ -52,6 +52,8 @@ pub struct Recognise {
     pub source: Option<Pattern>,
     /// Whether nothing else is enough.
     pub source_needed: bool,
+    /// Whether it is none without a place where the app begins: a library may use the same framework.
+    pub app_needed: bool,
     /// Dependencies that show that it is something else.
     pub without: Vec<String>,
     /// Code that shows that it is something else.

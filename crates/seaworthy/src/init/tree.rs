@@ -44,7 +44,7 @@ const SKIPPED_FOLDERS: &[&str] = &[
 ];
 
 /// Folders of tests: what they read is theirs, and their apps are not the app.
-const TEST_FOLDERS: &[&str] =
+pub const TEST_FOLDERS: &[&str] =
     &["test", "tests", "__tests__", "spec", "specs", "e2e", "cypress", "testdata", "fixtures"];
 
 /// A source that is larger was generated.

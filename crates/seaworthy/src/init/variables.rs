@@ -111,7 +111,8 @@ impl Variables {
 
     fn add(&mut self, name: &str, path: &Path, line: usize, default: Option<String>) {
         self.reads_port |= name == "PORT";
-        if !LEFT_OUT.contains(&name) && !name.starts_with("SEAWORTHY_") {
+        let is_name = !name.starts_with(|first: char| first.is_ascii_digit());
+        if is_name && !LEFT_OUT.contains(&name) && !name.starts_with("SEAWORTHY_") {
             self.add_any(name, path, line, default);
         }
     }
@@ -217,6 +218,7 @@ os.environ.get(
 port = os.environ["PORT"]
 os.environ["SEAWORTHY_URL"]
 os.environ.get("I", "a" "b")
+os.environ["256"]
 "#;
         assert_eq!(read("a.py", text), ["A=-@3", "B=b@4", "C=3@5", "D=-@6", "E=-@8", "F=-@12", "H=h@15", "I=-@20"]);
     }

@@ -128,7 +128,7 @@ fn several_apps() {
     assert_eq!(
         story.others,
         [
-            "Flask in examples/hello: its folder looks like an example",
+            "Flask in examples/hello: its folder looks like one of examples or tests",
             "Vite in frontend: an app goes before a folder of files"
         ]
     );
@@ -155,6 +155,17 @@ fn a_missing_program_of_an_environment_is_named() {
     let story =
         tell(&[("requirements.txt", "fastapi\nuvicorn\n"), ("main.py", "app = FastAPI()\n"), (".venv/bin/python", "")]);
     assert!(story.notes.contains(".venv has no uvicorn: install it there"), "{}", story.notes);
+}
+
+#[test]
+fn a_library_of_a_framework_is_no_app() {
+    let story = tell(&[
+        ("crates/web/Cargo.toml", "[dependencies]\naxum = \"0.8\"\n"),
+        ("crates/web/src/lib.rs", "pub fn serve() { axum::serve(a, b); }\n"),
+        ("crates/shop/Cargo.toml", "[dependencies]\naxum = \"0.8\"\n"),
+        ("crates/shop/src/main.rs", "fn main() {}\n"),
+    ]);
+    assert_eq!((story.folder.as_str(), story.others.len()), ("crates/shop", 0), "{:?}", story.others);
 }
 
 /// Names as hostile as they come: the config is TOML all the same, and its command one that can be started.

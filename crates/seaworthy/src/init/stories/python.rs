@@ -47,6 +47,9 @@ fn fastapi_in_other_shapes() {
     let story = tell(&[("main.py", "import fastapi\napi = fastapi.FastAPI()\n")]);
     assert!(story.command.starts_with("uvicorn main:api "), "{}", story.command);
     assert!(story.notes.contains("uvicorn is not among the dependencies"), "{}", story.notes);
+    let story =
+        tell(&[("requirements.txt", "fastapi\nuvicorn"), ("tables.py", "def build_mapping():\n    FastAPI()\n")]);
+    assert_eq!(story.others, ["FastAPI in : nothing says how to start it"]);
     // The Procfile decides between two apps.
     let two = [
         ("requirements.txt", "fastapi\nuvicorn"),
