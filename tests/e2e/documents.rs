@@ -75,6 +75,11 @@ fn run(line: &str) {
             }
             serves(folder.path(), &words, line);
         }
+        "init" => {
+            fs::remove_file(folder.path().join("seaworthy.toml")).unwrap();
+            fs::write(folder.path().join("Procfile"), "web: python3 app.py $PORT\n").unwrap();
+            ends(folder.path(), &words, &[0], line);
+        }
         "demo" => ends(folder.path(), &["demo", "--once", "--json"].map(String::from), &[0], line),
         "check" => {
             let url = words.iter().position(|word| word == "--url");

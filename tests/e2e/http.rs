@@ -2,9 +2,11 @@
 
 use std::{
     io::{Read, Write},
-    net::TcpStream,
+    net::{IpAddr, SocketAddr, TcpStream},
     time::Duration,
 };
+
+use socket2::{Domain, Socket, Type};
 
 /// An answer as it came.
 #[derive(Debug)]
@@ -59,7 +61,19 @@ pub fn post(address: &str, path: &str, body: &[u8]) -> Answer {
 
 /// Sends bytes and reads one answer to its end.
 pub fn send(address: &str, request: &[u8]) -> std::io::Result<Answer> {
-    let mut stream = TcpStream::connect(address)?;
+    exchange(TcpStream::connect(address)?, request)
+}
+
+/// The same from another address of this machine.
+pub fn send_from(source: IpAddr, address: &str, request: &[u8]) -> std::io::Result<Answer> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    socket.bind(&SocketAddr::new(source, 0).into())?;
+    let address: SocketAddr = address.parse().map_err(std::io::Error::other)?;
+    socket.connect(&address.into())?;
+    exchange(socket.into(), request)
+}
+
+fn exchange(mut stream: TcpStream, request: &[u8]) -> std::io::Result<Answer> {
     stream.set_read_timeout(Some(Duration::from_secs(30)))?;
     stream.write_all(request)?;
     let mut bytes = Vec::new();

@@ -17,8 +17,10 @@ mod command_line;
 mod config;
 mod documents;
 mod files;
+mod frameworks;
 mod house;
 mod http;
+mod init;
 mod proxy;
 mod support;
 
@@ -32,7 +34,9 @@ fn main() {
         config::tests(),
         documents::tests(),
         files::tests(),
+        frameworks::tests(),
         house::tests(),
+        init::tests(),
         proxy::tests(),
     ];
     let tests: Vec<Trial> = tests.into_iter().flatten().collect();

@@ -50,6 +50,12 @@ pub fn find(program: &str) -> Option<PathBuf> {
     folders.into_iter().map(|folder| folder.join(program)).find(|path| path.is_file())
 }
 
+/// A package in the tests' own Node folder.
+pub fn find_node_package(name: &str) -> Option<PathBuf> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/test-node/node_modules").join(name);
+    path.canonicalize().ok()
+}
+
 /// As [`find`], for a test that [`test_with`] let through.
 pub fn program(name: &str) -> String {
     find(name).unwrap().display().to_string()

@@ -19,6 +19,9 @@ pub struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Look at a folder, and write its first seaworthy.toml and .env.example.
+    #[command(after_help = INIT_EXAMPLES)]
+    Init(InitArguments),
     /// Put the production layer around an app.
     #[command(after_help = RUN_EXAMPLES)]
     Run(RunArguments),
@@ -45,6 +48,14 @@ pub enum Command {
     GuardApps,
 }
 
+const INIT_EXAMPLES: &str = "\
+Examples:
+  seaworthy init                                      the app of this folder
+  seaworthy init backend --dry-run                    only show what would be written
+  seaworthy init --probe                              will the app see the right scheme, host and client address?
+
+Exit status: 0 done, 1 nothing recognised, a file that differs was kept, or (with --probe) a fact is missing.";
+
 const RUN_EXAMPLES: &str = "\
 Examples:
   seaworthy run -- uvicorn app:app --port '$PORT'     start the app and serve it (quote $PORT, or write {port})
@@ -66,6 +77,26 @@ const DEMO_EXAMPLES: &str = "\
 Examples:
   seaworthy demo                                      compare, then keep serving until Ctrl-C
   seaworthy demo --once --json                        compare, print one line, end";
+
+/// `seaworthy init`.
+#[derive(Debug, Args)]
+pub struct InitArguments {
+    /// The folder to look at [default: the current folder]
+    #[arg(value_name = "DIR")]
+    pub folder: Option<PathBuf>,
+    /// Print what was found as one line of JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Replace files that are there; write a template when nothing is recognised
+    #[arg(long, conflicts_with = "probe")]
+    pub force: bool,
+    /// Write nothing; show what would be written
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Write nothing; status 1 unless the app will see scheme, host and client address rightly
+    #[arg(long, conflicts_with = "dry_run")]
+    pub probe: bool,
+}
 
 /// `seaworthy run`.
 #[derive(Debug, Args)]

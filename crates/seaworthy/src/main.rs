@@ -1,5 +1,6 @@
-//! One binary around a web app: `run` puts the production layer around it, `check` proves the team's checklist,
-//! `demo` shows both, `config` explains what they were told. This file reads the command line; each command has its own file.
+//! One binary around a web app: `init` writes its config, `run` puts the production layer around it, `check` proves the
+//! team's checklist, `demo` shows both, `config` explains what they were told. This file reads the command line; each
+//! command has its own file.
 
 mod check;
 mod cli;
@@ -8,6 +9,7 @@ mod config;
 mod config_command;
 mod demo;
 mod failure;
+mod init;
 mod pipeline;
 mod run;
 mod terminal;
@@ -23,6 +25,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let command = cli::Cli::parse().command;
     let result = match command {
+        cli::Command::Init(arguments) => init::main(arguments),
         cli::Command::Run(arguments) => run::main(arguments),
         cli::Command::Check(arguments) => check::main(arguments),
         cli::Command::Demo(arguments) => demo::main(arguments),

@@ -1,0 +1,154 @@
+//! The folder that is looked at: its files, without what others wrote.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use ignore::WalkBuilder;
+
+use super::{source::Source, stack::Knowledge};
+
+/// A folder's own files, by path relative to it.
+#[derive(Debug)]
+pub struct Tree {
+    root: PathBuf,
+    /// Every file that is not vendored, hidden or ignored.
+    pub files: Vec<PathBuf>,
+    /// Those that are source, without tests.
+    pub sources: BTreeMap<PathBuf, Source>,
+    /// True when there was more than is read.
+    pub cut: bool,
+}
+
+/// Folders that hold what others wrote, or what a build made.
+const SKIPPED_FOLDERS: &[&str] = &[
+    "node_modules",
+    "bower_components",
+    "vendor",
+    "venv",
+    "env",
+    "virtualenv",
+    "site-packages",
+    "__pycache__",
+    "target",
+    "dist",
+    "build",
+    "out",
+    "_site",
+    "coverage",
+    "htmlcov",
+    "eggs",
+    "Pods",
+];
+
+/// Folders of tests: what they read is theirs, and their apps are not the app.
+pub const TEST_FOLDERS: &[&str] =
+    &["test", "tests", "__tests__", "spec", "specs", "e2e", "cypress", "testdata", "fixtures"];
+
+/// A source that is larger was generated.
+const LARGEST_SOURCE: u64 = 512 * 1024;
+const MOST_FILES: usize = 20_000;
+
+impl Tree {
+    /// Looks at a folder.
+    pub fn read(root: &Path, knowledge: &Knowledge) -> io::Result<Self> {
+        fs::read_dir(root)?;
+        let mut tree = Self { root: root.to_owned(), files: Vec::new(), sources: BTreeMap::new(), cut: false };
+        let mut walk = WalkBuilder::new(root);
+        walk.require_git(false).parents(false).git_global(false).sort_by_file_name(Ord::cmp);
+        walk.filter_entry(|entry| {
+            let skipped = entry.file_name().to_str().is_some_and(|name| SKIPPED_FOLDERS.contains(&name));
+            entry.depth() == 0 || !skipped || !entry.file_type().is_some_and(|kind| kind.is_dir())
+        });
+        // What cannot be read cannot be the app's.
+        for entry in walk.build().flatten().filter(|entry| entry.file_type().is_some_and(|kind| kind.is_file())) {
+            if tree.files.len() == MOST_FILES {
+                tree.cut = true;
+                break;
+            }
+            let Ok(path) = entry.path().strip_prefix(root) else { continue };
+            tree.files.push(path.to_owned());
+            let language = path.extension().and_then(|extension| knowledge.language_of(extension.to_str()?));
+            let small = entry.metadata().is_ok_and(|metadata| metadata.len() <= LARGEST_SOURCE);
+            if let Some(language) = language.filter(|_| small && !is_test(path))
+                && let Some(text) = tree.text(path)
+            {
+                tree.sources.insert(path.to_owned(), Source::new(&text, &language.tokens));
+            }
+        }
+        Ok(tree)
+    }
+
+    /// Whether a file is there, also a vendored or hidden one.
+    pub fn has(&self, path: &Path) -> bool {
+        self.root.join(path).is_file()
+    }
+
+    /// Whether a folder is there.
+    pub fn has_folder(&self, path: &Path) -> bool {
+        self.root.join(path).is_dir()
+    }
+
+    /// A file's text.
+    pub fn text(&self, path: &Path) -> Option<String> {
+        fs::read(self.root.join(path)).ok().map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// Sources below a folder with one of these endings.
+    pub fn sources_in<'t>(
+        &'t self,
+        folder: &'t Path,
+        extensions: &'t [String],
+    ) -> impl Iterator<Item = (&'t Path, &'t Source)> {
+        let fits = |path: &Path| {
+            path.extension().and_then(|own| own.to_str()).is_some_and(|own| extensions.iter().any(|one| one == own))
+        };
+        self.sources
+            .iter()
+            .filter(move |(path, _)| path.starts_with(folder) && fits(path))
+            .map(|(path, source)| (path.as_path(), source))
+    }
+}
+
+fn is_test(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let folders = path.parent().into_iter().flat_map(Path::components);
+    let mut folders = folders.filter_map(|folder| folder.as_os_str().to_str());
+    folders.any(|folder| TEST_FOLDERS.contains(&folder))
+        || name.starts_with("test_")
+        || name == "conftest.py"
+        || ["_test.", ".test.", ".spec.", "_spec."].iter().any(|mark| name.contains(mark))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::stories::folder_with, *};
+
+    #[test]
+    fn what_others_wrote_is_not_read() {
+        let folder = folder_with(&[
+            ("app.py", "x"),
+            ("src/test_app.py", "x"),
+            ("tests/app.py", "x"),
+            ("web/a.spec.ts", "x"),
+            ("node_modules/a/index.js", "x"),
+            (".venv/lib/a.py", "x"),
+            ("vendor/a.go", "x"),
+            ("generated/a.py", "x"),
+            (".gitignore", "/generated\n"),
+            (".env", "SECRET=1"),
+        ]);
+        let tree = Tree::read(folder.path(), &Knowledge::load().unwrap()).unwrap();
+        assert_eq!(tree.sources.keys().map(|path| path.to_str().unwrap()).collect::<Vec<_>>(), ["app.py"]);
+        let files: Vec<&str> = tree.files.iter().map(|path| path.to_str().unwrap()).collect();
+        assert_eq!(files, ["app.py", "src/test_app.py", "tests/app.py", "web/a.spec.ts"]);
+        assert!(tree.has(Path::new(".venv/lib/a.py")) && tree.has_folder(Path::new("vendor")));
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_is_an_error() {
+        assert!(Tree::read(Path::new("/no/such/folder"), &Knowledge::load().unwrap()).is_err());
+    }
+}
