@@ -295,7 +295,7 @@ def print_table(rows, upstreams, everything):
 def parse_options():
     """Read the command line."""
     parser = argparse.ArgumentParser(description="Differential test of request parsing.")
-    parser.add_argument("--binary", type=pathlib.Path, default=servers.ROOT / "target/release/seaworthy")
+    parser.add_argument("--binary", type=pathlib.Path, default=servers.BINARY)
     parser.add_argument("--upstreams", default=",".join(servers.UPSTREAMS), metavar="A,B", help="of " + ", ".join(servers.UPSTREAMS))
     parser.add_argument("--match", metavar="REGEX", help="only cases whose name matches")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=JSON", help="one more key of Seaworthy's config")
