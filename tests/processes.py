@@ -76,11 +76,20 @@ def seaworthy(binary, folder, to, workers, more):
                 "observability.access_log": str(folder / "access.log"), "observability.format": "json",
                 "admin.listen": f"127.0.0.1:{free_port()}", "admin.socket": ""} | more
     config = folder / "seaworthy.toml"
-    config.write_text("".join(f"{key} = {json.dumps(value)}\n" for key, value in settings.items()))
+    config.write_text("".join(f"{key} = {toml(value)}\n" for key, value in settings.items()))
     process = Process("seaworthy", [str(binary), "run", "--config", str(config)], folder, port)
     process.access_log = folder / "access.log"
     process.wait()
     return process
+
+
+def toml(value):
+    """A value as TOML, where tables are inline."""
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key} = {toml(inner)}" for key, inner in value.items()) + " }"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(toml, value)) + "]"
+    return json.dumps(value)
 
 
 def use_test_python(module):

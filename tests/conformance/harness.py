@@ -257,10 +257,13 @@ def run(name, description, settings=None, prepare=None, scripted=False):
             second = processes.seaworthy(options.binary.resolve(), folder / "second", upstream.port, 0, more) if scripted else None
             started += [second] if second else []
             bench = Bench(("127.0.0.1", front.port), upstream, front, second)
+            deadline = time.monotonic() + 10
+            while bench.ask("/")[0].status == 503 and time.monotonic() < deadline:  # not ready until it has seen the app
+                time.sleep(0.05)
             for title, rule, level, function in CASES:
                 if options.match in title:
                     rows.append(run_case(bench, title, rule, level, function))
-            if front.process.poll() is not None:
+            if front.process.poll() is not None and not getattr(front, "stopped_by_test", False):
                 rows.append({"case": "the server lives", "rule": "", "level": "must", "result": "FAIL", "why": "it ended", "seconds": 0})
         except (OSError, processes.Missing) as error:
             print(f"{name}: {error}", file=sys.stderr)

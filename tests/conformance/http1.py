@@ -154,6 +154,18 @@ def requests_have_trailers(bench):
     check(b"x-sum: 42" in body.lower(), f"the app saw {body!r}")
 
 
+@case("9110, 6.6.2", "should")
+def trailers_without_an_announcement(bench):
+    """Trailers pass both ways without a Trailer header, which a sender need not write."""
+    bench.upstream.on("/bare-trailers", lambda connection: b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nX-Saw: " +
+                      connection.read_body(connection.head)[1].strip() + b"\r\n\r\n0\r\nX-Sum: 42\r\n\r\n")
+    with bench.client() as client:
+        client.send(b"POST /bare-trailers HTTP/1.1\r\nHost: localhost\r\nTE: trailers\r\nConnection: TE\r\nTransfer-Encoding: chunked\r\n\r\n"
+                    b"5\r\nhello\r\n0\r\nX-There: 41\r\n\r\n")
+        answer = client.read_answer()
+    check(b"41" in answer.field(b"x-saw") and b"42" in answer.trailers, f"the app saw {answer.field(b'x-saw')!r}, the client {answer.trailers!r}")
+
+
 @case("9112, 7.1")
 def chunks_both_ways(bench):
     """A chunked request and a chunked answer keep their bytes."""
@@ -481,4 +493,4 @@ def answers_cannot_be_split(bench):
 
 
 if __name__ == "__main__":
-    sys.exit(run("h1", __doc__))
+    sys.exit(run("http1", __doc__))
