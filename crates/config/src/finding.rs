@@ -53,7 +53,8 @@ impl Findings {
         ConfigError { findings: self.list.into_iter().map(|(_, finding)| finding).collect() }
     }
 
-    pub(crate) fn into_list(self) -> Vec<(String, Finding)> {
+    /// Each with its dotted path.
+    pub fn into_list(self) -> Vec<(String, Finding)> {
         self.list
     }
 }

@@ -34,8 +34,8 @@ pub struct Facts {
     pub instances: Arc<dyn InstanceSource>,
     /// The metrics in Prometheus' text format.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
-    /// What does not change while the process runs: version, addresses, limits. No secrets.
-    pub fixed: Value,
+    /// The rest of `/status`: version, addresses, limits. No secrets.
+    pub status: Arc<dyn Fn() -> Value + Send + Sync>,
 }
 
 /// The admin listener, bound and not yet serving.
@@ -165,7 +165,7 @@ async fn metrics(State(facts): State<Facts>) -> Response {
 }
 
 async fn status(State(facts): State<Facts>) -> Response {
-    let mut status = facts.fixed.clone();
+    let mut status = (facts.status)();
     status["ready"] = facts.readiness.is_ready().into();
     status["instances"] = json!(facts.instances.instances());
     Json(status).into_response()
@@ -204,7 +204,7 @@ mod tests {
             readiness: readiness.clone(),
             instances: Arc::new(NoInstances),
             metrics: Arc::new(|| "up 1\n".into()),
-            fixed: json!({ "version": "test" }),
+            status: Arc::new(|| json!({ "version": "test" })),
         };
         let shutdown = Shutdown::new();
         let serving = shutdown.clone();

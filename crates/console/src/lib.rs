@@ -1,8 +1,10 @@
 //! The admin API: for operators and their tools, on loopback and on a Unix socket, never on the public side.
 
 mod admin;
+mod app_api;
 mod settings;
 mod socket;
 
 pub use admin::{Admin, AdminError, Facts};
+pub use app_api::{AppApi, AppFacts};
 pub use settings::Settings;

@@ -15,7 +15,6 @@ use tokio::sync::Notify;
 use tower::{Service, ServiceExt};
 
 use crate::{
-    certificates::Certificates,
     client::{self, Client},
     connection::Origin,
     headers,
@@ -25,6 +24,7 @@ use crate::{
     routing::RouteTable,
     settings::TracePolicy,
     target,
+    tls::Tls,
 };
 
 /// Where a certificate authority looks for the answer to its challenge (RFC 8555, 8.3).
@@ -39,7 +39,7 @@ pub(crate) struct Core {
     /// Swapped with it; a connection keeps the one that it started with for its own limits.
     pub policy: ArcSwap<Policy>,
     pub ids: RequestIdSource,
-    pub certificates: Option<Arc<dyn Certificates>>,
+    pub certificates: Option<Tls>,
     /// Tells connections without a request that their place is needed.
     pub crowded: Notify,
 }

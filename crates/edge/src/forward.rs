@@ -14,13 +14,14 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use seaworthy_core::{Body, Problem, RequestContext, Shutdown, empty_body};
 use tokio::time::{Instant, timeout_at};
+use tokio_util::either::Either;
 use tower::Service;
 
 use crate::{
     answer_body::{AnswerBody, BodyLimits},
     failure::Failure,
     headers,
-    pool::{Connection, Pool},
+    pool::{Connection, Pool, Sender},
     problems,
     progress::{Progress, Waited, Waiting, WatchedBody},
     settings::Timeouts,
@@ -162,14 +163,20 @@ impl Forward {
             Some(progress) => request.map(|inner| WatchedBody { inner, progress }.boxed_unsync()),
             None => request,
         };
-        let sending = connection.sender.try_send_request(request);
+        let sending = match &mut connection.sender {
+            Sender::Http1(sender) => Either::Left(sender.try_send_request(request)),
+            Sender::Http2(sender) => {
+                let Some(request) = target::for_http2(request) else { return Attempt::BodyBroken };
+                Either::Right(sender.try_send_request(request))
+            }
+        };
         let body_failed = |progress: &Option<Progress>| progress.as_ref().is_some_and(Progress::body_failed);
         let waiting = Waiting::new(sending, progress.clone(), timeouts.first_byte.0, timeouts.request_body_idle.0);
         match waiting.await {
             Waited::Answer(Ok(response)) => Attempt::Answer(response, connection),
             Waited::Answer(Err(_)) if body_failed(&progress) => Attempt::BodyBroken,
             Waited::Answer(Err(mut error)) => match error.take_message() {
-                Some(request) => Attempt::Unsent(request),
+                Some(request) => Attempt::Unsent(target::for_http1(request)),
                 None => Attempt::Broken(error.into_error()),
             },
             Waited::TimedOut => Attempt::TimedOut,

@@ -6,7 +6,6 @@
 
 mod admission;
 mod answer_body;
-mod certificates;
 mod client;
 mod connection;
 mod dispatch;
@@ -16,6 +15,7 @@ mod files;
 mod forward;
 mod headers;
 mod listener;
+mod nothing_here;
 mod own_answers;
 mod policy;
 mod pool;
@@ -25,15 +25,16 @@ mod routing;
 mod server;
 mod settings;
 mod target;
+mod tasks;
 pub mod tls;
 mod upgrade;
 mod upstream;
 
-pub use certificates::Certificates;
 pub use error_pages::{ErrorPages, ErrorPolicy};
 pub use files::{Files, FilesError, FilesPolicy, fuzzing};
 pub use forward::Forward;
 pub use listener::{ListenError, Listeners};
+pub use nothing_here::NothingHere;
 pub use own_answers::OwnAnswers;
 pub use pool::Pool;
 pub use routing::{Pattern, PatternError, RouteError, RouteTable, RouteTableBuilder};

@@ -4,7 +4,7 @@ use std::{
     env, fs,
     fs::{File, TryLockError},
     io,
-    net::{SocketAddr, TcpListener},
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
 };
 
 use socket2::{Domain, Protocol, Socket, Type};
@@ -45,7 +45,20 @@ pub struct Listeners {
 
 impl Listeners {
     /// Binds `count` sockets; port 0 takes a free one.
+    ///
+    /// # Errors
+    /// When the port is taken, not allowed, or the address is not ours. `[::]` falls back to `0.0.0.0` on a machine without
+    /// IPv6.
     pub fn bind(address: SocketAddr, count: usize) -> Result<Self, ListenError> {
+        match Self::bind_exactly(address, count) {
+            Err(ListenError::Failed { .. }) if address.ip() == Ipv6Addr::UNSPECIFIED => {
+                Self::bind_exactly((Ipv4Addr::UNSPECIFIED, address.port()).into(), count)
+            }
+            bound => bound,
+        }
+    }
+
+    fn bind_exactly(address: SocketAddr, count: usize) -> Result<Self, ListenError> {
         let explain = |source: io::Error| match source.kind() {
             io::ErrorKind::AddrInUse => ListenError::InUse(address),
             io::ErrorKind::PermissionDenied => ListenError::NotAllowed(address),

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hyper::client::conn::http1::{Builder, SendRequest};
+use hyper::client::conn::{http1, http2};
 use hyper_util::rt::TokioIo;
 use seaworthy_core::{Body, Shutdown, UpstreamAddress};
 use thiserror::Error;
@@ -17,6 +17,7 @@ use tokio::{
     time::timeout,
 };
 
+use crate::tasks::TaskExecutor;
 use crate::upstream::{Endpoint, Load, NoEndpoint, Upstream};
 
 /// Idle connections kept per core; more are closed.
@@ -32,7 +33,18 @@ const SETTLED: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::
 pub struct Pool {
     pub(crate) upstream: Arc<Upstream>,
     idle: Mutex<Vec<Idle>>,
+    /// One connection an instance that speaks HTTP/2: requests share it.
+    shared: Mutex<Vec<(Arc<Endpoint>, http2::SendRequest<Body>)>>,
     tasks: Shutdown,
+}
+
+/// The way into a connection.
+#[derive(Debug)]
+pub(crate) enum Sender {
+    /// Carries one request at a time.
+    Http1(http1::SendRequest<Body>),
+    /// Carries many.
+    Http2(http2::SendRequest<Body>),
 }
 
 /// Why no connection could be had.
@@ -67,7 +79,7 @@ impl From<NoEndpoint> for ConnectError {
 /// A connection that may carry one request now.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    pub sender: SendRequest<Body>,
+    pub sender: Sender,
     /// The instance at its other end, with this request counted there.
     pub load: Load,
     /// True when it has carried a request before, so that the app may have closed it a moment ago.
@@ -76,7 +88,7 @@ pub(crate) struct Connection {
 
 #[derive(Debug)]
 struct Idle {
-    sender: SendRequest<Body>,
+    sender: http1::SendRequest<Body>,
     endpoint: Arc<Endpoint>,
     /// When it was last used.
     since: Instant,
@@ -85,13 +97,17 @@ struct Idle {
 impl Pool {
     /// An empty pool; its connections' tasks are counted in `tasks`.
     pub fn new(upstream: Arc<Upstream>, tasks: Shutdown) -> Arc<Self> {
-        Arc::new(Self { upstream, idle: Mutex::default(), tasks })
+        Arc::new(Self { upstream, idle: Mutex::default(), shared: Mutex::default(), tasks })
     }
 
     /// An idle connection to this instance, the most recently used first. For a request that can be sent only once
     /// (`repeatable` is false) only a settled one will do: the app may be closing another at this moment.
     pub(crate) fn kept(&self, load: Load, repeatable: bool) -> Result<Connection, Load> {
-        let taken = self.take_idle(load.endpoint(), repeatable);
+        let endpoint = load.endpoint();
+        let taken = match endpoint.address.is_http2() {
+            true => self.join_shared(endpoint).map(Sender::Http2),
+            false => self.take_idle(endpoint, repeatable).map(Sender::Http1),
+        };
         match taken {
             Some(sender) => Ok(Connection { sender, load, reused: true }),
             None => Err(load),
@@ -108,12 +124,15 @@ impl Pool {
                     let stream = stream.map_err(|error| ConnectError::Io(address.clone(), error))?;
                     // Without it a small request may wait for the acknowledgement of the one before.
                     let _ = stream.set_nodelay(true);
-                    self.handshake(stream, address).await
+                    if address.is_http2() {
+                        return self.share(stream, load.endpoint()).await.map(Sender::Http2);
+                    }
+                    self.handshake(stream, address).await.map(Sender::Http1)
                 }
                 UpstreamAddress::Unix(path) => {
                     let stream = UnixStream::connect(path).await;
                     let stream = stream.map_err(|error| ConnectError::Io(address.clone(), error))?;
-                    self.handshake(stream, address).await
+                    self.handshake(stream, address).await.map(Sender::Http1)
                 }
             }
         };
@@ -129,9 +148,17 @@ impl Pool {
         let mut idle = self.lock();
         idle.retain(|entry| entry.since.elapsed() < KEEP && !entry.sender.is_closed() && entry.endpoint.is_open());
         idle.shrink_to(16);
+        drop(idle);
+        self.shared().retain(|(endpoint, sender)| !sender.is_closed() && endpoint.is_open());
     }
 
-    fn take_idle(&self, endpoint: &Arc<Endpoint>, repeatable: bool) -> Option<SendRequest<Body>> {
+    fn join_shared(&self, endpoint: &Arc<Endpoint>) -> Option<http2::SendRequest<Body>> {
+        let shared = self.shared();
+        let known = shared.iter().find(|(known, sender)| Arc::ptr_eq(known, endpoint) && !sender.is_closed());
+        known.map(|(_, sender)| sender.clone())
+    }
+
+    fn take_idle(&self, endpoint: &Arc<Endpoint>, repeatable: bool) -> Option<http1::SendRequest<Body>> {
         let mut idle = self.lock();
         if repeatable {
             // The last used is the warmest, and nearly always usable.
@@ -153,7 +180,9 @@ impl Pool {
         Some(idle.remove(position).sender)
     }
 
-    pub(crate) fn give_back(&self, sender: SendRequest<Body>, load: &Load) {
+    /// Takes back a connection whose answer has ended; one of HTTP/2 was never away.
+    pub(crate) fn give_back(&self, sender: Sender, load: &Load) {
+        let Sender::Http1(sender) = sender else { return };
         let endpoint = load.endpoint();
         let mut idle = self.lock();
         if !sender.is_closed() && idle.len() < MAX_IDLE && endpoint.is_open() {
@@ -161,17 +190,42 @@ impl Pool {
         }
     }
 
-    async fn handshake<S>(&self, stream: S, address: &UpstreamAddress) -> Result<SendRequest<Body>, ConnectError>
+    /// HTTP/2 with prior knowledge (RFC 9113, 3.3), for every request to this instance from this core.
+    async fn share(
+        &self,
+        stream: TcpStream,
+        endpoint: &Arc<Endpoint>,
+    ) -> Result<http2::SendRequest<Body>, ConnectError> {
+        let handshake = http2::Builder::new(TaskExecutor(self.tasks.clone()))
+            .initial_stream_window_size(1024 * 1024)
+            .initial_connection_window_size(4 * 1024 * 1024)
+            .handshake::<_, Body>(TokioIo::new(stream))
+            .await;
+        let (sender, connection) = handshake.map_err(|error| ConnectError::Http(endpoint.address.clone(), error))?;
+        self.tasks.spawn(async move {
+            // Its error reaches the requests that it interrupts.
+            let _ = connection.await;
+        });
+        self.shared().push((endpoint.clone(), sender.clone()));
+        Ok(sender)
+    }
+
+    async fn handshake<S>(&self, stream: S, address: &UpstreamAddress) -> Result<http1::SendRequest<Body>, ConnectError>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let handshake = Builder::new().preserve_header_case(false).handshake::<_, Body>(TokioIo::new(stream)).await;
+        let handshake =
+            http1::Builder::new().preserve_header_case(false).handshake::<_, Body>(TokioIo::new(stream)).await;
         let (sender, connection) = handshake.map_err(|error| ConnectError::Http(address.clone(), error))?;
         self.tasks.spawn(async move {
             // Its error reaches the request that it interrupts; an idle connection that ends has nobody to tell.
             let _ = connection.with_upgrades().await;
         });
         Ok(sender)
+    }
+
+    fn shared(&self) -> MutexGuard<'_, Vec<(Arc<Endpoint>, http2::SendRequest<Body>)>> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Idle>> {

@@ -154,3 +154,11 @@ pub(crate) const UNKNOWN_HOST: ProblemKind = ProblemKind {
     title: "Nothing is served under this name here",
     advice: "Check the address. Operators: `edge.hosts` lists the names that are served.",
 };
+
+/// No route and no app.
+pub(crate) const NOT_FOUND: ProblemKind = ProblemKind {
+    code: "SEA_EDGE_NOT_FOUND",
+    status: StatusCode::NOT_FOUND,
+    title: "There is nothing at this address",
+    advice: "Check the address. Operators: no route serves it, and the config names no app.",
+};

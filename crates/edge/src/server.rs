@@ -22,7 +22,6 @@ use tokio::{
 
 use crate::{
     admission::{Admission, Refused},
-    certificates::Certificates,
     connection,
     dispatch::Core,
     listener::Listeners,
@@ -30,11 +29,13 @@ use crate::{
     pool::Pool,
     routing::{RouteError, RouteTable},
     settings::Settings,
+    tls::Tls,
     upstream::Upstream,
 };
 
 /// How long a connection without a request may stay open once the order to stop is given.
 pub(crate) const LAST_REQUESTS: Duration = Duration::from_millis(500);
+const CONNECTIONS: &str = "seaworthy_edge_connections_open";
 /// What a connection gets that has no place; written by hand, because nothing is read from it.
 const NO_PLACE: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 1\r\ncontent-length: 0\r\n\r\n";
@@ -55,7 +56,7 @@ pub struct Doors {
     /// Plain HTTP.
     pub plain: Listeners,
     /// HTTPS, and what it needs.
-    pub tls: Option<(Listeners, Arc<dyn Certificates>)>,
+    pub tls: Option<(Listeners, Tls)>,
 }
 
 /// The data plane cannot start.
@@ -176,6 +177,17 @@ impl Reload {
         Ok(())
     }
 
+    /// Tries to build the routes, and drops them again.
+    ///
+    /// # Errors
+    /// As [`Reload::apply`].
+    pub fn check(
+        &self,
+        table: impl Fn(&Arc<Pool>, &Shutdown) -> Result<RouteTable, RouteError>,
+    ) -> Result<(), RouteError> {
+        self.cores.first().map_or(Ok(()), |inside| table(&inside.pool, &inside.upgraded).map(drop))
+    }
+
     /// Client connections that are open now.
     pub fn connections(&self) -> usize {
         self.admission.open()
@@ -218,9 +230,12 @@ impl Serving {
 
     /// Never ends.
     async fn keep_tidy(&self) {
+        metrics::describe_gauge!(CONNECTIONS, "Client connections that are open now.");
+        let connections = metrics::gauge!(CONNECTIONS);
         loop {
             sleep(Duration::from_secs(1)).await;
             self.pool.trim();
+            connections.set(self.admission.open() as f64);
         }
     }
 

@@ -4,13 +4,18 @@ use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 use schemars::JsonSchema;
-use seaworthy_config::{ByteSize, Findings, HumanDuration, Section};
+use seaworthy_config::{ByteSize, Findings, HumanDuration, Profile, Section};
 use serde::{Deserialize, Serialize};
 
-use crate::{error_pages::ErrorPolicy, files::FilesPolicy, routing::Pattern};
+use crate::{
+    error_pages::ErrorPolicy,
+    files::FilesPolicy,
+    routing::Pattern,
+    tls::{AcmeSettings, SelfSigned, TlsSettings},
+};
 
 /// The public HTTP side.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Settings {
     /// Address and port to serve on. Left empty it is `127.0.0.1:8080`, or `[::]:80` where HTTPS follows from `hosts`.
@@ -44,6 +49,11 @@ pub struct Settings {
     pub limits: Limits,
     /// How requests are spread over instances, and what happens to one that fails.
     pub balance: Balance,
+    /// Certificates that you have, and what clients must speak.
+    pub tls: TlsSettings,
+    /// Certificates that an authority issues. Without this table, `hosts` that have no certificate and are public names
+    /// get theirs from Let's Encrypt, whose terms you accept by naming them.
+    pub acme: Option<AcmeSettings>,
 }
 
 /// `https` of someone who wants none.
@@ -154,6 +164,8 @@ impl Default for Settings {
             timeouts: Timeouts::default(),
             limits: Limits::default(),
             balance: Balance::default(),
+            tls: TlsSettings::default(),
+            acme: None,
         }
     }
 }
@@ -223,6 +235,12 @@ impl Section for Settings {
                 findings.add(format!("edge.trusted_proxies.{index}"), "SEA_CONFIG_ADDRESS", message, help);
             }
         }
+        if self.https_address().is_some() {
+            self.tls.validate("edge.tls", findings);
+            if let Some(acme) = &self.acme {
+                acme.validate("edge.acme", &self.hosts, findings);
+            }
+        }
         self.timeouts.validate(findings);
         self.limits.validate(findings);
         if !(0.0..=10.0).contains(&self.balance.retry_share) {
@@ -230,14 +248,34 @@ impl Section for Settings {
             findings.add("edge.balance.retry_share", "SEA_CONFIG_RANGE", "not a share between 0 and 10", help);
         }
     }
+
+    fn validate_for(&self, profile: &Profile, findings: &mut Findings) {
+        let public = |address: &str| address.parse::<SocketAddr>().is_ok_and(|address| !address.ip().is_loopback());
+        if !profile.is_production() {
+            return;
+        }
+        if self.https_address().is_some() && !self.redirect && public(self.plain_address()) {
+            let help = "leave `redirect` out, or let `listen` be a loopback address";
+            let message = "everyone could use the app in the clear beside HTTPS, which production does not allow";
+            findings.add("edge.redirect", "SEA_CONFIG_INSECURE", message, help);
+        }
+        if self.https_address().is_some() && self.tls.self_signed == SelfSigned::Always {
+            let help = "name public hosts, or files in `certificates`";
+            let message = "clients cannot verify a certificate that we sign ourselves, which production does not allow";
+            findings.add("edge.tls.self_signed", "SEA_CONFIG_INSECURE", message, help);
+        }
+    }
 }
 
 impl Settings {
+    /// The default address of plain HTTP.
+    const LOOPBACK: &str = "127.0.0.1:8080";
+
     /// Where plain HTTP is served.
     pub fn plain_address(&self) -> &str {
         match (self.listen.as_str(), self.https.as_str()) {
             ("", "") if !self.hosts.is_empty() => "[::]:80",
-            ("", _) => "127.0.0.1:8080",
+            ("", _) => Self::LOOPBACK,
             (address, _) => address,
         }
     }
@@ -249,6 +287,12 @@ impl Settings {
             "" => (!self.hosts.is_empty()).then_some("[::]:443"),
             address => Some(address),
         }
+    }
+
+    /// How certificates are obtained for hosts that have none: as `[edge.acme]` says, or from Let's Encrypt for public names.
+    pub fn acme(&self) -> Option<AcmeSettings> {
+        let public = !self.hosts.is_empty() && self.hosts.iter().all(|host| is_public_name(host));
+        self.acme.clone().or_else(|| public.then(AcmeSettings::default))
     }
 
     /// The networks of `trusted_proxies`; what does not parse was refused by `validate`.
@@ -331,6 +375,15 @@ fn network(text: &str) -> Option<IpNet> {
     text.parse::<IpNet>().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
 }
 
+/// Names under which the world could reach us: neither addresses nor what RFC 2606 and 6761 set aside, and no wildcards,
+/// which no challenge of ours can prove.
+fn is_public_name(host: &str) -> bool {
+    const RESERVED: [&str; 8] = ["localhost", "test", "example", "invalid", "local", "internal", "lan", "home.arpa"];
+    let host = host.trim_end_matches('.').to_ascii_lowercase();
+    let reserved = |name: &&str| host == **name || host.ends_with(&format!(".{name}"));
+    host.contains('.') && host.parse::<IpAddr>().is_err() && !host.starts_with("*.") && !RESERVED.iter().any(reserved)
+}
+
 /// A DNS name or an address; a wildcard label may come first.
 fn is_host_name(text: &str) -> bool {
     let name = text.strip_prefix("*.").unwrap_or(text);
@@ -339,4 +392,52 @@ fn is_host_name(text: &str) -> bool {
             && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
     };
     text.parse::<IpAddr>().is_ok() || (name.len() <= 253 && name.split('.').all(label))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn https_and_its_certificates_follow_from_hosts() {
+        let plain = Settings::default();
+        assert_eq!((plain.plain_address(), plain.https_address()), ("127.0.0.1:8080", None));
+        let named = |host: &str| Settings { hosts: vec![host.into()], ..Settings::default() };
+        let public = named("app.example.com");
+        assert_eq!((public.plain_address(), public.https_address()), ("[::]:80", Some("[::]:443")));
+        assert!(public.acme().is_some());
+        for host in ["localhost", "shop.test", "192.0.2.1", "*.example.com", "intranet", "a.home.arpa"] {
+            assert!(named(host).acme().is_none(), "{host}");
+        }
+        let behind = Settings { https: "off".into(), ..named("app.example.com") };
+        assert_eq!((behind.plain_address(), behind.https_address()), ("127.0.0.1:8080", None));
+    }
+
+    #[test]
+    fn what_types_cannot_say_is_found() {
+        let settings = Settings {
+            listen: "8080".into(),
+            hosts: vec!["https://a.test".into()],
+            trusted_proxies: vec!["10.0.0.0/8".into(), "proxy".into()],
+            limits: Limits { headers: 1000, ..Limits::default() },
+            ..Settings::default()
+        };
+        let mut findings = Findings::default();
+        settings.validate(&mut findings);
+        let paths: Vec<String> = findings.into_list().into_iter().map(|(path, _)| path).collect();
+        assert_eq!(paths, ["edge.listen", "edge.hosts.0", "edge.trusted_proxies.1", "edge.limits.headers"]);
+    }
+
+    #[test]
+    fn production_refuses_to_serve_everyone_in_the_clear() {
+        let count = |settings: &Settings, profile: &str| {
+            let mut findings = Findings::default();
+            settings.validate_for(&Profile::named(profile), &mut findings);
+            findings.into_list().len()
+        };
+        let open = Settings { hosts: vec!["a.example.com".into()], redirect: false, ..Settings::default() };
+        assert_eq!((count(&open, "production"), count(&open, "staging")), (1, 0));
+        let local = Settings { listen: "127.0.0.1:80".into(), ..open };
+        assert_eq!(count(&local, "production"), 0);
+    }
 }

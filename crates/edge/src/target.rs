@@ -48,6 +48,26 @@ pub(crate) fn normalise<B>(request: &mut Request<B>) -> Result<(), Problem> {
     }
 }
 
+/// The same request for HTTP/2, where the host is part of the target (RFC 9113, 8.3.1). `None` when it is no host there,
+/// which [`normalise`] has seen to.
+pub(crate) fn for_http2<B>(mut request: Request<B>) -> Option<Request<B>> {
+    let host = request.headers_mut().remove(header::HOST)?;
+    let mut parts = std::mem::take(request.uri_mut()).into_parts();
+    parts.scheme = Some(http::uri::Scheme::HTTP);
+    parts.authority = Some(Authority::try_from(host.as_bytes()).ok()?);
+    *request.uri_mut() = Uri::from_parts(parts).ok()?;
+    *request.version_mut() = Version::HTTP_2;
+    Some(request)
+}
+
+/// What [`for_http2`] did, undone.
+pub(crate) fn for_http1<B>(mut request: Request<B>) -> Request<B> {
+    if request.version() == Version::HTTP_2 && normalise(&mut request).is_ok() {
+        *request.version_mut() = Version::HTTP_11;
+    }
+    request
+}
+
 /// The host that a request names, without its port; `None` when it names none or is malformed.
 pub(crate) fn host_name<B>(request: &Request<B>) -> Option<&str> {
     let host = match request.uri().authority() {

@@ -9,11 +9,14 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
+use metrics::Counter;
 use seaworthy_core::{Traffic, UpstreamAddress};
 use seaworthy_resilience::{Breaker, BreakerSettings, RetryBudget};
 
 use crate::settings::Balance;
 
+/// Requests by instance.
+const REQUESTS: &str = "seaworthy_upstream_requests_total";
 /// The longest that a failing instance is left alone.
 const LONGEST_EJECTION: Duration = Duration::from_secs(60);
 
@@ -39,6 +42,7 @@ pub(crate) struct Endpoint {
     closed: AtomicBool,
     in_flight: AtomicUsize,
     breaker: Breaker,
+    requests: Counter,
 }
 
 /// Why no instance can be had.
@@ -63,6 +67,7 @@ impl Default for Upstream {
 impl Upstream {
     /// Without instances yet.
     pub fn new(balance: Balance) -> Self {
+        metrics::describe_counter!(REQUESTS, "Requests sent to each instance of the app, repetitions included.");
         Self {
             endpoints: ArcSwap::default(),
             draining: Mutex::default(),
@@ -128,6 +133,7 @@ impl Traffic for Upstream {
             closed: AtomicBool::new(false),
             in_flight: AtomicUsize::new(0),
             breaker: Breaker::new(settings, Instant::now()),
+            requests: metrics::counter!(REQUESTS, "instance" => instance.to_owned()),
         });
         self.endpoints.rcu(|list| {
             let mut list: Vec<_> = list.iter().filter(|known| known.address != endpoint.address).cloned().collect();
@@ -217,6 +223,7 @@ impl Endpoint {
 impl Load {
     fn new(endpoint: Arc<Endpoint>) -> Self {
         endpoint.in_flight.fetch_add(1, Ordering::Relaxed);
+        endpoint.requests.increment(1);
         Self(endpoint)
     }
 

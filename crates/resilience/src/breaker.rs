@@ -1,7 +1,7 @@
 //! A breaker: after some failures in a row nothing is sent for a while, then one trial at a time, until one succeeds.
 
 use std::{
-    sync::atomic::{AtomicU32, AtomicU64, Ordering},
+    sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     time::{Duration, Instant},
 };
 
@@ -37,6 +37,8 @@ pub struct Breaker {
     openings: AtomicU32,
     /// Microseconds after `origin` until which it is open; 0 while it is closed.
     open_until: AtomicU64,
+    /// A trial is on its way.
+    trial: AtomicBool,
 }
 
 impl Breaker {
@@ -48,6 +50,7 @@ impl Breaker {
             failures: AtomicU32::new(0),
             openings: AtomicU32::new(0),
             open_until: AtomicU64::new(0),
+            trial: AtomicBool::new(false),
         }
     }
 
@@ -63,7 +66,11 @@ impl Breaker {
             return false;
         }
         let next = now + micros(self.pause());
-        self.open_until.compare_exchange(until, next, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        let won = self.open_until.compare_exchange(until, next, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+        if won {
+            self.trial.store(true, Ordering::Relaxed);
+        }
+        won
     }
 
     /// Something succeeded: closed again.
@@ -72,6 +79,7 @@ impl Breaker {
             self.failures.store(0, Ordering::Relaxed);
             self.openings.store(0, Ordering::Relaxed);
             self.open_until.store(0, Ordering::Relaxed);
+            self.trial.store(false, Ordering::Relaxed);
         }
     }
 
@@ -81,15 +89,16 @@ impl Breaker {
         if self.settings.failures == 0 || failures < self.settings.failures {
             return false;
         }
-        let was_closed = self.open_until.load(Ordering::Relaxed) == 0;
-        let pause = self.pause();
-        // Many requests fail together when an instance dies; together they are one reason to wait longer.
-        if was_closed || self.state(now) == BreakerState::HalfOpen || failures > self.settings.failures * 2 {
-            self.openings.fetch_add(1, Ordering::Relaxed);
-            self.failures.store(self.settings.failures, Ordering::Relaxed);
+        let is_open = self.open_until.load(Ordering::Relaxed) != 0;
+        if is_open && !self.trial.swap(false, Ordering::Relaxed) {
+            // It began before the breaker opened, with many others when an instance died: no reason to wait longer.
+            return false;
         }
-        self.open_until.store(self.micros(now) + micros(pause), Ordering::Relaxed);
-        was_closed
+        if is_open {
+            self.openings.fetch_add(1, Ordering::Relaxed);
+        }
+        self.open_until.store(self.micros(now) + micros(self.pause()), Ordering::Relaxed);
+        !is_open
     }
 
     /// What it does now.
@@ -114,7 +123,7 @@ impl Breaker {
 
     fn micros(&self, now: Instant) -> u64 {
         // Never 0, which means closed.
-        micros(now.saturating_duration_since(self.origin)).max(1)
+        micros(now.saturating_duration_since(self.origin)).saturating_add(1)
     }
 }
 
@@ -166,8 +175,7 @@ mod tests {
             pauses.push(pause.as_secs_f64().round() as u64);
             now += pause;
             assert!(breaker.allows(|| now));
-            // The trial takes until the next one would be due.
-            now += breaker.remaining(now);
+            breaker.failed(now);
             breaker.failed(now);
         }
         assert_eq!(pauses, [5, 10, 15, 15]);

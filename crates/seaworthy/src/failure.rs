@@ -1,6 +1,6 @@
 //! How a command ends that could not do its work.
 
-use std::{error::Error, process::ExitCode};
+use std::{error::Error, fmt, process::ExitCode};
 
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, NarratableReportHandler};
 use seaworthy_config::ConfigError;
@@ -57,6 +57,22 @@ impl Failure {
             Self::Other { code, text, status } => {
                 terminal::error_line(&format!("{text}  [{code}]"));
                 ExitCode::from(status)
+            }
+        }
+    }
+}
+
+/// One line a problem, for the log.
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Other { code, text, .. } => write!(f, "{text} [{code}]"),
+            Self::Config(error, _) => {
+                write!(f, "{error}")?;
+                for finding in &error.findings {
+                    write!(f, "; {} [{}]", finding.message, finding.code)?;
+                }
+                Ok(())
             }
         }
     }

@@ -10,7 +10,7 @@
 use std::sync::Arc;
 
 use seaworthy_core::{Handler, Shutdown};
-use seaworthy_edge::{ErrorPages, Files, Forward, OwnAnswers, Pattern, Pool, RouteError, RouteTable};
+use seaworthy_edge::{ErrorPages, Files, Forward, NothingHere, OwnAnswers, Pattern, Pool, RouteError, RouteTable};
 use seaworthy_observability::{AccessLog, Observe};
 use seaworthy_protection::{BodyLimit, SecurityHeaders};
 use tower::ServiceBuilder;
@@ -58,8 +58,13 @@ fn pipeline(
         .option_layer(ErrorPages::layer(errors));
     match files {
         Some(files) => Handler::new(layers.service(files)),
-        None => Handler::new(layers.service(Forward::new(pool, timeouts, tasks))),
+        None if has_app(config) => Handler::new(layers.service(Forward::new(pool, timeouts, tasks))),
+        None => Handler::new(layers.service(NothingHere)),
     }
+}
+
+fn has_app(config: &Config) -> bool {
+    config.app.command.is_some() || config.app.to.is_some()
 }
 
 /// The way of what the edge answers itself: redirects to HTTPS, names that are not served, what is no request.

@@ -2,7 +2,6 @@
 
 use std::{
     convert::Infallible,
-    future::Future,
     io,
     pin::Pin,
     sync::{
@@ -16,15 +15,16 @@ use std::{
 use bytes::Bytes;
 use http::Request;
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use hyper::{body::Incoming, rt::Executor, server::conn::http2::Builder, service::service_fn};
+use hyper::{body::Incoming, server::conn::http2::Builder, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use seaworthy_core::{Body, BoxError, Shutdown};
+use seaworthy_core::{Body, BoxError};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::{Instant, interval_at},
 };
 
 use super::{Surroundings, frames::FrameMeter, transport::Transport};
+use crate::tasks::TaskExecutor;
 
 /// Bytes of an answer that are kept for a client that does not take them, for each request.
 const SEND_BUFFER: usize = 64 * 1024;
@@ -63,7 +63,7 @@ pub(crate) async fn serve(transport: Transport, around: Arc<Surroundings>) -> io
             Ok::<_, Infallible>(response.map(|inner| StreamBody { inner, open, held: false }))
         }
     });
-    let mut builder = Builder::new(Spawn(order.clone()));
+    let mut builder = Builder::new(TaskExecutor(order.clone()));
     builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(policy.streams)
@@ -120,19 +120,6 @@ impl Clock {
         self.idle = if streams.open.load(Ordering::Relaxed) == 0 { self.idle + 1 } else { 0 };
         self.stalled = if same && streams.held.load(Ordering::Relaxed) > 0 { self.stalled + 1 } else { 0 };
         (Duration::from_secs(self.idle), Duration::from_secs(self.stalled))
-    }
-}
-
-/// Runs the streams of a connection as tasks that are waited for.
-#[derive(Clone)]
-struct Spawn(Shutdown);
-
-impl<F> Executor<F> for Spawn
-where
-    F: Future<Output = ()> + Send + 'static,
-{
-    fn execute(&self, future: F) {
-        self.0.spawn(future);
     }
 }
 

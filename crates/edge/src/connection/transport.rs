@@ -14,6 +14,8 @@ use tokio::{
 };
 use tokio_rustls::server::TlsStream;
 
+use crate::tls::ACME_TLS_ALPN;
+
 /// How an HTTP/2 connection begins (RFC 9113, 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -39,7 +41,7 @@ impl Transport {
         let Self::Tls(stream) = self else { return None };
         Some(match stream.get_ref().1.alpn_protocol() {
             Some(b"h2") => Protocol::Http2,
-            Some(b"acme-tls/1") => Protocol::AcmeChallenge,
+            Some(ACME_TLS_ALPN) => Protocol::AcmeChallenge,
             _ => Protocol::Http1,
         })
     }

@@ -4,7 +4,7 @@ use std::{
     fs::{self, File},
     os::unix::fs::symlink,
     path::Path,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, SystemTime},
 };
 
 use http::{HeaderMap, StatusCode};
@@ -86,14 +86,8 @@ async fn send(files: &Files, request: &str, headers: &[(&str, &str)]) -> Answer 
         request = request.header(*name, *value);
     }
     let mut request = request.body(empty_body()).unwrap();
-    let context = RequestContext {
-        id: RequestId::from_client(&HeaderValue::from_static("r-1")).unwrap(),
-        client: None,
-        route: "*".into(),
-        received: Instant::now(),
-        scheme: "http",
-        wants_html: Problem::wants_html(request.headers()),
-    };
+    let id = RequestId::from_client(&HeaderValue::from_static("r-1")).unwrap();
+    let context = RequestContext { wants_html: Problem::wants_html(request.headers()), ..RequestContext::new(id) };
     request.extensions_mut().insert(Arc::new(context));
     let response = files.clone().oneshot(request).await.unwrap();
     let (parts, body) = response.into_parts();

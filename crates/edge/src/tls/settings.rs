@@ -68,7 +68,7 @@ pub struct AcmeSettings {
     pub directory: String,
     /// Where the authority may write to when something is wrong with a certificate.
     pub email: Option<String>,
-    /// True when you have read and accept the authority's terms of service; nothing is ordered before.
+    /// Whether you accept the authority's terms of service; with `false` nothing is ordered.
     pub terms_accepted: bool,
     /// How the authority sees that a host is ours, first choice first: `tls-alpn-01` needs port 443 to lead here,
     /// `http-01` port 80. A failed attempt is repeated with the next one.
@@ -110,7 +110,7 @@ impl Default for AcmeSettings {
         Self {
             directory: instant_acme::LetsEncrypt::Production.url().into(),
             email: None,
-            terms_accepted: false,
+            terms_accepted: true,
             challenges: vec![ChallengeKind::TlsAlpn01, ChallengeKind::Http01],
             trust: None,
             store: ".seaworthy/acme".into(),
@@ -181,11 +181,15 @@ mod tests {
 
     #[test]
     fn an_order_without_consent_hosts_or_https_is_found_before_anything_starts() {
-        let settings =
-            AcmeSettings { directory: "http://ca.example".into(), challenges: Vec::new(), ..AcmeSettings::default() };
+        let settings = AcmeSettings {
+            directory: "http://ca.example".into(),
+            challenges: Vec::new(),
+            terms_accepted: false,
+            ..AcmeSettings::default()
+        };
         let mut findings = Findings::default();
         settings.validate("edge.acme", &[], &mut findings);
-        let codes: Vec<_> = findings.into_result().unwrap_err().findings.iter().map(|finding| finding.code).collect();
+        let codes: Vec<_> = findings.into_list().into_iter().map(|(_, finding)| finding.code).collect();
         let expected = ["SEA_CONFIG_INSECURE", "SEA_CONFIG_TERMS", "SEA_CONFIG_EMPTY", "SEA_CONFIG_EMPTY"];
         assert_eq!(codes, expected);
 

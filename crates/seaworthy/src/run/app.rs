@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use seaworthy_core::{AppOutput, InstanceSource, Readiness, Secret, Shutdown, Traffic};
+use seaworthy_core::{AppOutput, InstanceSource, NoInstances, Readiness, Secret, Shutdown, Traffic};
 use seaworthy_deploy::{
     Command, Fleet, FleetHandle, Health, HealthChecks, Pacing, Plan, Supervisor, SupervisorError, Watched,
 };
@@ -16,7 +16,8 @@ use crate::{config::Config, failure::Failure};
 
 /// The app, however it came to be there.
 pub struct App {
-    handle: FleetHandle,
+    /// None where only files are served.
+    handle: Option<FleetHandle>,
     order: Shutdown,
     result: oneshot::Receiver<Result<(), SupervisorError>>,
 }
@@ -28,31 +29,50 @@ impl App {
         readiness: &Readiness,
         traffic: Arc<dyn Traffic>,
         output: Arc<dyn AppOutput>,
-        app_api: Option<(String, Secret)>,
+        app_api: (String, Secret),
     ) -> Result<Self, Failure> {
+        let (sender, result) = oneshot::channel();
+        let order = Shutdown::new();
+        if !is_named(config) {
+            order.spawn({
+                let order = order.clone();
+                async move {
+                    order.ordered().await;
+                    let _ = sender.send(Ok(()));
+                }
+            });
+            return Ok(Self { handle: None, order, result });
+        }
         let plan = plan(config, app_api)?;
         let ready = readiness.declare("app", "waits for the app's health");
         let (fleet, handle) = Fleet::new(plan, traffic, output, ready);
-        let (sender, result) = oneshot::channel();
-        let order = Shutdown::new();
         let fleet_order = order.clone();
         order.spawn(async move {
             let ended = fleet.run(fleet_order).await;
             // Whoever waits for it may be gone already.
             let _ = sender.send(ended);
         });
-        Ok(Self { handle, order, result })
+        Ok(Self { handle: Some(handle), order, result })
+    }
+
+    /// To change it while it runs.
+    pub fn handle(&self) -> Option<FleetHandle> {
+        self.handle.clone()
     }
 
     /// What the admin API shows of it.
     pub fn instances(&self) -> Arc<dyn InstanceSource> {
-        Arc::new(self.handle.clone())
+        match &self.handle {
+            Some(handle) => Arc::new(handle.clone()),
+            None => Arc::new(NoInstances),
+        }
     }
 
     /// Resolves at the first healthy answer.
     pub async fn well(&mut self) -> Result<(), Failure> {
+        let Some(handle) = &self.handle else { return Ok(()) };
         tokio::select! {
-            () = self.handle.well() => Ok(()),
+            () = handle.well() => Ok(()),
             result = &mut self.result => Err(explain(result)),
         }
     }
@@ -72,8 +92,13 @@ impl App {
     }
 }
 
+/// Whether the config names an app; without one, only folders are served.
+pub fn is_named(config: &Config) -> bool {
+    config.app.command.is_some() || config.app.to.is_some()
+}
+
 /// What the config says of the app. Also for a reload: `FleetHandle::reconfigure` takes it.
-pub fn plan(config: &Config, app_api: Option<(String, Secret)>) -> Result<Plan, Failure> {
+pub fn plan(config: &Config, app_api: (String, Secret)) -> Result<Plan, Failure> {
     let app = &config.app;
     let checks = HealthChecks {
         health: app.health.clone().map_or(Health::Connect, Health::Path),
@@ -96,7 +121,7 @@ pub fn plan(config: &Config, app_api: Option<(String, Secret)>) -> Result<Plan, 
     Ok(Supervisor {
         command,
         environment,
-        app_api,
+        app_api: Some(app_api),
         launcher: launcher(),
         instances: app.instances,
         memory_limit: app.memory_limit.map(|limit| limit.0),

@@ -7,6 +7,7 @@ use crate::{
     cli::RunArguments,
     config::{Config, ConfigSource},
     failure::Failure,
+    run::app,
 };
 
 /// What the config of this run is read from, now and at each reload.
@@ -39,9 +40,10 @@ pub fn source(arguments: RunArguments) -> Result<ConfigSource, Failure> {
 /// File, environment and flags as one config, with an app in it.
 pub fn load(source: &ConfigSource) -> Result<Config, Failure> {
     let config = Config::load_with(source)?;
-    if config.app.command.is_none() && config.app.to.is_none() {
+    let serves_files = config.routes.iter().any(|route| route.edge.files.is_some());
+    if !app::is_named(&config) && !serves_files {
         let text = "there is no app to run: write `seaworthy run -- COMMAND`, `seaworthy run --to URL`, or a \
-                    seaworthy.toml with `command` or `to` in [app]";
+                    seaworthy.toml with `command` or `to` in [app], or a [[route]] with `files`";
         return Err(Failure::text("SEA_RUN_NO_APP", text).with_status(2));
     }
     Ok(config)

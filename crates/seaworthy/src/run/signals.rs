@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use seaworthy_core::Shutdown;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::failure::Failure;
@@ -49,17 +48,6 @@ impl Signals {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
-        }
-    }
-}
-
-/// A terminal that closes, or a log rotation, must not end the service: the access log finds a moved file by itself.
-pub async fn outlive_hangups(shutdown: Shutdown) {
-    let Ok(mut hangups) = signal(SignalKind::hangup()) else { return };
-    loop {
-        tokio::select! {
-            () = shutdown.ordered() => return,
-            _ = hangups.recv() => tracing::info!("SIGHUP: nothing to reload in this release"),
         }
     }
 }

@@ -18,7 +18,7 @@ use super::{
     tree::Tree,
     variables::Variables,
 };
-use crate::config::Config;
+use crate::config::{Config, ConfigSource};
 
 /// A folder with these files.
 pub fn folder_with(files: &[(&str, &str)]) -> TempDir {
@@ -72,9 +72,7 @@ fn tell(files: &[(&str, &str)]) -> Story {
         ..Story::default()
     };
     let Some(found) = &plan.found else { return story };
-    if found.site.is_none() {
-        is_valid(&plan.config);
-    }
+    is_valid(&plan.config);
     story.stack = found.candidate.stack.name.clone();
     story.folder = found.candidate.folder.display().to_string();
     story.reasons = found.candidate.reasons.join(", ");
@@ -101,12 +99,12 @@ fn tell(files: &[(&str, &str)]) -> Story {
 
 fn is_valid(config: &str) {
     let folder = folder_with(&[("seaworthy.toml", config)]);
-    let read = Config::load(Some(&folder.path().join("seaworthy.toml")));
+    let read = Config::load_with(&ConfigSource::new(Some(&folder.path().join("seaworthy.toml")), None));
     assert!(read.is_ok(), "{:?}\n{config}", read.unwrap_err().findings);
     // What is commented out must hold as well, once the comment's mark is taken away.
     let shown = config.replace("# health = ", "health = ").replace("# [[route]]", "[[route]]");
     let shown = shown.replace("# match = ", "match = ").replace("# body_limit = ", "body_limit = ");
     fs::write(folder.path().join("seaworthy.toml"), &shown).unwrap();
-    let read = Config::load(Some(&folder.path().join("seaworthy.toml")));
+    let read = Config::load_with(&ConfigSource::new(Some(&folder.path().join("seaworthy.toml")), None));
     assert!(read.is_ok(), "{:?}\n{shown}", read.unwrap_err().findings);
 }

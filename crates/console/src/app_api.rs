@@ -1,0 +1,147 @@
+//! The app API: what the app itself may ask, on a loopback port of its own, with a token that only its processes have.
+
+use std::{
+    io,
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+};
+
+use axum::{
+    Json, Router,
+    extract::{Request, State},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    middleware::{Next, from_fn_with_state},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use seaworthy_core::{InstanceSource, Readiness, Secret, Shutdown};
+use serde_json::json;
+use subtle::ConstantTimeEq;
+use tokio::net::TcpListener;
+
+/// Bytes of randomness in a token.
+const TOKEN_BYTES: usize = 32;
+
+/// The app API, bound and not yet serving.
+#[derive(Debug)]
+pub struct AppApi {
+    listener: TcpListener,
+    address: SocketAddr,
+    token: Secret,
+}
+
+/// What the app API tells.
+#[derive(Clone)]
+pub struct AppFacts {
+    /// Conditions for traffic.
+    pub readiness: Readiness,
+    /// Running instances.
+    pub instances: Arc<dyn InstanceSource>,
+}
+
+impl AppApi {
+    /// Takes a free loopback port, and makes a token for this run.
+    ///
+    /// # Errors
+    /// When there is no port or no randomness.
+    pub async fn bind() -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let address = listener.local_addr()?;
+        let mut random = [0; TOKEN_BYTES];
+        getrandom::fill(&mut random).map_err(io::Error::other)?;
+        let token: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(Self { listener, address, token: Secret::new(token) })
+    }
+
+    /// What the app gets as `SEAWORTHY_URL`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// What the app gets as `SEAWORTHY_TOKEN`, to be sent as `Authorization: Bearer`.
+    pub fn token(&self) -> Secret {
+        self.token.clone()
+    }
+
+    /// Serves until the order to stop.
+    ///
+    /// # Errors
+    /// When the listener fails.
+    pub async fn run(self, facts: AppFacts, shutdown: Shutdown) -> io::Result<()> {
+        let app = Router::new()
+            .route("/v1/app", get(app))
+            .with_state(facts)
+            .layer(from_fn_with_state(self.token, only_with_token));
+        axum::serve(self.listener, app).with_graceful_shutdown(async move { shutdown.ordered().await }).await
+    }
+}
+
+async fn app(State(facts): State<AppFacts>) -> Response {
+    Json(json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "ready": facts.readiness.is_ready(),
+        "instances": facts.instances.instances(),
+    }))
+    .into_response()
+}
+
+async fn only_with_token(State(token): State<Secret>, request: Request, next: Next) -> Response {
+    if has_token(request.headers(), &token) {
+        return next.run(request).await;
+    }
+    let mut refused = (
+        StatusCode::UNAUTHORIZED,
+        Json(json!({
+            "type": "urn:seaworthy:problem:SEA_APP_API_TOKEN",
+            "title": "The app API needs its token",
+            "status": 401,
+            "code": "SEA_APP_API_TOKEN",
+            "advice": "Send the value of SEAWORTHY_TOKEN as Authorization: Bearer.",
+        })),
+    )
+        .into_response();
+    refused.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    refused.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    refused
+}
+
+fn has_token(headers: &HeaderMap, token: &Secret) -> bool {
+    let given = headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes).unwrap_or_default();
+    let Some((scheme, given)) = given.split_at_checked(7) else { return false };
+    scheme.eq_ignore_ascii_case(b"bearer ") && bool::from(given.ct_eq(token.expose().as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use seaworthy_core::NoInstances;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn answers_only_with_the_token() {
+        let api = AppApi::bind().await.unwrap();
+        let (url, token) = (api.url(), api.token());
+        let address = url.strip_prefix("http://").unwrap().to_owned();
+        let facts = AppFacts { readiness: Readiness::default(), instances: Arc::new(NoInstances) };
+        let shutdown = Shutdown::new();
+        let serving = shutdown.clone();
+        shutdown.spawn(async move { api.run(facts, serving).await.unwrap() });
+        let ask = async |authorization: &str| {
+            let mut stream = tokio::net::TcpStream::connect(&address).await.unwrap();
+            let request = format!("GET /v1/app HTTP/1.1\r\nhost: a\r\nconnection: close\r\n{authorization}\r\n");
+            stream.write_all(request.as_bytes()).await.unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.unwrap();
+            answer
+        };
+        let secret = token.expose();
+        assert!(ask(&format!("authorization: Bearer {secret}\r\n")).await.contains("\"ready\":false"));
+        for wrong in [String::new(), "authorization: Bearer x\r\n".into(), format!("authorization: Basic {secret}\r\n")]
+        {
+            assert!(ask(&wrong).await.starts_with("HTTP/1.1 401"), "{wrong}");
+        }
+        assert_eq!(secret.len(), 2 * TOKEN_BYTES);
+        shutdown.begin();
+    }
+}

@@ -1,0 +1,80 @@
+//! What a running Seaworthy tells of itself: to a person's terminal, and on the admin API.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use seaworthy_observability::{LogSink, MetricsExport};
+use serde_json::{Value, json};
+
+use super::{doors::EdgeAddresses, reload::ReloadState};
+use crate::{config::Config, terminal};
+
+/// The addresses, to be printed once the app is well.
+pub struct Announced {
+    /// Of the edge.
+    pub edge: EdgeAddresses,
+    /// Of the admin API.
+    pub admin: SocketAddr,
+}
+
+impl Announced {
+    /// One line of JSON for a machine, two lines for a person.
+    pub fn print(&self, as_json: bool) {
+        let (edge, admin) = (&self.edge, self.admin);
+        if as_json {
+            let line = json!({
+                "listen": edge.plain.to_string(),
+                "https": edge.https.map(|address| address.to_string()),
+                "admin": admin.to_string(),
+                "url": edge.url(),
+                "admin_url": format!("http://{admin}"),
+            });
+            return terminal::line(&line.to_string());
+        }
+        let redirects = edge.https.map(|_| format!("redirect http://{}\n", edge.plain)).unwrap_or_default();
+        terminal::line(&format!(
+            "serving  {}\n{redirects}admin    http://{admin}  (/healthz /readyz /metrics /status)",
+            edge.url(),
+        ));
+    }
+}
+
+/// The metrics' text.
+pub fn metrics(export: MetricsExport, log: Option<LogSink>) -> Arc<dyn Fn() -> String + Send + Sync> {
+    Arc::new(move || {
+        let dropped = log.as_ref().map_or(0, LogSink::dropped);
+        metrics::counter!("seaworthy_access_log_dropped_lines_total").absolute(dropped);
+        export.render()
+    })
+}
+
+/// What `check` may know without trusting our word for anything: where things are and which limits are claimed.
+pub fn status(
+    config: &Config,
+    addresses: EdgeAddresses,
+    state: Arc<ReloadState>,
+) -> Arc<dyn Fn() -> Value + Send + Sync> {
+    let log = &config.observability.access_log;
+    let log = match log.as_str() {
+        "off" | "stdout" => log.clone(),
+        path => std::path::absolute(path).map_or_else(|_| path.to_owned(), |path| path.display().to_string()),
+    };
+    let profile = config.profile.name().map(str::to_owned);
+    Arc::new(move || {
+        let config = state.config();
+        json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "profile": profile,
+            "listen": addresses.plain.to_string(),
+            "https": addresses.https.map(|address| address.to_string()),
+            "access_log": log,
+            "connections": state.connections(),
+            "certificates": state.certificates(),
+            "config": state.report(),
+            "limits": {
+                "body_bytes": config.protection.body_limit.0,
+                "request_head_ms": config.edge.timeouts.request_head.0.as_millis() as u64,
+                "first_byte_ms": config.edge.timeouts.first_byte.0.as_millis() as u64,
+            },
+        })
+    })
+}
