@@ -21,6 +21,8 @@ pub struct RequestContext {
     pub id: RequestId,
     /// The client's address: the other end of the connection, or whom a trusted proxy named.
     pub client: Option<IpAddr>,
+    /// The same for the app, when the edge has them ready.
+    pub client_headers: Option<ClientHeaders>,
     /// The route's pattern, bounded in number and so safe as a metric label.
     pub route: Arc<str>,
     /// When the head of the request was complete.
@@ -43,6 +45,7 @@ impl RequestContext {
         Self {
             id,
             client: None,
+            client_headers: None,
             route: Arc::from("*"),
             received: Instant::now(),
             scheme: "http",
@@ -52,6 +55,15 @@ impl RequestContext {
             wants_html: false,
         }
     }
+}
+
+/// The client as the app is told of it. The same for most requests of a connection, so made once for all of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientHeaders {
+    /// Its address: `X-Forwarded-For`.
+    pub address: HeaderValue,
+    /// Address, scheme and host as `Forwarded` (RFC 7239); `None` when the host cannot be written there.
+    pub forwarded: Option<HeaderValue>,
 }
 
 /// A correlation id: 1 to 128 characters of `A-Z a-z 0-9 . _ -`, so that it is safe in headers, logs and queries.

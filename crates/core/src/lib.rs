@@ -20,7 +20,7 @@ pub use address::{AddressError, UpstreamAddress};
 pub use app_output::AppOutput;
 pub use body::{Body, BoxError, empty_body, full_body};
 pub use clock::{Clock, FixedClock, SystemClock};
-pub use context::{RequestContext, RequestId, RequestIdSource};
+pub use context::{ClientHeaders, RequestContext, RequestId, RequestIdSource};
 pub use handler::Handler;
 pub use problem::{Problem, ProblemKind};
 pub use readiness::{Condition, Readiness, ReadinessHandle};

@@ -145,6 +145,7 @@ mod tests {
             scheme: "http",
             version: "1.1",
             forwarded_host: None,
+            client_headers: None,
             trace: None,
             wants_html,
         }

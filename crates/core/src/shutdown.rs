@@ -1,6 +1,12 @@
 //! One order to stop, and one place that knows which tasks still run.
 
-use std::future::Future;
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -8,7 +14,21 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 #[derive(Debug, Clone, Default)]
 pub struct Shutdown {
     order: CancellationToken,
+    /// The order as a number to read: asked for every request, where the token takes a lock.
+    begun: Arc<Begun>,
     tasks: TaskTracker,
+}
+
+#[derive(Debug, Default)]
+struct Begun {
+    own: AtomicBool,
+    whole: Option<Arc<Begun>>,
+}
+
+impl Begun {
+    fn is_set(&self) -> bool {
+        self.own.load(Ordering::Acquire) || self.whole.as_ref().is_some_and(|whole| whole.is_set())
+    }
 }
 
 impl Shutdown {
@@ -20,17 +40,19 @@ impl Shutdown {
     /// A part that can be told to stop on its own and stops with the whole; it counts its own tasks.
     #[must_use]
     pub fn child(&self) -> Self {
-        Self { order: self.order.child_token(), tasks: TaskTracker::new() }
+        let begun = Arc::new(Begun { own: AtomicBool::new(false), whole: Some(self.begun.clone()) });
+        Self { order: self.order.child_token(), begun, tasks: TaskTracker::new() }
     }
 
     /// Tells everyone to stop.
     pub fn begin(&self) {
+        self.begun.own.store(true, Ordering::Release);
         self.order.cancel();
     }
 
     /// True from [`Shutdown::begin`] on.
     pub fn has_begun(&self) -> bool {
-        self.order.is_cancelled()
+        self.begun.is_set()
     }
 
     /// Resolves when the order is given (at once when it was).
@@ -80,8 +102,13 @@ mod tests {
         let inner = part.clone();
         part.spawn(async move { inner.ordered().await });
         assert!(!part.finished(std::future::ready(())).await);
+        assert!(!part.has_begun());
         assert_eq!(part.running(), 1);
         shutdown.begin();
+        assert!(part.has_begun() && part.child().has_begun());
         assert!(part.finished(std::future::pending()).await);
+        let whole = Shutdown::new();
+        whole.child().begin();
+        assert!(!whole.has_begun());
     }
 }

@@ -1,8 +1,14 @@
 //! Who asks, and how: the other end of the connection, or whom a trusted proxy there speaks for.
 
-use std::net::IpAddr;
+use std::{
+    fmt::Write as _,
+    net::IpAddr,
+    sync::{Mutex, PoisonError},
+};
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+use seaworthy_core::ClientHeaders;
 
 use crate::{connection::Origin, policy::Policy};
 
@@ -17,6 +23,46 @@ pub(crate) struct Client {
     pub secure: bool,
     /// The host that it named to a proxy.
     pub host: Option<HeaderValue>,
+}
+
+/// What the last request of a connection said of its client; the next one nearly always says the same.
+#[derive(Debug, Default)]
+pub(crate) struct Described(Mutex<Option<(Known, ClientHeaders)>>);
+
+type Known = (IpAddr, bool, Option<HeaderValue>);
+
+impl Described {
+    /// The headers that tell the app of this client.
+    pub(crate) fn of(&self, address: IpAddr, secure: bool, host: Option<&HeaderValue>) -> ClientHeaders {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(((known, was_secure, named), headers)) = &*last
+            && (*known, *was_secure, named.as_ref()) == (address, secure, host)
+        {
+            return headers.clone();
+        }
+        let headers = describe(address.to_canonical(), secure, host);
+        *last = Some(((address, secure, host.cloned()), headers.clone()));
+        headers
+    }
+}
+
+fn describe(address: IpAddr, secure: bool, host: Option<&HeaderValue>) -> ClientHeaders {
+    let mut text = match address {
+        IpAddr::V4(address) => format!("for={address}"),
+        IpAddr::V6(address) => format!("for=\"[{address}]\""),
+    };
+    let host = host.map(|host| host.to_str().ok().filter(|host| !host.contains(['"', '\\'])));
+    if let Some(Some(host)) = host {
+        // Writing to a String cannot fail.
+        let _ = write!(text, ";host=\"{host}\"");
+    }
+    text.push_str(if secure { ";proto=https" } else { ";proto=http" });
+    // Addresses are ASCII; a host that could not be written was left out.
+    let value = |text: &str| HeaderValue::from_str(text).ok();
+    ClientHeaders {
+        address: value(&address.to_string()).unwrap_or(HeaderValue::from_static("unknown")),
+        forwarded: value(&text).filter(|_| host != Some(None)),
+    }
 }
 
 /// Believes the headers only when the connection comes from a trusted proxy.
@@ -145,7 +191,7 @@ mod tests {
             Settings { trusted_proxies: vec!["10.0.0.0/8".into(), "2001:db8:1::/48".into()], ..Settings::default() };
         let policy = Policy::new(&settings, None);
         let client = format!("{peer}:1").parse().unwrap();
-        let origin = Origin { peer: client, client, secure: false };
+        let origin = Origin { peer: client, client, secure: false, described: Described::default() };
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_str(value).unwrap());

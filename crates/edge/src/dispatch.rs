@@ -1,6 +1,6 @@
 //! From a parsed request to the pipeline of its route.
 
-use std::{sync::Arc, time::Instant};
+use std::{convert::Infallible, future::Future, sync::Arc, time::Instant};
 
 use arc_swap::ArcSwap;
 use http::{HeaderValue, Request, Response, StatusCode, Version, header, uri::PathAndQuery};
@@ -8,11 +8,9 @@ use http_body::Body as HttpBody;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use seaworthy_core::{
-    Body, Handler, Problem, ProblemKind, RequestContext, RequestId, RequestIdSource, TraceContext, empty_body,
-    full_body,
+    Body, Problem, ProblemKind, RequestContext, RequestId, RequestIdSource, TraceContext, empty_body, full_body,
 };
 use tokio::sync::Notify;
-use tower::{Service, ServiceExt};
 
 use crate::{
     client::{self, Client},
@@ -47,7 +45,7 @@ pub(crate) struct Core {
 impl Core {
     /// Answers one request: context, route, pipeline, and the id on the answer.
     pub(crate) async fn answer(self: &Arc<Self>, origin: &Origin, request: Request<Incoming>) -> Response<Body> {
-        let (request, id, mut handler) = {
+        let (answering, id) = {
             let policy = self.policy.load();
             let client = client::identify(origin, request.headers(), &policy);
             let own = self.own_answer(&policy, &client, &request);
@@ -55,11 +53,11 @@ impl Core {
             let (route, handler) = match &own {
                 None => {
                     let route = table.find(request.method(), request.uri().path());
-                    (route.name.clone(), route.handler.clone())
+                    (route.name.clone(), &*route.handler)
                 }
-                Some(_) => (OWN_ROUTE.into(), table.own().clone()),
+                Some(_) => (OWN_ROUTE.into(), table.own()),
             };
-            let context = self.context(&policy, client, route, &request);
+            let context = self.context(&policy, origin, client, route, &request);
             let id = context.id.clone();
             let (parts, body) = request.into_parts();
             let mut request = Request::from_parts(parts, erase(body));
@@ -67,9 +65,9 @@ impl Core {
                 request.extensions_mut().insert(Prepared::new(own.into_response(&context)));
             }
             request.extensions_mut().insert(Arc::new(context));
-            (request, id, handler)
+            (handler.call(request), id)
         };
-        call(&mut handler, request, &id).await
+        finish(answering, &id).await
     }
 
     /// Answers what is no request with a problem, by way of the log.
@@ -81,13 +79,13 @@ impl Core {
     ) -> Response<Body> {
         let policy = self.policy.load();
         let client = client::identify(origin, request.headers(), &policy);
-        let context = self.context(&policy, client, OWN_ROUTE.into(), &request);
-        let mut handler = self.table.load().own().clone();
+        let context = self.context(&policy, origin, client, OWN_ROUTE.into(), &request);
         drop(policy);
         let id = context.id.clone();
         request.extensions_mut().insert(Prepared::new(Problem::new(kind).into_response(&context)));
         request.extensions_mut().insert(Arc::new(context));
-        call(&mut handler, request, &id).await
+        let answering = self.table.load().own().call(request);
+        finish(answering, &id).await
     }
 
     /// What is answered without asking the app: challenges, redirects, names that are not served here.
@@ -109,8 +107,16 @@ impl Core {
         Some(host.and_then(|host| redirect(host, port, request)).unwrap_or(OwnAnswer::Problem(problems::BAD_HOST)))
     }
 
-    fn context<B>(&self, policy: &Policy, client: Client, route: Arc<str>, request: &Request<B>) -> RequestContext {
+    fn context<B>(
+        &self,
+        policy: &Policy,
+        origin: &Origin,
+        client: Client,
+        route: Arc<str>,
+        request: &Request<B>,
+    ) -> RequestContext {
         let headers = request.headers();
+        let host = client.host.as_ref().or_else(|| headers.get(header::HOST));
         let given = headers.get(headers::REQUEST_ID).and_then(RequestId::from_client);
         let trace = match policy.trace {
             TracePolicy::Off => None,
@@ -124,6 +130,7 @@ impl Core {
         RequestContext {
             id: given.unwrap_or_else(|| self.ids.next()),
             client: Some(client.address),
+            client_headers: Some(origin.described.of(client.address, client.secure, host)),
             route,
             received: Instant::now(),
             scheme: if client.secure { "https" } else { "http" },
@@ -180,9 +187,8 @@ fn redirect(host: &str, port: u16, request: &Request<Incoming>) -> Option<OwnAns
     HeaderValue::from_str(&format!("https://{host}{port}{path}")).ok().map(OwnAnswer::Redirect)
 }
 
-async fn call(handler: &mut Handler, request: Request<Body>, id: &RequestId) -> Response<Body> {
-    let Ok(ready) = handler.ready().await;
-    let Ok(mut response) = ready.call(request).await;
+async fn finish(answering: impl Future<Output = Result<Response<Body>, Infallible>>, id: &RequestId) -> Response<Body> {
+    let Ok(mut response) = answering.await;
     response.headers_mut().insert(headers::REQUEST_ID, id.header());
     response
 }

@@ -33,7 +33,11 @@ const ATTEMPTS: usize = 3;
 
 /// Sends requests to the upstream of one pool. The service at the bottom of a route's pipeline.
 #[derive(Debug, Clone)]
-pub struct Forward {
+pub struct Forward(Arc<Way>);
+
+/// Cloned for each request, so behind one pointer.
+#[derive(Debug)]
+struct Way {
     pool: Arc<Pool>,
     timeouts: Timeouts,
     tasks: Shutdown,
@@ -54,10 +58,12 @@ enum Attempt {
 impl Forward {
     /// `tasks` counts what outlives a request: upgraded connections.
     pub fn new(pool: Arc<Pool>, timeouts: Timeouts, tasks: Shutdown) -> Self {
-        Self { pool, timeouts, tasks }
+        Self(Arc::new(Way { pool, timeouts, tasks }))
     }
+}
 
-    async fn forward(self, mut request: Request<Body>) -> Response<Body> {
+impl Way {
+    async fn forward(&self, mut request: Request<Body>) -> Response<Body> {
         let Some(context) = request.extensions_mut().remove::<Arc<RequestContext>>() else {
             // Only the edge calls a pipeline, and it always adds the context.
             return Response::new(empty_body());
@@ -87,7 +93,10 @@ impl Forward {
                 headers::finish_response(&mut parts.headers);
                 let idle = self.timeouts.response_idle.0;
                 let limits = BodyLimits { idle: (!idle.is_zero()).then_some(idle), until };
-                Response::from_parts(parts, AnswerBody::new(incoming, connection, self.pool, limits).boxed_unsync())
+                Response::from_parts(
+                    parts,
+                    AnswerBody::new(incoming, connection, self.pool.clone(), limits).boxed_unsync(),
+                )
             }
             Err(failure) => failure.into_response(&context, Some(&self.timeouts)),
         }
@@ -207,8 +216,8 @@ impl Service<Request<Body>> for Forward {
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let forward = self.clone();
-        Box::pin(async move { Ok(forward.forward(request).await) })
+        let way = self.0.clone();
+        Box::pin(async move { Ok(way.forward(request).await) })
     }
 }
 

@@ -1,7 +1,5 @@
 //! What changes in the headers on the way through: RFC 9110, 7.6 (message forwarding) and the de facto `X-Forwarded-*`.
 
-use std::net::IpAddr;
-
 use http::{
     HeaderMap, HeaderName, HeaderValue,
     header::{self, CONNECTION, HOST, TE, TRANSFER_ENCODING, UPGRADE, VIA},
@@ -25,6 +23,10 @@ const VIA_HTTP2: HeaderValue = HeaderValue::from_static("2 seaworthy");
 /// Removes what belongs to one connection alone, also what `Connection` names (RFC 9110, 7.6.1). Returns the protocol
 /// that the sender asked to switch to, when it did.
 pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) -> Option<HeaderValue> {
+    // One pass over the few that are there is cheaper than a look-up for each that might be; most messages have none.
+    if !headers.keys().any(is_hop_by_hop) {
+        return None;
+    }
     let mut upgrade = None;
     if headers.contains_key(CONNECTION) {
         let values: Vec<HeaderValue> = headers.get_all(CONNECTION).iter().cloned().collect();
@@ -61,20 +63,34 @@ pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) -> Option<HeaderValue> 
     upgrade
 }
 
+fn is_hop_by_hop(name: &HeaderName) -> bool {
+    match name.as_str().len() {
+        2 => *name == TE,
+        7 => *name == UPGRADE,
+        10 => *name == CONNECTION || *name == KEEP_ALIVE,
+        14 => *name == HTTP2_SETTINGS,
+        16 => *name == PROXY_CONNECTION,
+        17 => *name == TRANSFER_ENCODING,
+        18 => *name == header::PROXY_AUTHENTICATE,
+        19 => *name == header::PROXY_AUTHORIZATION,
+        _ => false,
+    }
+}
+
 /// Tells the app who asked, how, and under which id. What came with the request is removed first; what a trusted proxy
 /// said in it is in the context by now. The app gets one address, the client's: frameworks differ in which one of a list
 /// they believe.
 pub(crate) fn describe_client(headers: &mut HeaderMap, context: &RequestContext, http2: bool) {
     remove_claims(headers);
-    if let Some(value) = context.client.and_then(address_value) {
-        headers.insert(FORWARDED_FOR, value);
+    if let Some(client) = &context.client_headers {
+        headers.insert(FORWARDED_FOR, client.address.clone());
+        if let Some(forwarded) = &client.forwarded {
+            headers.insert(FORWARDED, forwarded.clone());
+        }
     }
     let scheme = if context.scheme == "https" { "https" } else { "http" };
     headers.insert(FORWARDED_PROTO, HeaderValue::from_static(scheme));
     if let Some(host) = context.forwarded_host.as_ref().or_else(|| headers.get(HOST)).cloned() {
-        if let Some(value) = forwarded(context, scheme, &host) {
-            headers.insert(FORWARDED, value);
-        }
         headers.insert(FORWARDED_HOST, host);
     }
     if let Some(trace) = &context.trace {
@@ -87,20 +103,6 @@ pub(crate) fn describe_client(headers: &mut HeaderMap, context: &RequestContext,
     }
     headers.insert(REQUEST_ID, context.id.header());
     headers.append(VIA, if http2 { VIA_HTTP2 } else { VIA_HTTP1 });
-}
-
-/// RFC 7239: the same as one standard header.
-fn forwarded(context: &RequestContext, scheme: &str, host: &HeaderValue) -> Option<HeaderValue> {
-    use std::fmt::Write as _;
-    let mut text = String::with_capacity(64);
-    // Writing to a String cannot fail.
-    let _ = match context.client.map(|address| address.to_canonical()) {
-        Some(IpAddr::V4(address)) => write!(text, "for={address};"),
-        Some(IpAddr::V6(address)) => write!(text, "for=\"[{address}]\";"),
-        None => Ok(()),
-    };
-    let _ = write!(text, "host=\"{}\";proto={scheme}", host.to_str().ok().filter(|host| !host.contains(['"', '\\']))?);
-    HeaderValue::from_str(&text).ok()
 }
 
 fn is_same_trace(given: &HeaderValue, trace: &TraceContext) -> bool {
@@ -156,10 +158,6 @@ fn fold(byte: u8) -> u8 {
     }
 }
 
-fn address_value(address: IpAddr) -> Option<HeaderValue> {
-    HeaderValue::from_str(&address.to_canonical().to_string()).ok()
-}
-
 fn names(value: &HeaderValue, wanted: &[u8]) -> bool {
     let first_word = |item: &[u8]| item.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii().to_vec();
     value.as_bytes().split(|byte| *byte == b',').any(|item| first_word(item).eq_ignore_ascii_case(wanted))
@@ -167,11 +165,10 @@ fn names(value: &HeaderValue, wanted: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::{sync::Arc, time::Instant};
-
     use seaworthy_core::RequestId;
 
     use super::*;
+    use crate::client::Described;
 
     fn map(list: &[(&str, &str)]) -> HeaderMap {
         let mut headers = HeaderMap::new();
@@ -182,17 +179,11 @@ mod tests {
     }
 
     fn context() -> RequestContext {
-        RequestContext {
-            id: RequestId::from_client(&HeaderValue::from_static("id-1")).unwrap(),
-            client: Some("::ffff:192.0.2.7".parse().unwrap()),
-            route: Arc::from("*"),
-            received: Instant::now(),
-            scheme: "http",
-            version: "1.1",
-            forwarded_host: None,
-            trace: None,
-            wants_html: false,
-        }
+        let id = RequestId::from_client(&HeaderValue::from_static("id-1")).unwrap();
+        let host = HeaderValue::from_static("shop.test");
+        let client = "::ffff:192.0.2.7".parse().unwrap();
+        let described = Described::default().of(client, false, Some(&host));
+        RequestContext { client: Some(client), client_headers: Some(described), ..RequestContext::new(id) }
     }
 
     #[test]

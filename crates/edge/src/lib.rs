@@ -24,6 +24,7 @@ mod progress;
 mod routing;
 mod server;
 mod settings;
+mod shared_handler;
 mod target;
 mod tasks;
 pub mod tls;

@@ -6,6 +6,8 @@ use http::Method;
 use seaworthy_core::Handler;
 use thiserror::Error;
 
+use crate::shared_handler::SharedHandler;
+
 use crate::files::FilesError;
 
 /// A method (or any) and a path: `GET /api/documents/{id}`, `/static/*`.
@@ -57,7 +59,7 @@ pub struct RouteTable {
     paths: matchit::Router<Vec<Entry>>,
     fallback: Route,
     /// For answers that the edge gives itself, before any route is looked up.
-    own: Handler,
+    own: Arc<SharedHandler>,
 }
 
 /// Collects routes and refuses conflicts.
@@ -65,14 +67,14 @@ pub struct RouteTable {
 pub struct RouteTableBuilder {
     paths: Vec<(String, Vec<Entry>)>,
     fallback: Route,
-    own: Handler,
+    own: Arc<SharedHandler>,
 }
 
 /// A pipeline and the name under which it is counted.
 #[derive(Clone)]
 pub(crate) struct Route {
     pub name: Arc<str>,
-    pub handler: Handler,
+    pub handler: Arc<SharedHandler>,
 }
 
 type Entry = (Option<Method>, Route);
@@ -81,10 +83,14 @@ impl RouteTable {
     /// Starts a table; `fallback` takes every request that no pattern matches, `own` ends in [`crate::OwnAnswers`] and
     /// takes what the edge answers itself: redirects to HTTPS, and what is no request.
     pub fn builder(fallback: Handler, own: Handler) -> RouteTableBuilder {
-        RouteTableBuilder { paths: Vec::new(), fallback: Route { name: "*".into(), handler: fallback }, own }
+        RouteTableBuilder {
+            paths: Vec::new(),
+            fallback: Route { name: "*".into(), handler: SharedHandler::new(fallback) },
+            own: SharedHandler::new(own),
+        }
     }
 
-    pub(crate) fn own(&self) -> &Handler {
+    pub(crate) fn own(&self) -> &SharedHandler {
         &self.own
     }
 
@@ -101,6 +107,7 @@ impl RouteTableBuilder {
     /// Adds a route.
     pub fn route(mut self, pattern: &Pattern, handler: Handler) -> Result<Self, PatternError> {
         let name: Arc<str> = pattern.to_string().into();
+        let handler = SharedHandler::new(handler);
         for path in pattern.router_paths() {
             let position = self.paths.iter().position(|(known, _)| *known == path);
             let entries = match position {

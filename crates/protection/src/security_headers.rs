@@ -16,8 +16,11 @@ use crate::settings::HeaderSettings;
 
 /// The layer; its headers are parsed once, when the config loads.
 #[derive(Debug, Clone)]
-pub struct SecurityHeaders {
-    always: Arc<[(HeaderName, HeaderValue)]>,
+pub struct SecurityHeaders(Arc<Values>);
+
+#[derive(Debug)]
+struct Values {
+    always: Vec<(HeaderName, HeaderValue)>,
     /// `Strict-Transport-Security`: never over plain HTTP (RFC 6797, 7.2).
     over_tls: Option<HeaderValue>,
 }
@@ -34,10 +37,11 @@ impl SecurityHeaders {
     pub fn layer(settings: &HeaderSettings) -> Option<Self> {
         let parse = |value: &str| (!value.is_empty()).then(|| HeaderValue::from_str(value).ok()).flatten();
         let always = |(name, value): (&'static str, &str)| Some((HeaderName::from_static(name), parse(value)?));
-        settings.enabled.then(|| Self {
+        let values = || Values {
             always: settings.pairs().into_iter().filter_map(always).collect(),
             over_tls: parse(&settings.strict_transport_security),
-        })
+        };
+        settings.enabled.then(|| Self(Arc::new(values())))
     }
 }
 
@@ -88,11 +92,11 @@ where
         let Ok(mut response) = ready!(this.inner.poll(cx));
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             let present = response.headers_mut();
-            for (name, value) in this.headers.always.iter() {
+            for (name, value) in &this.headers.0.always {
                 // The app knows its own pages best: what it sets stays.
                 present.entry(name).or_insert_with(|| value.clone());
             }
-            if let Some(value) = this.headers.over_tls.as_ref().filter(|_| *this.tls) {
+            if let Some(value) = this.headers.0.over_tls.as_ref().filter(|_| *this.tls) {
                 present.entry(STRICT_TRANSPORT_SECURITY).or_insert_with(|| value.clone());
             }
         }

@@ -97,7 +97,7 @@ where
     S::Error: Into<BoxError>,
 {
     let mut order = std::pin::pin!(around.order.ordered());
-    let mut draining = None::<Instant>;
+    let (mut draining, mut listening) = (None::<Instant>, false);
     let mut clock = Clock::new(around.policy.look_every());
     poll_fn(|cx| {
         loop {
@@ -110,7 +110,11 @@ where
                 }
                 _ => {}
             }
-            if draining.is_none() && order.as_mut().poll(cx).is_ready() {
+            // Asked once, to be woken; from then on the flag is cheaper than the lock behind the order.
+            if draining.is_none()
+                && (!std::mem::replace(&mut listening, true) || around.order.has_begun())
+                && order.as_mut().poll(cx).is_ready()
+            {
                 draining = Some(Instant::now() + LAST_REQUESTS);
                 clock.set(LAST_REQUESTS);
             }

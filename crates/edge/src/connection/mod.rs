@@ -22,16 +22,18 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use transport::{Protocol, Transport};
 
-use crate::{admission::Admitted, dispatch::Core, policy::Policy};
+use crate::{admission::Admitted, client::Described, dispatch::Core, policy::Policy};
 
 /// Who is at the other end, and how they came.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Origin {
     /// The next hop's address.
     pub peer: SocketAddr,
     /// The client's, as a PROXY header told it; else the peer's.
     pub client: SocketAddr,
     pub secure: bool,
+    /// What the app is told of the client.
+    pub described: Described,
 }
 
 /// What a connection needs of the core that serves it.
@@ -54,16 +56,16 @@ pub(crate) async fn serve(
     // Without it a short answer may wait for the acknowledgement of the one before.
     let _ = stream.set_nodelay(true);
     let policy = core.policy.load_full();
-    let mut origin = Origin { peer, client: peer, secure: tls.is_some() };
-    if let Err(error) = begin(stream, tls, &mut origin, core, policy, order).await {
-        tracing::debug!(%error, client = %origin.client, "client connection ended");
+    let origin = Origin { peer, client: peer, secure: tls.is_some(), described: Described::default() };
+    if let Err(error) = begin(stream, tls, origin, core, policy, order).await {
+        tracing::debug!(%error, %peer, "client connection ended");
     }
 }
 
 async fn begin(
     mut stream: TcpStream,
     tls: Option<Arc<rustls::ServerConfig>>,
-    origin: &mut Origin,
+    mut origin: Origin,
     core: Arc<Core>,
     policy: Arc<Policy>,
     order: Shutdown,
@@ -84,7 +86,7 @@ async fn begin(
             Transport::Tls(Box::new(timeout(patience, handshake).await??))
         }
     };
-    let around = Arc::new(Surroundings { core, policy, origin: origin.clone(), order });
+    let around = Arc::new(Surroundings { core, policy, origin, order });
     let mut protocol = transport.negotiated();
     // What follows is boxed: an idle connection then has the size of this function's state and no more.
     loop {
