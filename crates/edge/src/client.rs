@@ -29,19 +29,22 @@ pub(crate) struct Client {
 #[derive(Debug, Default)]
 pub(crate) struct Described(Mutex<Option<(Known, ClientHeaders)>>);
 
-type Known = (IpAddr, bool, Option<HeaderValue>);
+/// Address, security, and the host as bytes of its own: a header's value would keep the whole buffer alive that it was
+/// read into.
+type Known = (IpAddr, bool, Option<Vec<u8>>);
 
 impl Described {
     /// The headers that tell the app of this client.
     pub(crate) fn of(&self, address: IpAddr, secure: bool, host: Option<&HeaderValue>) -> ClientHeaders {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(((known, was_secure, named), headers)) = &*last
-            && (*known, *was_secure, named.as_ref()) == (address, secure, host)
+            && (*known, *was_secure, named.as_deref()) == (address, secure, host.map(HeaderValue::as_bytes))
         {
             return headers.clone();
         }
         let headers = describe(address.to_canonical(), secure, host);
-        *last = Some(((address, secure, host.cloned()), headers.clone()));
+        let named = host.map(|host| host.as_bytes().to_vec());
+        *last = Some(((address, secure, named), headers.clone()));
         headers
     }
 }

@@ -23,7 +23,7 @@ use crate::upstream::{Endpoint, Load, NoEndpoint, Upstream};
 /// Idle connections kept per core; more are closed.
 const MAX_IDLE: usize = 256;
 /// How long one is kept without a request. Each holds some 20 KiB here and a worker's attention in the app.
-const KEEP: Duration = Duration::from_secs(5);
+const KEEP: Duration = Duration::from_secs(2);
 /// How long a connection must have been idle for a request that can be sent only once. An app that closes after its answer
 /// has done so by then, and servers that close idle connections do it after 2 s (gunicorn), 5 s (uvicorn, Node) or later.
 const SETTLED: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_millis(1500);

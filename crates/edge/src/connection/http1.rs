@@ -33,6 +33,9 @@ use super::{
 };
 use crate::{problems, server::LAST_REQUESTS};
 
+/// When a connection is first looked at.
+const FIRST_LOOK: Duration = Duration::from_millis(50);
+
 /// Why the driver lets go of a connection.
 enum End {
     /// The client or the library ended it.
@@ -134,7 +137,10 @@ where
 
 /// Sees what has not moved since it last looked.
 struct Clock {
-    every: Duration,
+    /// Between two looks: short at first, because most connections fall silent after one request; then doubled up to the
+    /// policy's, because a busy one need not be looked at often.
+    wait: Duration,
+    longest: Duration,
     timer: Pin<Box<Sleep>>,
     /// Heads and bytes at the last look.
     seen: (u64, u64),
@@ -144,8 +150,10 @@ struct Clock {
 }
 
 impl Clock {
-    fn new(every: Duration) -> Self {
-        Self { every, timer: Box::pin(sleep(every)), seen: (0, 0), head_for: Duration::ZERO, write_for: Duration::ZERO }
+    fn new(longest: Duration) -> Self {
+        let wait = FIRST_LOOK.min(longest);
+        let timer = Box::pin(sleep(wait));
+        Self { wait, longest, timer, seen: (0, 0), head_for: Duration::ZERO, write_for: Duration::ZERO }
     }
 
     /// Looks again after this long.
@@ -156,17 +164,20 @@ impl Clock {
     /// Ready at each look: with an end when there is reason for one.
     fn poll(&mut self, cx: &mut Context<'_>, watch: &Watch, around: &Surroundings) -> Poll<Option<End>> {
         std::task::ready!(self.timer.as_mut().poll(cx));
-        let every = self.every;
-        self.timer.set(sleep_until(Instant::now() + every));
+        let waited = self.wait;
         let before = std::mem::replace(&mut self.seen, (watch.heads(), watch.moved()));
+        if before != self.seen {
+            self.wait = (waited * 2).min(self.longest);
+        }
+        self.timer.set(sleep_until(Instant::now() + self.wait));
         let timeouts = &around.policy.timeouts;
         let same_head = before.0 == self.seen.0;
         self.head_for = match watch.phase() {
-            Phase::Head if same_head => self.head_for + every,
+            Phase::Head if same_head => self.head_for + waited,
             _ => Duration::ZERO,
         };
         self.write_for = match watch.write_waits() {
-            true if before.1 == self.seen.1 => self.write_for + every,
+            true if before.1 == self.seen.1 => self.write_for + waited,
             _ => Duration::ZERO,
         };
         if self.write_for >= timeouts.response_write.0 {
