@@ -21,6 +21,10 @@ pub(crate) fn normalise<B>(request: &mut Request<B>) -> Result<(), Problem> {
             return Err(bad_target());
         }
         let host = HeaderValue::from_str(authority.as_str()).map_err(|_| bad_target())?;
+        // RFC 9112, 3.2: a request of HTTP/1.1 has a Host, whatever its target says.
+        if request.version() == Version::HTTP_11 && !request.headers().contains_key(header::HOST) {
+            return Err(bad_host());
+        }
         if request.version() == Version::HTTP_2
             && request.headers().get_all(header::HOST).iter().any(|other| !same_host(other, &host))
         {

@@ -8,7 +8,7 @@
 use std::mem::MaybeUninit;
 
 use httparse::{Error as HeadError, Header, Request, Status};
-use memchr::memchr_iter;
+use memchr::{memchr, memchr_iter};
 
 /// Empty lines that a client may send before a request line (RFC 9112, 2.2).
 const EMPTY_LINES: u32 = 4;
@@ -77,10 +77,6 @@ pub(crate) enum Phase {
 pub(crate) struct Guard {
     limits: HeadLimits,
     state: State,
-    /// The head so far, when it did not come in one piece.
-    partial: Vec<u8>,
-    /// Bytes since the last line feed.
-    line: u32,
     /// Empty lines before the request line.
     empty_lines: u32,
     /// Complete heads so far.
@@ -125,11 +121,11 @@ enum Framing {
 
 impl Guard {
     pub(crate) fn new(limits: HeadLimits) -> Self {
-        Self { limits, state: State::Start, partial: Vec::new(), line: 0, empty_lines: 0, heads: 0 }
+        Self { limits, state: State::Start, empty_lines: 0, heads: 0 }
     }
 
-    /// Reads the next bytes; returns how many of them may pass. Fewer than all means a violation, or an undecided
-    /// upgrade.
+    /// Reads the next bytes; returns how many of them may pass. Fewer than all means a violation, an undecided upgrade, or
+    /// a head that is not complete: what did not pass must be given again, with more behind it.
     pub(crate) fn advance(&mut self, bytes: &[u8]) -> usize {
         let mut passed = 0;
         while passed < bytes.len() {
@@ -146,6 +142,7 @@ impl Guard {
                 State::Undecided | State::Refused(_) => return passed,
             };
             match used {
+                Ok(0) => return passed,
                 Ok(used) => passed += used,
                 Err(violation) => {
                     self.state = State::Refused(violation);
@@ -158,8 +155,8 @@ impl Guard {
 
     pub(crate) fn phase(&self) -> Phase {
         match self.state {
-            State::Start if self.partial.is_empty() => Phase::Boundary,
-            State::Start | State::Head => Phase::Head,
+            State::Start => Phase::Boundary,
+            State::Head => Phase::Head,
             State::Length(_) | State::Chunks(_) => Phase::Body,
             State::Undecided => Phase::Undecided,
             State::Off => Phase::Off,
@@ -186,38 +183,30 @@ impl Guard {
         }
     }
 
-    /// Reads lines until the head ends. Everything up to a violation may pass: an incomplete head is never acted upon.
+    /// Reads lines until the head ends; 0 when it does not end here. A head passes as a whole, so that the library never
+    /// judges a part of it.
     fn head(&mut self, bytes: &[u8]) -> Result<usize, Violation> {
-        let (mut line_start, mut head_start) = (0, 0);
+        let (mut line_start, mut lines) = (0, 0);
         for feed in memchr_iter(b'\n', bytes) {
-            let before = if feed > 0 { Some(bytes[feed - 1]) } else { self.partial.last().copied() };
-            if before != Some(b'\r') {
+            if feed == 0 || bytes[feed - 1] != b'\r' {
                 return Err(Violation::BareLineFeed);
             }
-            let length = self.line as usize + (feed - line_start);
-            (self.line, line_start) = (0, feed + 1);
-            if length > 1 {
-                self.state = State::Head;
+            let is_empty = feed - line_start == 1;
+            line_start = feed + 1;
+            if !is_empty {
+                lines += 1;
+                if lines > self.limits.headers + 1 {
+                    return Err(Violation::HeadTooLarge);
+                }
                 continue;
             }
-            if self.state == State::Start {
+            self.state = State::Start;
+            if lines == 0 {
                 // An empty line before the request line.
                 self.empty_lines += 1;
-                if self.empty_lines > EMPTY_LINES {
-                    return Err(Violation::Malformed);
-                }
-                self.partial.clear();
-                head_start = feed + 1;
-                continue;
+                return if self.empty_lines > EMPTY_LINES { Err(Violation::Malformed) } else { Ok(feed + 1) };
             }
-            let end = feed + 1;
-            let framing = if self.partial.is_empty() {
-                inspect(&bytes[head_start..end], &self.limits)?
-            } else {
-                self.partial.extend_from_slice(&bytes[head_start..end]);
-                let head = std::mem::take(&mut self.partial);
-                inspect(&head, &self.limits)?
-            };
+            let framing = inspect(&bytes[..=feed], &self.limits)?;
             self.heads += 1;
             self.empty_lines = 0;
             self.state = match framing {
@@ -226,14 +215,13 @@ impl Guard {
                 Framing::Chunked => State::Chunks(Chunks::Size(0, 0)),
                 Framing::Upgrade => State::Undecided,
             };
-            return Ok(end);
+            return Ok(feed + 1);
         }
-        self.line += u32::try_from(bytes.len() - line_start).unwrap_or(u32::MAX);
-        self.partial.extend_from_slice(&bytes[head_start..]);
-        if self.partial.len() > self.limits.bytes {
-            return Err(if self.state == State::Start { Violation::TargetTooLong } else { Violation::HeadTooLarge });
+        self.state = State::Head;
+        if bytes.len() > self.limits.bytes {
+            return Err(if lines == 0 { Violation::TargetTooLong } else { Violation::HeadTooLarge });
         }
-        Ok(bytes.len())
+        Ok(0)
     }
 
     fn chunks(&mut self, mut chunks: Chunks, bytes: &[u8]) -> Result<usize, Violation> {
@@ -297,7 +285,8 @@ fn step(chunks: Chunks, byte: u8) -> Result<Option<Chunks>, Violation> {
 /// Judges a whole head.
 fn inspect(head: &[u8], limits: &HeadLimits) -> Result<Framing, Violation> {
     if head.len() > limits.bytes {
-        return Err(Violation::HeadTooLarge);
+        let first_line = memchr(b'\n', head).unwrap_or_default();
+        return Err(if first_line > limits.target { Violation::TargetTooLong } else { Violation::HeadTooLarge });
     }
     let mut table = [const { MaybeUninit::<Header<'_>>::uninit() }; MAX_HEADERS];
     let mut request = Request::new(&mut []);
@@ -365,7 +354,7 @@ mod tests {
 
     const LIMITS: HeadLimits = HeadLimits { bytes: 4096, target: 512, headers: 32 };
 
-    /// The phase at the end, the heads that passed, and the bytes that passed, whole and byte by byte.
+    /// The phase at the end, the heads that passed, and the bytes that passed: the same whole and byte by byte.
     fn read(bytes: &[u8]) -> (Result<Phase, Violation>, u64, usize) {
         let outcome = |guard: &Guard, passed| {
             let end = guard.violation().map_or(Ok(guard.phase()), Err);
@@ -373,15 +362,13 @@ mod tests {
         };
         let mut whole = Guard::new(LIMITS);
         let passed = whole.advance(bytes);
-        let mut single = Guard::new(LIMITS);
-        for byte in bytes {
-            if single.advance(std::slice::from_ref(byte)) == 0 {
-                break;
-            }
+        let (mut single, mut start) = (Guard::new(LIMITS), 0);
+        for end in 1..=bytes.len() {
+            start += single.advance(&bytes[start..end]);
         }
         let whole = outcome(&whole, passed);
-        let single = outcome(&single, passed);
-        assert_eq!(whole, single, "{}", String::from_utf8_lossy(bytes));
+        let single = outcome(&single, start);
+        assert_eq!((whole.0, whole.1), (single.0, single.1), "{}", String::from_utf8_lossy(bytes));
         whole
     }
 

@@ -109,13 +109,15 @@ impl Watch {
 pub(crate) struct WatchedStream<S> {
     inner: S,
     watch: Arc<Watch>,
-    /// Bytes that came too early: behind a request to switch protocols.
-    held: Vec<u8>,
+    /// Bytes that may not pass yet: a part of a head, or what follows a request to switch protocols.
+    pending: Vec<u8>,
+    /// Bytes that may pass, and found no room.
+    ready: Vec<u8>,
 }
 
 impl<S> WatchedStream<S> {
     pub(crate) fn new(inner: S, watch: Arc<Watch>) -> Self {
-        Self { inner, watch, held: Vec::new() }
+        Self { inner, watch, pending: Vec::new(), ready: Vec::new() }
     }
 
     /// The stream itself; nothing is held back while nothing is owed.
@@ -123,48 +125,72 @@ impl<S> WatchedStream<S> {
         self.inner
     }
 
-    /// Bytes that were held back, now that it is decided what they are.
-    fn release(&mut self, buffer: &mut ReadBuf<'_>) {
-        let fitting = self.held.len().min(buffer.remaining());
-        let passed = self.watch.guard().advance(&self.held[..fitting]);
-        buffer.put_slice(&self.held[..passed]);
-        self.held.drain(..passed);
+    /// Asks the guard again about what is pending.
+    fn review(&mut self) {
+        let passed = self.watch.guard().advance(&self.pending);
+        if passed == self.pending.len() {
+            // The usual end of a head in pieces; its memory is not needed any more.
+            self.ready = std::mem::take(&mut self.pending);
+        } else {
+            self.ready.extend(self.pending.drain(..passed));
+        }
+    }
+
+    fn deliver(&mut self, buffer: &mut ReadBuf<'_>) {
+        let fitting = self.ready.len().min(buffer.remaining());
+        buffer.put_slice(&self.ready[..fitting]);
+        self.ready.drain(..fitting);
+        if self.ready.is_empty() {
+            self.ready = Vec::new();
+        }
     }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for WatchedStream<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        match this.watch.phase() {
-            Phase::Undecided => {
-                let waiting = Some(cx.waker().clone());
-                *this.watch.reader.lock().unwrap_or_else(PoisonError::into_inner) = waiting;
-                return Poll::Pending;
-            }
-            Phase::Refused => return this.watch.refused(),
-            _ if !this.held.is_empty() => {
-                this.release(buffer);
+        loop {
+            if !this.ready.is_empty() {
+                this.deliver(buffer);
                 return Poll::Ready(Ok(()));
             }
-            _ => {}
+            match this.watch.phase() {
+                Phase::Undecided => {
+                    let waiting = Some(cx.waker().clone());
+                    *this.watch.reader.lock().unwrap_or_else(PoisonError::into_inner) = waiting;
+                    return Poll::Pending;
+                }
+                Phase::Refused => return this.watch.refused(),
+                // It is decided what the bytes behind a request to switch protocols are.
+                Phase::Boundary | Phase::Off if !this.pending.is_empty() => {
+                    this.review();
+                    continue;
+                }
+                _ => {}
+            }
+            let before = buffer.filled().len();
+            ready!(Pin::new(&mut this.inner).poll_read(cx, buffer))?;
+            let new = &buffer.filled()[before..];
+            if new.is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            this.watch.count(new.len());
+            if this.pending.is_empty() {
+                let passed = this.watch.guard().advance(new);
+                if passed == new.len() {
+                    return Poll::Ready(Ok(()));
+                }
+                this.pending.extend_from_slice(&new[passed..]);
+                buffer.set_filled(before + passed);
+                if passed > 0 {
+                    return Poll::Ready(Ok(()));
+                }
+            } else {
+                this.pending.extend_from_slice(new);
+                buffer.set_filled(before);
+                this.review();
+            }
         }
-        let before = buffer.filled().len();
-        ready!(Pin::new(&mut this.inner).poll_read(cx, buffer))?;
-        let read = buffer.filled().len() - before;
-        this.watch.count(read);
-        let mut guard = this.watch.guard();
-        let passed = guard.advance(&buffer.filled()[before..]);
-        if passed == read {
-            return Poll::Ready(Ok(()));
-        }
-        let refused = guard.violation().is_some();
-        drop(guard);
-        if !refused {
-            this.held.extend_from_slice(&buffer.filled()[before + passed..]);
-        }
-        buffer.set_filled(before + passed);
-        // Nothing to hand over is not the end of the stream.
-        if passed == 0 { this.watch.refused() } else { Poll::Ready(Ok(())) }
     }
 }
 
