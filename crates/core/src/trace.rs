@@ -39,6 +39,9 @@ impl TraceContext {
     #[must_use]
     pub fn step(mut self, span: u64) -> Self {
         self.0[..2].copy_from_slice(b"00");
+        // Bits that this version does not know are not passed on.
+        let sampled = (self.0[54] as char).to_digit(16).unwrap_or_default() & 1 == 1;
+        self.0[53..].copy_from_slice(if sampled { b"01" } else { b"00" });
         hexadecimal(&mut self.0[36..52], u128::from(span.max(1)));
         self
     }
@@ -77,6 +80,8 @@ mod tests {
         assert_eq!(given.trace_id(), "4bf92f3577b34da6a3ce929d0e0e4736");
         assert_eq!(given.step(0xab).header(), "00-4bf92f3577b34da6a3ce929d0e0e4736-00000000000000ab-01");
         assert!(parse("01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more").is_some());
+        let unknown_bits = parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-fe").unwrap();
+        assert!(unknown_bits.step(1).header().as_bytes().ends_with(b"-00"));
         for text in [
             "",
             "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more",

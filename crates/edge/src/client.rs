@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use seaworthy_core::ClientHeaders;
 
-use crate::{connection::Origin, policy::Policy};
+use crate::{connection::Origin, policy::Policy, target};
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -90,7 +90,7 @@ pub(crate) fn identify(origin: &Origin, headers: &HeaderMap, policy: &Policy) ->
     Client {
         address: first_stranger(&hops, direct.address, trusts),
         secure,
-        host: host.and_then(|host| HeaderValue::from_bytes(host).ok()),
+        host: host.and_then(|host| HeaderValue::from_bytes(host).ok()).filter(target::is_host),
     }
 }
 
@@ -126,7 +126,7 @@ fn from_forwarded(headers: &HeaderMap, direct: &Client, trusts: impl Fn(IpAddr) 
         Some(scheme) if scheme.eq_ignore_ascii_case(b"http") => false,
         _ => direct.secure,
     };
-    let host = parameter(last, b"host").and_then(|host| HeaderValue::from_bytes(&host).ok());
+    let host = parameter(last, b"host").and_then(|host| HeaderValue::from_bytes(&host).ok()).filter(target::is_host);
     Client { address: first_stranger(&hops, direct.address, trusts), secure, host }
 }
 
@@ -241,7 +241,9 @@ mod tests {
             by("for=1.1.1.1;proto=http, For=\"[2001:db8::9]:80\";Proto=https;host=\"shop.test\", for=10.0.0.3;proto=https;host=shop.test").0,
             "2001:db8::9"
         );
-        assert_eq!(by("for=192.0.2.4;host=\"a,b;c\";proto=https"), ("192.0.2.4".into(), true, Some("a,b;c".into())));
+        let quoted = ("192.0.2.4".into(), true, Some("shop.test:8".into()));
+        assert_eq!(by("for=192.0.2.4;host=\"shop.test:8\";proto=https"), quoted);
+        assert_eq!(by("for=192.0.2.4;host=\"a,b;c/\";proto=https"), ("192.0.2.4".into(), true, None));
         assert_eq!(by("for=_hidden").0, "10.0.0.1");
         assert_eq!(by("for=unknown, for=\"\\\"").0, "10.0.0.1");
     }

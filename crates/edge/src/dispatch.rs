@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 use crate::{
     client::{self, Client},
     connection::Origin,
+    failure::Failure,
     headers,
     own_answers::Prepared,
     policy::Policy,
@@ -44,11 +45,14 @@ pub(crate) struct Core {
 
 impl Core {
     /// Answers one request: context, route, pipeline, and the id on the answer.
-    pub(crate) async fn answer(self: &Arc<Self>, origin: &Origin, request: Request<Incoming>) -> Response<Body> {
+    pub(crate) async fn answer(self: &Arc<Self>, origin: &Origin, mut request: Request<Incoming>) -> Response<Body> {
         let (answering, id) = {
             let policy = self.policy.load();
             let client = client::identify(origin, request.headers(), &policy);
-            let own = self.own_answer(&policy, &client, &request);
+            let own = match oversized(&policy, &request).map_or_else(|| target::normalise(&mut request), Err) {
+                Ok(()) => self.own_answer(&policy, &client, &request),
+                Err(kind) => Some(OwnAnswer::Problem(kind)),
+            };
             let table = self.table.load();
             let (route, handler) = match &own {
                 None => {
@@ -82,7 +86,7 @@ impl Core {
         let context = self.context(&policy, origin, client, OWN_ROUTE.into(), &request);
         drop(policy);
         let id = context.id.clone();
-        request.extensions_mut().insert(Prepared::new(Problem::new(kind).into_response(&context)));
+        request.extensions_mut().insert(Prepared::new(Failure::refused(kind).into_response(&context, None)));
         request.extensions_mut().insert(Arc::new(context));
         let answering = self.table.load().own().call(request);
         finish(answering, &id).await
@@ -97,12 +101,12 @@ impl Core {
             }
         }
         let named = client.host.as_ref().and_then(|host| host.to_str().ok()).map(target::without_port);
-        let host = named.or_else(|| target::host_name(request));
-        if let Some(host) = host
-            && !policy.serves(host)
-        {
+        let direct = target::host_name(request);
+        // The app may believe either of them.
+        if [named, direct].into_iter().flatten().any(|host| !policy.serves(host)) {
             return Some(OwnAnswer::Problem(problems::UNKNOWN_HOST));
         }
+        let host = named.or(direct);
         let port = policy.redirect.filter(|_| !client.secure)?;
         Some(host.and_then(|host| redirect(host, port, request)).unwrap_or(OwnAnswer::Problem(problems::BAD_HOST)))
     }
@@ -122,7 +126,8 @@ impl Core {
             TracePolicy::Off => None,
             TracePolicy::Restart => Some(TraceContext::start(fastrand::u128(..), fastrand::u64(..))),
             TracePolicy::Accept => {
-                let known = headers.get("traceparent").and_then(TraceContext::parse);
+                let mut given = headers.get_all("traceparent").iter();
+                let known = given.next().filter(|_| given.next().is_none()).and_then(TraceContext::parse);
                 let span = fastrand::u64(..);
                 Some(known.map_or_else(|| TraceContext::start(fastrand::u128(..), span), |trace| trace.step(span)))
             }
@@ -146,6 +151,19 @@ impl Core {
     }
 }
 
+/// Limits that the guard holds over HTTP/1, for HTTP/2.
+fn oversized(policy: &Policy, request: &Request<Incoming>) -> Option<ProblemKind> {
+    if request.version() != Version::HTTP_2 {
+        return None;
+    }
+    let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
+    match () {
+        () if target > policy.head.target => Some(problems::TARGET_TOO_LONG),
+        () if request.headers().len() > policy.head.headers => Some(problems::HEAD_TOO_LARGE),
+        () => None,
+    }
+}
+
 /// An answer of our own.
 enum OwnAnswer {
     Challenge(String),
@@ -156,7 +174,7 @@ enum OwnAnswer {
 impl OwnAnswer {
     fn into_response(self, context: &RequestContext) -> Response<Body> {
         match self {
-            Self::Problem(kind) => Problem::new(kind).into_response(context),
+            Self::Problem(kind) => Failure::refused(kind).into_response(context, None),
             Self::Challenge(answer) => {
                 let mut response = Response::new(full_body(answer));
                 response

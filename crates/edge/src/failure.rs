@@ -30,6 +30,13 @@ impl Failure {
         Self { kind, proxy_error, retry_after: None }
     }
 
+    /// A request that the app was never asked.
+    pub(crate) fn refused(kind: ProblemKind) -> Self {
+        let denied = kind.code == problems::UNKNOWN_HOST.code;
+        let proxy_error = if denied { "http_request_denied" } else { "http_request_error" };
+        Self { kind, proxy_error, retry_after: None }
+    }
+
     /// No connection could be had.
     pub(crate) fn connecting(error: &ConnectError) -> Self {
         if !matches!(error, ConnectError::Closed) {

@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Versio
 use http_body::Body as HttpBody;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use seaworthy_core::{Body, Problem, RequestContext, Shutdown, empty_body};
+use seaworthy_core::{Body, RequestContext, Shutdown, empty_body};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::either::Either;
 use tower::Service;
@@ -26,6 +26,7 @@ use crate::{
     progress::{Progress, Waited, Waiting, WatchedBody},
     settings::Timeouts,
     target, upgrade,
+    upstream::Endpoint,
 };
 
 /// Instances that one request is sent to at most.
@@ -68,11 +69,7 @@ impl Way {
             // Only the edge calls a pipeline, and it always adds the context.
             return Response::new(empty_body());
         };
-        let client_upgrade = match prepare(&mut request, &context) {
-            Ok(upgrade) => upgrade,
-            Err(problem) => return problem.into_response(&context),
-        };
-        let client = client_upgrade.then(|| hyper::upgrade::on(&mut request));
+        let client = prepare(&mut request, &context).then(|| hyper::upgrade::on(&mut request));
         let total = self.timeouts.total.0;
         let until = (!total.is_zero()).then(|| Instant::from_std(context.received) + total);
         let answer = match until {
@@ -116,23 +113,8 @@ impl Way {
         let mut request = request;
         let mut avoid = None;
         for attempt in 1.. {
-            let load = upstream.choose(avoid.as_ref()).map_err(|reason| Failure::connecting(&reason.into()))?;
-            let endpoint = load.endpoint().clone();
-            let kept = if attempt == 1 { self.pool.kept(load, safe) } else { Err(load) };
-            let connection = match kept {
-                Ok(connection) => connection,
-                Err(load) => match self.pool.connect(load, self.timeouts.connect.0).await {
-                    Ok(connection) => connection,
-                    Err((error, _)) => {
-                        endpoint.failed();
-                        if attempt < ATTEMPTS && upstream.has_several() && budget.withdraw() {
-                            avoid = Some(endpoint);
-                            continue;
-                        }
-                        return Err(Failure::connecting(&error));
-                    }
-                },
-            };
+            let connection = self.connection(attempt == 1, safe, &mut avoid).await?;
+            let endpoint = connection.load.endpoint().clone();
             let reused = connection.reused;
             let copy = safe.then(|| copy(&request));
             let again = match self.attempt(connection, request).await {
@@ -142,6 +124,17 @@ impl Way {
                 }
                 // Nobody has seen it: it costs nothing to try again, and says nothing about the app.
                 Attempt::Unsent(unsent) if reused => Some(unsent),
+                Attempt::Unsent(unsent) => {
+                    endpoint.failed();
+                    (attempt < ATTEMPTS && budget.withdraw()).then_some(unsent)
+                }
+                Attempt::TimedOut => {
+                    // Alone it is only slow; beside others it is the one that hangs.
+                    if upstream.has_several() {
+                        endpoint.failed();
+                    }
+                    return Err(Failure::of(problems::TIMEOUT));
+                }
                 Attempt::Broken(error) if reused && copy.is_some() => {
                     tracing::debug!(%error, "kept connection broke, repeating a safe request on a new one");
                     copy
@@ -165,15 +158,46 @@ impl Way {
         Err(Failure::of(problems::BROKEN))
     }
 
+    /// A connection to an instance; an instance that takes none has seen nothing of the request, so that another may.
+    async fn connection(
+        &self,
+        first: bool,
+        safe: bool,
+        avoid: &mut Option<Arc<Endpoint>>,
+    ) -> Result<Connection, Failure> {
+        let upstream = &self.pool.upstream;
+        let mut left = ATTEMPTS;
+        loop {
+            let load = upstream.choose(avoid.as_ref()).map_err(|reason| Failure::connecting(&reason.into()))?;
+            let load = match if first { self.pool.kept(load, safe) } else { Err(load) } {
+                Ok(connection) => return Ok(connection),
+                Err(load) => load,
+            };
+            let endpoint = load.endpoint().clone();
+            let error = match self.pool.connect(load, self.timeouts.connect.0).await {
+                Ok(connection) => return Ok(connection),
+                Err((error, _)) => error,
+            };
+            endpoint.failed();
+            left -= 1;
+            if left == 0 || !upstream.has_several() || !upstream.budget.load().withdraw() {
+                return Err(Failure::connecting(&error));
+            }
+            *avoid = Some(endpoint);
+        }
+    }
+
     async fn attempt(&self, mut connection: Connection, request: Request<Body>) -> Attempt {
         let timeouts = &self.timeouts;
         let progress = (!request.body().is_end_stream()).then(|| Progress::new(timeouts.request_body_rate.0));
         let request = match progress.clone() {
-            Some(progress) => request.map(|inner| WatchedBody { inner, progress }.boxed_unsync()),
+            Some(progress) => {
+                request.map(|inner| WatchedBody::new(inner, progress, timeouts.request_body_idle.0).boxed_unsync())
+            }
             None => request,
         };
         let sending = match &mut connection.sender {
-            Sender::Http1(sender) => Either::Left(sender.try_send_request(request)),
+            Sender::Http1(sender) => Either::Left(sender.try_send_request(headers::framed(request))),
             Sender::Http2(sender) => {
                 let Some(request) = target::for_http2(request) else { return Attempt::BodyBroken };
                 Either::Right(sender.try_send_request(request))
@@ -182,7 +206,12 @@ impl Way {
         let body_failed = |progress: &Option<Progress>| progress.as_ref().is_some_and(Progress::body_failed);
         let waiting = Waiting::new(sending, progress.clone(), timeouts.first_byte.0, timeouts.request_body_idle.0);
         match waiting.await {
-            Waited::Answer(Ok(response)) => Attempt::Answer(response, connection),
+            Waited::Answer(Ok(response)) => {
+                if let Some(progress) = &progress {
+                    progress.answered();
+                }
+                Attempt::Answer(response, connection)
+            }
             Waited::Answer(Err(_)) if body_failed(&progress) => Attempt::BodyBroken,
             Waited::Answer(Err(mut error)) => match error.take_message() {
                 Some(request) => Attempt::Unsent(target::for_http1(request)),
@@ -222,27 +251,27 @@ impl Service<Request<Body>> for Forward {
 }
 
 /// Rewrites the head for the app. True when the client asked for another protocol.
-fn prepare(request: &mut Request<Body>, context: &RequestContext) -> Result<bool, Problem> {
+fn prepare(request: &mut Request<Body>, context: &RequestContext) -> bool {
     let http2 = request.version() == Version::HTTP_2;
-    target::normalise(request)?;
     *request.version_mut() = Version::HTTP_11;
     // hyper answers `Expect: 100-continue` itself when the body is first read; the app must not be asked again.
     request.headers_mut().remove(header::EXPECT);
     let upgrade = headers::remove_hop_by_hop(request.headers_mut());
     if http2 {
         headers::join_cookies(request.headers_mut());
+        headers::join_lengths(request.headers_mut());
     }
-    headers::describe_client(request.headers_mut(), context, http2);
+    headers::describe_client(request.headers_mut(), context);
     // A tunnel of HTTP/2 would carry requests past every layer; RFC 9113, 3.1 has withdrawn it. And what has a body is a
     // request first.
-    let Some(protocol) = upgrade.filter(|protocol| {
-        !http2 && !protocol.as_bytes().eq_ignore_ascii_case(b"h2c") && request.body().is_end_stream()
-    }) else {
-        return Ok(false);
+    let Some(protocol) =
+        upgrade.filter(|protocol| !http2 && !headers::names_http2(protocol) && request.body().is_end_stream())
+    else {
+        return false;
     };
     request.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     request.headers_mut().insert(header::UPGRADE, protocol);
-    Ok(true)
+    true
 }
 
 /// Whether a request may be sent twice: a safe method (RFC 9110, 9.2.1) and no body.

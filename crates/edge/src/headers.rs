@@ -1,10 +1,11 @@
 //! What changes in the headers on the way through: RFC 9110, 7.6 (message forwarding) and the de facto `X-Forwarded-*`.
 
 use http::{
-    HeaderMap, HeaderName, HeaderValue,
+    HeaderMap, HeaderName, HeaderValue, Request,
     header::{self, CONNECTION, HOST, TE, TRANSFER_ENCODING, UPGRADE, VIA},
 };
-use seaworthy_core::{RequestContext, TraceContext};
+use http_body::Body as HttpBody;
+use seaworthy_core::{Body, RequestContext, TraceContext};
 
 /// The header that carries the correlation id, both ways.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -18,6 +19,7 @@ const TRACE_STATE: HeaderName = HeaderName::from_static("tracestate");
 const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 const VIA_HTTP1: HeaderValue = HeaderValue::from_static("1.1 seaworthy");
+const VIA_HTTP10: HeaderValue = HeaderValue::from_static("1.0 seaworthy");
 const VIA_HTTP2: HeaderValue = HeaderValue::from_static("2 seaworthy");
 
 /// Removes what belongs to one connection alone, also what `Connection` names (RFC 9110, 7.6.1). Returns the protocol
@@ -80,7 +82,7 @@ fn is_hop_by_hop(name: &HeaderName) -> bool {
 /// Tells the app who asked, how, and under which id. What came with the request is removed first; what a trusted proxy
 /// said in it is in the context by now. The app gets one address, the client's: frameworks differ in which one of a list
 /// they believe.
-pub(crate) fn describe_client(headers: &mut HeaderMap, context: &RequestContext, http2: bool) {
+pub(crate) fn describe_client(headers: &mut HeaderMap, context: &RequestContext) {
     remove_claims(headers);
     if let Some(client) = &context.client_headers {
         headers.insert(FORWARDED_FOR, client.address.clone());
@@ -102,7 +104,56 @@ pub(crate) fn describe_client(headers: &mut HeaderMap, context: &RequestContext,
         headers.insert(TRACE_PARENT, trace.header());
     }
     headers.insert(REQUEST_ID, context.id.header());
-    headers.append(VIA, if http2 { VIA_HTTP2 } else { VIA_HTTP1 });
+    let via = match context.version {
+        "2" => VIA_HTTP2,
+        "1.0" => VIA_HTTP10,
+        _ => VIA_HTTP1,
+    };
+    headers.append(VIA, via);
+}
+
+/// What may not come behind a body, and what nobody may claim.
+pub(crate) fn clean_trailers(trailers: &mut HeaderMap) {
+    remove_claims(trailers);
+    let early = [
+        HOST,
+        header::CONTENT_LENGTH,
+        header::AUTHORIZATION,
+        header::COOKIE,
+        header::CONTENT_TYPE,
+        header::CONTENT_ENCODING,
+        header::CONTENT_RANGE,
+        header::EXPECT,
+        header::TRAILER,
+        CONNECTION,
+        TRANSFER_ENCODING,
+        TE,
+        UPGRADE,
+    ];
+    for name in early {
+        trailers.remove(name);
+    }
+}
+
+/// A body without a length needs chunks, also where the library expects none by the method.
+pub(crate) fn framed(mut request: Request<Body>) -> Request<Body> {
+    if !request.body().is_end_stream() && !request.headers().contains_key(header::CONTENT_LENGTH) {
+        request.headers_mut().insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
+    request
+}
+
+/// HTTP/2 clients may say a length twice when both are the same (the library has seen to that); HTTP/1 says it once.
+pub(crate) fn join_lengths(headers: &mut HeaderMap) {
+    if let Some(first) = headers.get(header::CONTENT_LENGTH).cloned() {
+        headers.insert(header::CONTENT_LENGTH, first);
+    }
+}
+
+/// Whether one of the protocols that a client would switch to is HTTP/2 in the clear.
+pub(crate) fn names_http2(protocols: &HeaderValue) -> bool {
+    let names_http2 = |item: &[u8]| item.trim_ascii().get(..3).is_some_and(|start| start.eq_ignore_ascii_case(b"h2c"));
+    protocols.as_bytes().split(|byte| *byte == b',').any(names_http2)
 }
 
 fn is_same_trace(given: &HeaderValue, trace: &TraceContext) -> bool {
@@ -125,9 +176,25 @@ pub(crate) fn finish_response(headers: &mut HeaderMap) {
     headers.append(VIA, VIA_HTTP1);
 }
 
-/// Headers that tell an app who somebody is, under every spelling that frameworks fold into one: `_`, `-`, `.`, case.
+/// Headers that tell an app who somebody is, under every spelling that frameworks fold into one.
 const CLAIM_PREFIXES: &[&str] = &["x-seaworthy-", "x-forwarded-"];
-const CLAIM_NAMES: &[&str] = &["forwarded", "x-real-ip", "x-request-id", "x-client-ip", "x-original-host"];
+const CLAIM_NAMES: &[&str] = &[
+    "forwarded",
+    "front-end-https",
+    "true-client-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "x-forwarded",
+    "x-original-for",
+    "x-original-host",
+    "x-original-url",
+    "x-real-ip",
+    "x-request-id",
+    "x-rewrite-url",
+    "x-url-scheme",
+    // CGI turns it into HTTP_PROXY, which libraries take for their own proxy.
+    "proxy",
+];
 /// Headers that frame a message, in spellings that are none to us and may be to a gateway that folds names.
 const FRAMING_NAMES: &[&str] = &["content-length", "transfer-encoding"];
 
@@ -145,17 +212,15 @@ fn is_claim(name: &str) -> bool {
     let is_one_of = |names: &[&str]| names.iter().any(|known| name.len() == known.len() && starts(known));
     // Nearly every header begins with another letter: look no further for those.
     match name.as_bytes().first() {
-        Some(b'x' | b'f') => CLAIM_PREFIXES.iter().any(|prefix| starts(prefix)) || is_one_of(CLAIM_NAMES),
-        Some(b'c' | b't') => !FRAMING_NAMES.contains(&name) && is_one_of(FRAMING_NAMES),
+        Some(b'x' | b'f' | b'p') => CLAIM_PREFIXES.iter().any(|prefix| starts(prefix)) || is_one_of(CLAIM_NAMES),
+        Some(b'c' | b't') => (!FRAMING_NAMES.contains(&name) && is_one_of(FRAMING_NAMES)) || is_one_of(CLAIM_NAMES),
         _ => false,
     }
 }
 
 fn fold(byte: u8) -> u8 {
-    match byte {
-        b'_' | b'.' => b'-',
-        other => other.to_ascii_lowercase(),
-    }
+    // CGI and its heirs fold whatever is neither letter nor digit.
+    if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' }
 }
 
 fn names(value: &HeaderValue, wanted: &[u8]) -> bool {
@@ -230,7 +295,7 @@ mod tests {
             ("x_request_id", "fake"),
             ("x-forward", "kept"),
         ]);
-        describe_client(&mut headers, &context(), false);
+        describe_client(&mut headers, &context());
         assert_eq!(headers["x-forwarded-for"], "192.0.2.7");
         assert_eq!(headers["x-forwarded-host"], "shop.test");
         assert_eq!(headers["x-forwarded-proto"], "http");
@@ -255,13 +320,13 @@ mod tests {
             let name = &names[round % names.len()];
             let spell = |letter: char| match (letter, random.u8(..6)) {
                 ('-', 0 | 1) => '_',
-                ('-', 2) => '.',
+                ('-', 2) => ['.', '~', '!', '+', '|', '^'][random.usize(..6)],
                 (letter, 3) => letter.to_ascii_uppercase(),
                 (letter, _) => letter,
             };
             let spelling: String = name.chars().map(spell).collect();
             let mut headers = map(&[(&spelling, "claimed"), ("x-other", "kept"), ("host", "shop.test")]);
-            describe_client(&mut headers, &context(), false);
+            describe_client(&mut headers, &context());
             let survivor = headers.iter().find(|(_, value)| *value == "claimed");
             assert_eq!(survivor, None, "{spelling}");
             assert_eq!(headers["x-other"], "kept");
@@ -271,7 +336,7 @@ mod tests {
     #[test]
     fn twins_of_framing_headers_are_removed() {
         let mut headers = map(&[("content_length", "5"), ("transfer.encoding", "chunked"), ("content-length", "3")]);
-        describe_client(&mut headers, &context(), false);
+        describe_client(&mut headers, &context());
         assert!(!headers.contains_key("content_length") && !headers.contains_key("transfer.encoding"));
         assert_eq!(headers["content-length"], "3");
     }

@@ -2,11 +2,13 @@
 
 use std::{
     env, fs,
-    fs::{File, TryLockError},
+    fs::{DirBuilder, File, TryLockError},
     io,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
 };
 
+use nix::{fcntl::OFlag, unistd::geteuid};
 use socket2::{Domain, Protocol, Socket, Type};
 use thiserror::Error;
 
@@ -109,11 +111,17 @@ fn socket(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
 /// Locks the address among Seaworthys of this machine; `Ok(None)` where no lock file can be made (then the trial bind alone
 /// must do).
 fn lock_port(address: SocketAddr) -> Result<Option<File>, ()> {
-    let folder = env::temp_dir().join("seaworthy-ports");
-    // Opened without truncation: in a folder that others may write to, a link in our file's place loses nothing.
-    let open = || File::options().write(true).create(true).truncate(false).open(folder.join(address.to_string()));
-    let file = fs::create_dir_all(&folder).and_then(|()| open());
-    let Ok(file) = file else { return Ok(None) };
+    let user = geteuid().as_raw();
+    let folder = env::temp_dir().join(format!("seaworthy-ports-{user}"));
+    let made = DirBuilder::new().mode(0o700).recursive(true).create(&folder);
+    // Somebody else's folder, or a link in its place, is left alone: what lies there is not ours to open.
+    let ours = fs::symlink_metadata(&folder).is_ok_and(|found| found.is_dir() && found.uid() == user);
+    if made.is_err() || !ours {
+        return Ok(None);
+    }
+    let mut options = File::options();
+    options.write(true).create(true).truncate(false).custom_flags(OFlag::O_NOFOLLOW.bits());
+    let Ok(file) = options.open(folder.join(address.to_string())) else { return Ok(None) };
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
         Err(TryLockError::WouldBlock) => Err(()),

@@ -57,6 +57,7 @@ impl Policy {
 
     /// Whether the app is served under this name (without port); any is, when none is configured.
     pub(crate) fn serves(&self, host: &str) -> bool {
+        let host = host.strip_suffix('.').unwrap_or(host);
         let covers = |known: &String| match known.strip_prefix("*.") {
             Some(parent) => host.split_once('.').is_some_and(|(_, rest)| rest.eq_ignore_ascii_case(parent)),
             None => known.eq_ignore_ascii_case(host),

@@ -22,6 +22,11 @@ use crate::upstream::{Endpoint, Load, NoEndpoint, Upstream};
 
 /// Idle connections kept per core; more are closed.
 const MAX_IDLE: usize = 256;
+/// Bytes of one answer over HTTP/2 that the app may send ahead, and answers that one connection is sized for.
+const STREAM_WINDOW: u32 = 128 * 1024;
+const SHARED_STREAMS: u32 = 256;
+/// Header lines that an answer may have.
+const MAX_HEADERS: usize = 256;
 /// How long one is kept without a request. Each holds some 20 KiB here and a worker's attention in the app.
 const KEEP: Duration = Duration::from_secs(2);
 /// How long a connection must have been idle for a request that can be sent only once. An app that closes after its answer
@@ -197,8 +202,9 @@ impl Pool {
         endpoint: &Arc<Endpoint>,
     ) -> Result<http2::SendRequest<Body>, ConnectError> {
         let handshake = http2::Builder::new(TaskExecutor(self.tasks.clone()))
-            .initial_stream_window_size(1024 * 1024)
-            .initial_connection_window_size(4 * 1024 * 1024)
+            // Answers that nobody takes fill their own windows and never that of the connection, so that the others go on.
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(STREAM_WINDOW * SHARED_STREAMS)
             .handshake::<_, Body>(TokioIo::new(stream))
             .await;
         let (sender, connection) = handshake.map_err(|error| ConnectError::Http(endpoint.address.clone(), error))?;
@@ -214,8 +220,7 @@ impl Pool {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let handshake =
-            http1::Builder::new().preserve_header_case(false).handshake::<_, Body>(TokioIo::new(stream)).await;
+        let handshake = http1::Builder::new().max_headers(MAX_HEADERS).handshake::<_, Body>(TokioIo::new(stream)).await;
         let (sender, connection) = handshake.map_err(|error| ConnectError::Http(address.clone(), error))?;
         self.tasks.spawn(async move {
             // Its error reaches the request that it interrupts; an idle connection that ends has nobody to tell.

@@ -6,7 +6,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicU8, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
     },
     task::{Context, Poll},
     time::Duration,
@@ -15,7 +15,10 @@ use std::{
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use seaworthy_core::{Body, BoxError};
-use tokio::time::{Instant, Sleep};
+use thiserror::Error;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::headers;
 
 /// The body waits to be read: by the app's pace.
 const APP: u8 = 0;
@@ -41,6 +44,8 @@ struct State {
     waited: AtomicU64,
     /// Bytes a second that must come on average; 0 for any.
     rate: u64,
+    /// The app has begun its answer: nobody else waits for the body any more.
+    answered: AtomicBool,
 }
 
 /// Waiting that is not counted against the rate: connections need a while to get up to speed.
@@ -56,7 +61,19 @@ impl Progress {
             bytes: AtomicU64::new(0),
             waited: AtomicU64::new(0),
             rate,
+            answered: AtomicBool::new(false),
         }))
+    }
+
+    /// From now on the body watches its own time.
+    pub(crate) fn answered(&self) {
+        self.0.answered.store(true, Ordering::Relaxed);
+    }
+
+    /// When the client is late, should nothing more come.
+    fn late_at(&self, idle: Duration) -> Instant {
+        let stalled = self.state().1 + idle;
+        self.too_slow_at().map_or(stalled, |slow| slow.min(stalled))
     }
 
     /// When the client will have been too slow, should nothing more come.
@@ -92,8 +109,40 @@ impl Progress {
 
 /// A request body that tells its progress.
 pub(crate) struct WatchedBody {
-    pub inner: Body,
-    pub progress: Progress,
+    inner: Body,
+    progress: Progress,
+    idle: Duration,
+    /// Set while the client is waited for.
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+/// The client sent no more of a body whose answer had begun already.
+#[derive(Debug, Error)]
+#[error("the client paused for too long inside its request body")]
+struct BodyLate;
+
+impl WatchedBody {
+    /// `idle` is the longest pause.
+    pub(crate) fn new(inner: Body, progress: Progress, idle: Duration) -> Self {
+        Self { inner, progress, idle, timer: None }
+    }
+
+    /// Ready when the client is late and [`Waiting`], which would tell it so, waits no more.
+    fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            let late_at = self.progress.late_at(self.idle);
+            let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(late_at)));
+            std::task::ready!(timer.as_mut().poll(cx));
+            let now = Instant::now();
+            if now < late_at {
+                timer.as_mut().reset(late_at);
+            } else if self.progress.0.answered.load(Ordering::Relaxed) {
+                return Poll::Ready(());
+            } else {
+                timer.as_mut().reset(now + self.idle);
+            }
+        }
+    }
 }
 
 impl HttpBody for WatchedBody {
@@ -103,8 +152,15 @@ impl HttpBody for WatchedBody {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let polled = Pin::new(&mut self.inner).poll_frame(cx);
         match &polled {
-            Poll::Pending if self.progress.state().0 != CLIENT => self.progress.turn(CLIENT),
-            Poll::Pending => {}
+            Poll::Pending => {
+                if self.progress.state().0 != CLIENT {
+                    self.progress.turn(CLIENT);
+                }
+                if self.poll_late(cx).is_ready() {
+                    self.progress.turn(FAILED);
+                    return Poll::Ready(Some(Err(BodyLate.into())));
+                }
+            }
             Poll::Ready(Some(Err(_))) => self.progress.turn(FAILED),
             Poll::Ready(None) => self.progress.turn(ENDED),
             Poll::Ready(Some(Ok(frame))) => {
@@ -112,7 +168,7 @@ impl HttpBody for WatchedBody {
                 self.progress.turn(if self.inner.is_end_stream() { ENDED } else { APP });
             }
         }
-        polled
+        polled.map(|frame| frame.map(|frame| frame.map(clean)))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -121,6 +177,18 @@ impl HttpBody for WatchedBody {
 
     fn size_hint(&self) -> SizeHint {
         self.inner.size_hint()
+    }
+}
+
+/// Trailers are headers that come late (RFC 9110, 6.5.1): what a client may not claim before its body, it may not claim
+/// behind it.
+fn clean(frame: Frame<Bytes>) -> Frame<Bytes> {
+    match frame.into_trailers() {
+        Ok(mut trailers) => {
+            headers::clean_trailers(&mut trailers);
+            Frame::trailers(trailers)
+        }
+        Err(frame) => frame,
     }
 }
 
@@ -170,11 +238,7 @@ impl<F: Future> Future for Waiting<F> {
             let Some(progress) = &this.progress else { return Poll::Ready(Waited::TimedOut) };
             let now = Instant::now();
             let (turn, since) = progress.state();
-            let late = if turn == CLIENT {
-                progress.too_slow_at().map_or(since + client, |slow| slow.min(since + client))
-            } else {
-                since + app
-            };
+            let late = if turn == CLIENT { progress.late_at(client) } else { since + app };
             if now >= late {
                 return Poll::Ready(if turn == CLIENT { Waited::Stalled } else { Waited::TimedOut });
             }
@@ -220,7 +284,7 @@ mod tests {
     async fn the_one_whose_turn_it_is_is_late() {
         assert_eq!(late(None, std::future::pending()).await, ("app", 10));
         let progress = Progress::new(0);
-        let mut silent = WatchedBody { inner: Silent.boxed_unsync(), progress: progress.clone() };
+        let mut silent = WatchedBody::new(Silent.boxed_unsync(), progress.clone(), CLIENT_LIMIT);
         let reading = async move {
             silent.frame().await;
         };
@@ -232,7 +296,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_clock_of_the_app_starts_when_the_body_has_ended() {
         let progress = Progress::new(0);
-        let mut body = WatchedBody { inner: Pieces(3).boxed_unsync(), progress: progress.clone() };
+        let mut body = WatchedBody::new(Pieces(3).boxed_unsync(), progress.clone(), CLIENT_LIMIT);
         let reading = async move {
             while body.frame().await.is_some() {
                 tokio::time::sleep(Duration::from_secs(4)).await;
@@ -243,9 +307,19 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_body_that_stops_behind_an_early_answer_ends() {
+        let progress = Progress::new(0);
+        let mut body = WatchedBody::new(Silent.boxed_unsync(), progress.clone(), CLIENT_LIMIT);
+        progress.answered();
+        let started = Instant::now();
+        assert!(body.frame().await.unwrap().is_err());
+        assert_eq!(started.elapsed().as_secs(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_trickle_is_too_slow_however_steady() {
         let progress = Progress::new(100);
-        let mut body = WatchedBody { inner: Trickle(None).boxed_unsync(), progress: progress.clone() };
+        let mut body = WatchedBody::new(Trickle(None).boxed_unsync(), progress.clone(), CLIENT_LIMIT);
         let reading = async move { while body.frame().await.is_some() {} };
         // A byte each 900 ms pays for 9 ms: the grace of ten seconds is used up soon after them.
         let (who, seconds) = late(Some(progress), reading).await;

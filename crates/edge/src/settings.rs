@@ -11,7 +11,7 @@ use crate::{
     error_pages::ErrorPolicy,
     files::FilesPolicy,
     routing::Pattern,
-    tls::{AcmeSettings, SelfSigned, TlsSettings},
+    tls::{AcmeSettings, TlsSettings},
 };
 
 /// The public HTTP side.
@@ -21,8 +21,8 @@ pub struct Settings {
     /// Address and port to serve on. Left empty it is `127.0.0.1:8080`, or `[::]:80` where HTTPS follows from `hosts`.
     /// `0.0.0.0:8080` serves everyone who reaches the machine. Beside HTTPS it only redirects (see `redirect`).
     pub listen: String,
-    /// Address and port to serve HTTPS on. Left empty it is `[::]:443` when there are `hosts`, and none otherwise; `off`
-    /// is none in any case (for names behind a proxy that ends TLS).
+    /// Address and port to serve HTTPS on. Left empty it is `[::]:443` when there are `hosts` and `listen` is no loopback
+    /// address, and none otherwise; `off` is none in any case (for names behind a proxy that ends TLS).
     pub https: String,
     /// The names that the app is served under. Requests for any other are refused, and with HTTPS these names get their
     /// certificates. Empty serves every name.
@@ -43,6 +43,9 @@ pub struct Settings {
     /// What happens to the trace context (W3C `traceparent`) of a request: `accept` continues a valid one and starts one
     /// when there is none, `restart` always starts a new one, `off` passes it as it is.
     pub trace: TracePolicy,
+    /// How long we go on serving when told to stop, not ready any more, so that a balancer that asks `/readyz` sends its
+    /// clients elsewhere first.
+    pub drain_delay: HumanDuration,
     /// How long each step may take.
     pub timeouts: Timeouts,
     /// How much one client, and all of them, may have.
@@ -161,6 +164,7 @@ impl Default for Settings {
             trusted_proxies: Vec::new(),
             proxy_protocol: false,
             trace: TracePolicy::Accept,
+            drain_delay: HumanDuration::seconds(0),
             timeouts: Timeouts::default(),
             limits: Limits::default(),
             balance: Balance::default(),
@@ -259,11 +263,6 @@ impl Section for Settings {
             let message = "everyone could use the app in the clear beside HTTPS, which production does not allow";
             findings.add("edge.redirect", "SEA_CONFIG_INSECURE", message, help);
         }
-        if self.https_address().is_some() && self.tls.self_signed == SelfSigned::Always {
-            let help = "name public hosts, or files in `certificates`";
-            let message = "clients cannot verify a certificate that we sign ourselves, which production does not allow";
-            findings.add("edge.tls.self_signed", "SEA_CONFIG_INSECURE", message, help);
-        }
     }
 }
 
@@ -284,7 +283,8 @@ impl Settings {
     pub fn https_address(&self) -> Option<&str> {
         match self.https.as_str() {
             OFF => None,
-            "" => (!self.hosts.is_empty()).then_some("[::]:443"),
+            // An address of this machine alone is no wish to serve everyone.
+            "" => (!self.hosts.is_empty() && !is_loopback(&self.listen)).then_some("[::]:443"),
             address => Some(address),
         }
     }
@@ -324,40 +324,6 @@ impl Settings {
     }
 }
 
-impl Timeouts {
-    fn validate(&self, findings: &mut Findings) {
-        let timeouts = [
-            ("request_head", self.request_head),
-            ("keep_alive", self.keep_alive),
-            ("request_body_idle", self.request_body_idle),
-            ("connect", self.connect),
-            ("first_byte", self.first_byte),
-            ("response_write", self.response_write),
-        ];
-        for (key, value) in timeouts {
-            if value.0.is_zero() {
-                let path = format!("edge.timeouts.{key}");
-                findings.add(path, "SEA_CONFIG_RANGE", "a timeout of zero refuses every request", "use a longer one");
-            }
-        }
-    }
-}
-
-impl Limits {
-    fn validate(&self, findings: &mut Findings) {
-        let mut range = |key: &str, value: u64, allowed: std::ops::RangeInclusive<u64>| {
-            if !allowed.contains(&value) {
-                let message = format!("{value} is not between {} and {}", allowed.start(), allowed.end());
-                findings.add(format!("edge.limits.{key}"), "SEA_CONFIG_RANGE", message, "use a value in between");
-            }
-        };
-        range("head", self.head.0, 1024..=1024 * 1024);
-        range("target", self.target.0, 256..=self.head.0.max(256));
-        range("headers", self.headers as u64, 1..=crate::connection::MAX_HEADERS as u64);
-        range("streams", self.streams.into(), 1..=10_000);
-    }
-}
-
 impl RoutePolicy {
     /// Checks what types cannot say; `path` is the place of this route in the config.
     pub fn validate(&self, path: &str, findings: &mut Findings) {
@@ -369,6 +335,10 @@ impl RoutePolicy {
             files.validate(&format!("{path}.files"), findings);
         }
     }
+}
+
+fn is_loopback(address: &str) -> bool {
+    address.parse::<SocketAddr>().is_ok_and(|address| address.ip().is_loopback())
 }
 
 fn network(text: &str) -> Option<IpNet> {
@@ -409,6 +379,8 @@ mod tests {
         for host in ["localhost", "shop.test", "192.0.2.1", "*.example.com", "intranet", "a.home.arpa"] {
             assert!(named(host).acme().is_none(), "{host}");
         }
+        let local = Settings { listen: "127.0.0.1:8080".into(), ..named("app.example.com") };
+        assert_eq!(local.https_address(), None);
         let behind = Settings { https: "off".into(), ..named("app.example.com") };
         assert_eq!((behind.plain_address(), behind.https_address()), ("127.0.0.1:8080", None));
     }
@@ -437,7 +409,7 @@ mod tests {
         };
         let open = Settings { hosts: vec!["a.example.com".into()], redirect: false, ..Settings::default() };
         assert_eq!((count(&open, "production"), count(&open, "staging")), (1, 0));
-        let local = Settings { listen: "127.0.0.1:80".into(), ..open };
+        let local = Settings { listen: "127.0.0.1:80".into(), https: "[::]:443".into(), ..open };
         assert_eq!(count(&local, "production"), 0);
     }
 }

@@ -1,14 +1,14 @@
 //! Whom and what a request is for: one host, one path, whatever form they came in (RFC 9112, 3.2; RFC 9113, 8.3.1).
 
 use http::{HeaderValue, Method, Request, Uri, Version, header, uri::Authority};
-use seaworthy_core::Problem;
+use seaworthy_core::ProblemKind;
 
 use crate::problems;
 
 /// Leaves the request with a path as its target and exactly one `Host`.
-pub(crate) fn normalise<B>(request: &mut Request<B>) -> Result<(), Problem> {
-    let bad_target = || Problem::new(problems::BAD_TARGET);
-    let bad_host = || Problem::new(problems::BAD_HOST);
+pub(crate) fn normalise<B>(request: &mut Request<B>) -> Result<(), ProblemKind> {
+    let bad_target = || problems::BAD_TARGET;
+    let bad_host = || problems::BAD_HOST;
     if *request.method() == Method::CONNECT {
         return Err(bad_target());
     }
@@ -100,7 +100,7 @@ fn same_host(left: &HeaderValue, right: &HeaderValue) -> bool {
 }
 
 /// RFC 9110, 7.2: a host and maybe a port. Empty is allowed by the standard, and means nothing that we could serve.
-fn is_host(value: &HeaderValue) -> bool {
+pub(crate) fn is_host(value: &HeaderValue) -> bool {
     let bytes = value.as_bytes();
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b':' | b'_');
     if !bytes.is_empty() && bytes.iter().all(plain) && bytes.iter().filter(|byte| **byte == b':').count() <= 1 {

@@ -68,9 +68,10 @@ impl fmt::Display for Failure {
         match self {
             Self::Other { code, text, .. } => write!(f, "{text} [{code}]"),
             Self::Config(error, _) => {
-                write!(f, "{error}")?;
-                for finding in &error.findings {
-                    write!(f, "; {} [{}]", finding.message, finding.code)?;
+                for (index, finding) in error.findings.iter().enumerate() {
+                    let separator = if index > 0 { "; " } else { "" };
+                    let place = finding.place().map(|(file, line, _)| format!("{file}:{line}: ")).unwrap_or_default();
+                    write!(f, "{separator}{place}{} [{}]", finding.message, finding.code)?;
                 }
                 Ok(())
             }

@@ -91,7 +91,8 @@ async fn run(source: ConfigSource, config: Config, limits: Limits, operational: 
     let output = Arc::new(AppLog::new(operational, &config.observability));
     let credentials = (app_api.url(), app_api.token());
     let app = App::start(&config, &readiness, upstream, output, credentials.clone())?;
-    let reloader = Reloader { source, access, edge: reload, tls, app: app.handle(), credentials };
+    let files = source.files().into_iter().filter(|path| path.exists()).collect();
+    let reloader = Reloader { source, files, access, edge: reload, tls, app: app.handle(), credentials };
     let state = reloader.watch(config.clone(), control.clone())?;
 
     let app_facts = AppFacts { readiness: readiness.clone(), instances: app.instances() };
@@ -99,22 +100,13 @@ async fn run(source: ConfigSource, config: Config, limits: Limits, operational: 
         readiness: readiness.clone(),
         instances: app.instances(),
         metrics: facts::metrics(export, log.as_ref().map(|(_, sink)| sink.clone())),
-        status: facts::status(&config, addresses, state),
+        status: facts::status(&config, addresses.clone(), state),
     };
     let announced = Announced { edge: addresses, admin: admin.address() };
-    let (admin_order, app_order) = (control.clone(), control.clone());
-    control.spawn(async move {
-        if let Err(error) = admin.run(facts, admin_order).await {
-            tracing::error!(%error, "the admin listener failed");
-        }
-    });
-    control.spawn(async move {
-        if let Err(error) = app_api.run(app_facts, app_order).await {
-            tracing::error!(%error, "the app API failed");
-        }
-    });
+    serve_operators((admin, facts), (app_api, app_facts), &control);
 
-    let node = Node { server, announced, app, readiness, drain };
+    let drain_delay = config.edge.drain_delay.0;
+    let node = Node { server, announced, app, readiness, drain, drain_delay };
     let outcome = node.serve(&mut signals, limits.json).await;
     control.begin();
     control.finished(sleep(Duration::from_secs(2))).await;
@@ -124,6 +116,21 @@ async fn run(source: ConfigSource, config: Config, limits: Limits, operational: 
         tracing::warn!("the access log could not be written to its end");
     }
     outcome
+}
+
+/// The admin API and the app API, each in a task.
+fn serve_operators(admin: (Admin, Facts), app_api: (AppApi, AppFacts), control: &Shutdown) {
+    let (admin_order, app_order) = (control.clone(), control.clone());
+    control.spawn(async move {
+        if let Err(error) = admin.0.run(admin.1, admin_order).await {
+            tracing::error!(%error, "the admin listener failed");
+        }
+    });
+    control.spawn(async move {
+        if let Err(error) = app_api.0.run(app_api.1, app_order).await {
+            tracing::error!(%error, "the app API failed");
+        }
+    });
 }
 
 /// What the process was given besides the config.
@@ -139,6 +146,7 @@ struct Node {
     app: App,
     readiness: Readiness,
     drain: Shutdown,
+    drain_delay: Duration,
 }
 
 impl Node {
@@ -161,7 +169,12 @@ impl Node {
         }
         let draining = self.readiness.declare("drain", "");
         draining.set(Condition::Failed("shutting down".into()));
-        tracing::info!("draining: no new connections, requests in flight finish");
+        tracing::info!("draining: requests in flight finish; a second signal ends at once");
+        tokio::select! {
+            // Balancers that ask `/readyz` now and then learn it before they meet a closed door.
+            () = sleep(self.drain_delay) => {}
+            () = signals.second() => return Ok(ExitCode::from(130)),
+        }
         self.drain.begin();
         tokio::select! {
             stopped = stop(ended, &mut self.app) => stopped.map(|()| ExitCode::SUCCESS),

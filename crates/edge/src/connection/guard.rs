@@ -298,7 +298,11 @@ fn inspect(head: &[u8], limits: &HeadLimits) -> Result<Framing, Violation> {
     if request.path.is_some_and(|target| target.len() > limits.target) {
         return Err(Violation::TargetTooLong);
     }
-    let (mut length, mut coding, mut upgrade, mut hosts) = (None, None, false, 0);
+    if request.path.is_some_and(|target| !is_uri(target)) {
+        return Err(Violation::Malformed);
+    }
+    let (mut length, mut coding, mut hosts) = (None, None, 0);
+    let (mut upgrade, mut names_upgrade) = (false, false);
     for header in request.headers.iter() {
         // Four lengths decide; nearly every header has another.
         match header.name.len() {
@@ -308,6 +312,10 @@ fn inspect(head: &[u8], limits: &HeadLimits) -> Result<Framing, Violation> {
             }
             17 if header.name.eq_ignore_ascii_case("transfer-encoding") => {
                 once(&mut coding, header.value, Violation::Coding)?;
+            }
+            10 if header.name.eq_ignore_ascii_case("connection") => {
+                let mut options = header.value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+                names_upgrade |= options.any(|option| option.eq_ignore_ascii_case(b"upgrade"));
             }
             7 if header.name.eq_ignore_ascii_case("upgrade") => upgrade = true,
             4 if header.name.eq_ignore_ascii_case("host") => hosts += 1,
@@ -323,10 +331,18 @@ fn inspect(head: &[u8], limits: &HeadLimits) -> Result<Framing, Violation> {
         (Some(coding), None) if coding.eq_ignore_ascii_case(b"chunked") => Ok(Framing::Chunked),
         (Some(coding), None) if last_coding_is_chunked(coding) => Err(Violation::UnknownCoding),
         (Some(_), None) => Err(Violation::Coding),
-        (None, Some(0)) | (None, None) if upgrade && request.version == Some(1) => Ok(Framing::Upgrade),
+        (None, Some(0)) | (None, None) if upgrade && names_upgrade && request.version == Some(1) => {
+            Ok(Framing::Upgrade)
+        }
         (None, Some(length)) => Ok(Framing::Length(length)),
         (None, None) => Ok(Framing::Nothing),
     }
+}
+
+/// What the library that reads targets refuses; asked only for the few characters that it may refuse.
+fn is_uri(target: &str) -> bool {
+    let odd = |byte: u8| matches!(byte, b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}' | 0x7f..);
+    !target.bytes().any(odd) || http::Uri::try_from(target).is_ok()
 }
 
 fn once<T>(place: &mut Option<T>, value: T, violation: Violation) -> Result<(), Violation> {
@@ -451,7 +467,7 @@ mod tests {
 
     #[test]
     fn what_follows_a_request_to_switch_waits_for_the_answer() {
-        let bytes = b"GET / HTTP/1.1\r\nUpgrade: websocket\r\n\r\n\x81\n frame";
+        let bytes = b"GET / HTTP/1.1\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n\x81\n frame";
         let mut guard = Guard::new(LIMITS);
         let passed = guard.advance(bytes);
         assert_eq!((&bytes[passed..], guard.phase()), (&b"\x81\n frame"[..], Phase::Undecided));

@@ -70,7 +70,7 @@ pub(crate) async fn serve(transport: Transport, around: Arc<Surroundings>) -> io
     });
     let mut builder = Builder::new();
     // The guard has smaller limits and a clock of its own.
-    builder.max_headers(MAX_HEADERS).max_buf_size(around.policy.head.bytes * 2 + 64 * 1024).pipeline_flush(true);
+    builder.max_headers(MAX_HEADERS).max_buf_size(around.policy.head.bytes * 2 + 64 * 1024);
     let mut connection = builder.serve_connection(TokioIo::new(stream), service).with_upgrades();
     let end = drive(&mut connection, &watch, &around).await;
     if let End::Closed(result) = end {

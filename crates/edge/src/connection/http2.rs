@@ -45,8 +45,8 @@ struct Streams {
     open: AtomicUsize,
     /// Answers with data that the client has no room for.
     held: AtomicUsize,
-    /// Bytes read and written.
-    moved: AtomicU64,
+    /// How often a client made room for more of an answer. Bytes of the connection would not tell: pings move them too.
+    taken: AtomicU64,
     meter: Mutex<FrameMeter>,
 }
 
@@ -90,6 +90,10 @@ pub(crate) async fn serve(transport: Transport, around: Arc<Surroundings>) -> io
                 // GOAWAY: no new requests, those that are here are answered.
                 connection.as_mut().graceful_shutdown();
             }
+            () = around.core.crowded.notified(), if !ending && streams.open.load(Ordering::Relaxed) == 0 => {
+                ending = true;
+                connection.as_mut().graceful_shutdown();
+            }
             _ = ticks.tick() => {
                 let (idle, stalled) = clock.look(&streams);
                 if stalled >= policy.timeouts.response_write.0 {
@@ -107,7 +111,7 @@ pub(crate) async fn serve(transport: Transport, around: Arc<Surroundings>) -> io
 /// For how many seconds nothing was asked, and nothing was taken.
 #[derive(Default)]
 struct Clock {
-    moved: u64,
+    taken: u64,
     idle: u64,
     stalled: u64,
 }
@@ -115,8 +119,8 @@ struct Clock {
 impl Clock {
     fn look(&mut self, streams: &Streams) -> (Duration, Duration) {
         streams.meter.lock().unwrap_or_else(PoisonError::into_inner).tick();
-        let moved = streams.moved.load(Ordering::Relaxed);
-        let same = std::mem::replace(&mut self.moved, moved) == moved;
+        let taken = streams.taken.load(Ordering::Relaxed);
+        let same = std::mem::replace(&mut self.taken, taken) == taken;
         self.idle = if streams.open.load(Ordering::Relaxed) == 0 { self.idle + 1 } else { 0 };
         self.stalled = if same && streams.held.load(Ordering::Relaxed) > 0 { self.stalled + 1 } else { 0 };
         (Duration::from_secs(self.idle), Duration::from_secs(self.stalled))
@@ -168,6 +172,9 @@ impl HttpBody for StreamBody {
     type Error = BoxError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        if self.held {
+            self.open.0.taken.fetch_add(1, Ordering::Relaxed);
+        }
         self.set_held(false);
         let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
         self.set_held(matches!(frame, Some(Ok(_))));
@@ -194,7 +201,6 @@ impl AsyncRead for MeteredStream {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.inner).poll_read(cx, buffer))?;
         let read = &buffer.filled()[before..];
-        self.streams.moved.fetch_add(read.len() as u64, Ordering::Relaxed);
         if self.streams.meter.lock().unwrap_or_else(PoisonError::into_inner).advance(read) {
             return Poll::Ready(Ok(()));
         }
@@ -205,8 +211,7 @@ impl AsyncRead for MeteredStream {
 
 impl AsyncWrite for MeteredStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.inner).poll_write(cx, bytes);
-        self.wrote(polled)
+        Pin::new(&mut self.inner).poll_write(cx, bytes)
     }
 
     fn poll_write_vectored(
@@ -214,8 +219,7 @@ impl AsyncWrite for MeteredStream {
         cx: &mut Context<'_>,
         pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.inner).poll_write_vectored(cx, pieces);
-        self.wrote(polled)
+        Pin::new(&mut self.inner).poll_write_vectored(cx, pieces)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -228,14 +232,5 @@ impl AsyncWrite for MeteredStream {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.inner).poll_shutdown(cx)
-    }
-}
-
-impl MeteredStream {
-    fn wrote(&self, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        if let Poll::Ready(Ok(written)) = &polled {
-            self.streams.moved.fetch_add(*written as u64, Ordering::Relaxed);
-        }
-        polled
     }
 }

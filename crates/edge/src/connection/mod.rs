@@ -20,7 +20,9 @@ use tokio::{
     time::{sleep, timeout},
 };
 use tokio_rustls::TlsAcceptor;
-use transport::{Protocol, Transport};
+use transport::Protocol;
+pub(crate) use transport::Transport;
+pub(crate) use watch::WatchedStream;
 
 use crate::{admission::Admitted, client::Described, dispatch::Core, policy::Policy};
 

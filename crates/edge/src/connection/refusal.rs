@@ -40,7 +40,7 @@ pub(crate) async fn answer(mut transport: Transport, around: &Surroundings, kind
     let response = around.core.refuse(&around.origin, request, kind).await;
     let bytes = serialise(response).await;
     timeout(LINGER * 4, transport.write_all(&bytes)).await??;
-    transport.shutdown().await?;
+    timeout(LINGER, transport.shutdown()).await??;
     let mut rest = [0; 4096];
     let drained = async { while transport.read(&mut rest).await.is_ok_and(|count| count > 0) {} };
     let _ = timeout(LINGER, drained).await;

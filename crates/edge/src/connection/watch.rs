@@ -15,6 +15,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::guard::{Guard, HeadLimits, Phase, Violation};
 
+/// Bytes that are taken from a client before it is known which protocol they belong to.
+const MAX_EARLY: usize = 16 * 1024;
+
 /// The state of one HTTP/1 connection, shared by its stream, its requests and its driver. All of them live on one core;
 /// the lock is never waited for.
 #[derive(Debug)]
@@ -120,6 +123,10 @@ impl<S> WatchedStream<S> {
         Self { inner, watch, pending: Vec::new(), ready: Vec::new() }
     }
 
+    pub(crate) fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
     /// The stream itself; nothing is held back while nothing is owed.
     pub(crate) fn into_inner(self) -> S {
         self.inner
@@ -158,7 +165,18 @@ impl<S: AsyncRead + Unpin> AsyncRead for WatchedStream<S> {
                 Phase::Undecided => {
                     let waiting = Some(cx.waker().clone());
                     *this.watch.reader.lock().unwrap_or_else(PoisonError::into_inner) = waiting;
-                    return Poll::Pending;
+                    if this.pending.len() > MAX_EARLY {
+                        return Poll::Pending;
+                    }
+                    // Read on, so that a client that leaves is seen.
+                    let before = buffer.filled().len();
+                    ready!(Pin::new(&mut this.inner).poll_read(cx, buffer))?;
+                    if buffer.filled().len() == before {
+                        return Poll::Ready(Ok(()));
+                    }
+                    this.pending.extend_from_slice(&buffer.filled()[before..]);
+                    buffer.set_filled(before);
+                    continue;
                 }
                 Phase::Refused => return this.watch.refused(),
                 // It is decided what the bytes behind a request to switch protocols are.

@@ -7,20 +7,33 @@ use seaworthy_edge::{Doors, Listeners, tls::Tls};
 use crate::{config::Config, failure::Failure};
 
 /// Where the edge really listens.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct EdgeAddresses {
     /// Plain HTTP.
     pub plain: SocketAddr,
     /// HTTPS.
     pub https: Option<SocketAddr>,
+    /// The first name that the app is served under.
+    host: Option<String>,
 }
 
 impl EdgeAddresses {
     /// Where people should go.
     pub fn url(&self) -> String {
-        match self.https {
-            Some(address) => format!("https://{address}"),
-            None => format!("http://{}", self.plain),
+        let (scheme, address, usual) = match self.https {
+            Some(address) => ("https", address, 443),
+            None => ("http", self.plain, 80),
+        };
+        let host = match &self.host {
+            Some(host) => host.clone(),
+            None if address.ip().is_unspecified() => "localhost".into(),
+            None if address.is_ipv6() => format!("[{}]", address.ip()),
+            None => address.ip().to_string(),
+        };
+        if address.port() == usual {
+            format!("{scheme}://{host}")
+        } else {
+            format!("{scheme}://{host}:{}", address.port())
         }
     }
 }
@@ -42,7 +55,8 @@ pub fn open(config: &Config) -> Result<(Doors, EdgeAddresses), Failure> {
         None => None,
     };
     let https = tls.as_ref().map(|(listeners, _)| listeners.address());
-    let addresses = EdgeAddresses { plain: plain.address(), https };
+    let host = config.edge.hosts.iter().find(|host| !host.contains('*')).cloned();
+    let addresses = EdgeAddresses { plain: plain.address(), https, host };
     Ok((Doors { plain, tls }, addresses))
 }
 

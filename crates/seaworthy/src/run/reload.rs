@@ -1,15 +1,21 @@
 //! A new config for a running Seaworthy: taken whole, or refused whole while the old one goes on.
 //!
 //! Asked for by SIGHUP, or by a change of a file that the config was read from. Requests and WebSockets in flight go on as
-//! they began; a new command, environment or memory limit replaces the instances one by one.
+//! they began; a new command or environment replaces the instances one by one.
 
 use std::{
     fs,
+    io::{self, IsTerminal},
+    os::unix::fs::MetadataExt,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::getpid,
+};
 use seaworthy_core::{Secret, Shutdown};
 use seaworthy_deploy::FleetHandle;
 use seaworthy_edge::{Reload, tls::Tls};
@@ -34,6 +40,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 pub struct Reloader {
     /// What the config is read from.
     pub source: ConfigSource,
+    /// The files among those that were there at the start.
+    pub files: Vec<PathBuf>,
     /// The access log that new pipelines write to.
     pub access: Option<AccessLog>,
     /// Routes, timeouts, limits.
@@ -59,7 +67,12 @@ struct Attempt {
     reloads: u64,
     refused: u64,
     error: Option<String>,
+    /// Keys whose new values wait for a restart.
+    restart_needed: Vec<&'static str>,
 }
+
+/// What is known of a file without reading it: enough to see that it was written or replaced.
+type Stamp = Option<(u64, u64, i64, i64, u64)>;
 
 impl ReloadState {
     /// The config in force.
@@ -81,18 +94,27 @@ impl ReloadState {
     /// Counts and the reason of the last refusal, when the last attempt was refused.
     pub fn report(&self) -> Value {
         let last = self.last();
-        json!({ "reloads": last.reloads, "refused": last.refused, "error": last.error })
+        json!({
+            "reloads": last.reloads,
+            "refused": last.refused,
+            "error": last.error,
+            "restart_needed": last.restart_needed,
+        })
     }
 
     fn last(&self) -> MutexGuard<'_, Attempt> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn note(&self, result: &Result<Config, Failure>) {
+    fn note(&self, result: &Result<Config, Failure>, started_with: &Config) {
         let mut last = self.last();
         let outcome = match result {
             Ok(config) => {
                 last.reloads += 1;
+                last.restart_needed = what_needs_a_restart(started_with, config);
+                for key in &last.restart_needed {
+                    tracing::warn!(key, "this takes effect after a restart");
+                }
                 last.error = None;
                 *self.config.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(config.clone());
                 "applied"
@@ -110,6 +132,8 @@ impl ReloadState {
 impl Reloader {
     /// Listens to SIGHUP and looks at the files from now on, in a task of `control`.
     pub fn watch(self, config: Config, control: Shutdown) -> Result<Arc<ReloadState>, Failure> {
+        let was_terminal = io::stderr().is_terminal();
+        let started_with = config.clone();
         let mut hangups = signal(SignalKind::hangup()).map_err(|error| Failure::new("SEA_RUN_SIGNALS", &error))?;
         let state = Arc::new(ReloadState {
             config: Mutex::new(Arc::new(config)),
@@ -120,19 +144,27 @@ impl Reloader {
         let told = state.clone();
         let order = control.clone();
         control.spawn(async move {
-            let mut seen = self.look();
+            let (mut seen, mut unread) = (self.look(), false);
             loop {
-                let asked = tokio::select! {
+                let hangup = tokio::select! {
                     () = order.ordered() => return,
-                    _ = hangups.recv() => "SIGHUP",
-                    () = sleep(LOOK_EVERY) => "a changed file",
+                    _ = hangups.recv() => true,
+                    () = sleep(LOOK_EVERY) => false,
                 };
-                let now = self.look();
-                let changed = now != seen;
-                seen = now;
-                if asked == "SIGHUP" || changed {
+                if hangup && was_terminal && !io::stderr().is_terminal() {
+                    tracing::info!("the terminal is gone: shutting down");
+                    // Ourselves; it arrives where every order to stop does.
+                    let _ = kill(getpid(), Signal::SIGTERM);
+                    continue;
+                }
+                let before = std::mem::replace(&mut seen, self.look());
+                // A file that still changes is being written; only one that rests is read.
+                unread |= before != seen;
+                if hangup || (unread && before == seen) {
+                    unread = false;
+                    let asked = if hangup { "SIGHUP" } else { "a changed file" };
                     let result = self.reload(&told.config()).await;
-                    told.note(&result);
+                    told.note(&result, &started_with);
                     match result {
                         Ok(_) => tracing::info!(asked, "config reloaded"),
                         Err(failure) => {
@@ -147,49 +179,70 @@ impl Reloader {
 
     /// Reads, checks and applies. Whatever can fail is tried before anything is changed.
     async fn reload(&self, old: &Config) -> Result<Config, Failure> {
+        self.refuse_lost_files()?;
         let new = overrides::load(&self.source)?;
-        note_what_needs_a_restart(old, &new);
+        if app::is_named(old) != app::is_named(&new) {
+            let text = "an app that comes or goes needs a restart: it is started and stopped with Seaworthy";
+            return Err(Failure::text("SEA_RUN_RESTART_NEEDED", text));
+        }
         let table = |pool: &_, tasks: &_| pipeline::table(&new, self.access.as_ref(), pool, tasks);
         self.edge.check(table).map_err(|error| Failure::new("SEA_RUN_EDGE", &error))?;
         if self.tls.is_some() {
             doors::certificates(&new)?;
         }
-        if let Some(app) = &self.app
-            && app::is_named(&new)
-        {
+        if let Some(app) = &self.app {
             let plan = app::plan(&new, self.credentials.clone())?;
             app.reconfigure(plan).await.map_err(|error| Failure::new("SEA_RUN_APP", &error))?;
         }
         if let Some(tls) = &self.tls {
             let (edge, acme) = (&new.edge, new.edge.acme());
             let replaced = tls.replace(&edge.hosts, &edge.tls, acme.as_ref(), new.profile.is_production());
-            replaced.map_err(|error| Failure::text(error.code(), error.to_string()))?;
+            if let Err(error) = replaced {
+                // It was there a moment ago; the instances go back to what they were.
+                if let Some(app) = &self.app {
+                    let back = app.reconfigure(app::plan(old, self.credentials.clone())?).await;
+                    back.map_err(|error| Failure::new("SEA_RUN_APP", &error))?;
+                }
+                return Err(Failure::text(error.code(), error.to_string()));
+            }
         }
         self.edge.apply(&new.edge, table).map_err(|error| Failure::new("SEA_RUN_EDGE", &error))?;
         Ok(new)
     }
 
-    /// When each file was last changed, and how large it is.
-    fn look(&self) -> Vec<(PathBuf, Option<(SystemTime, u64)>)> {
+    fn look(&self) -> Vec<(PathBuf, Stamp)> {
         let stamp = |path: &PathBuf| {
-            let metadata = fs::metadata(path).ok()?;
-            Some((metadata.modified().ok()?, metadata.len()))
+            let found = fs::metadata(path).ok()?;
+            Some((found.dev(), found.ino(), found.ctime(), found.ctime_nsec(), found.len()))
         };
         self.source.files().into_iter().map(|path| (path.clone(), stamp(&path))).collect()
     }
+
+    /// A file that the config in force was read from, and that is gone or empty now, is no wish for the defaults.
+    fn refuse_lost_files(&self) -> Result<(), Failure> {
+        let is_lost = |path: &&PathBuf| fs::metadata(path).map_or(true, |found| found.len() == 0);
+        match self.files.iter().find(is_lost) {
+            None => Ok(()),
+            Some(path) => {
+                let text = format!("{} is gone or empty; put it back, or restart to run without it", path.display());
+                Err(Failure::text("SEA_RUN_CONFIG_LOST", text))
+            }
+        }
+    }
 }
 
-/// Sockets and threads stay as they were made.
-fn note_what_needs_a_restart(old: &Config, new: &Config) {
+/// Sockets, threads and sinks stay as they were made.
+fn what_needs_a_restart(old: &Config, new: &Config) -> Vec<&'static str> {
+    let (old_log, new_log) = (&old.observability, &new.observability);
     let changed = [
         ("edge.listen", old.edge.plain_address() != new.edge.plain_address()),
         ("edge.https", old.edge.https_address() != new.edge.https_address()),
         ("edge.workers", old.edge.workers != new.edge.workers),
         ("admin", (&old.admin.listen, &old.admin.socket) != (&new.admin.listen, &new.admin.socket)),
-        ("observability.access_log", old.observability.access_log != new.observability.access_log),
-        ("app", app::is_named(old) != app::is_named(new)),
+        ("observability.access_log", old_log.access_log != new_log.access_log),
+        ("observability.level", old_log.level != new_log.level),
+        ("observability.format", old_log.format != new_log.format),
+        ("app.stop_timeout", old.app.stop_timeout != new.app.stop_timeout),
     ];
-    for (key, _) in changed.iter().filter(|(_, changed)| *changed) {
-        tracing::warn!(key, "this takes effect after a restart");
-    }
+    changed.into_iter().filter(|(_, changed)| *changed).map(|(key, _)| key).collect()
 }

@@ -7,7 +7,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::failure::Failure;
 
 /// Signals this close together are one order.
-const ONE_ORDER: Duration = Duration::from_secs(1);
+const ONE_ORDER: Duration = Duration::from_millis(200);
 
 /// SIGTERM and SIGINT: the first one drains, the second one ends at once.
 pub struct Signals {
