@@ -16,6 +16,7 @@ mod check;
 mod command_line;
 mod config;
 mod documents;
+mod edge;
 mod files;
 mod frameworks;
 mod house;
@@ -33,6 +34,7 @@ fn main() {
         command_line::tests(),
         config::tests(),
         documents::tests(),
+        edge::tests(),
         files::tests(),
         frameworks::tests(),
         house::tests(),
