@@ -47,7 +47,7 @@ fn main() -> ExitCode {
     match (result, terminal::lost()) {
         (Ok(_), Some(error)) if prints => {
             let text = format!("cannot write to standard output: {error}; make room, or write to another place");
-            failure::Failure::text("SEA_OUTPUT", text).report()
+            failure::Failure::text("SEA_OUTPUT_LOST", text).report()
         }
         (result, _) => result.unwrap_or_else(|failure| failure.report()),
     }
