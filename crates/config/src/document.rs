@@ -12,7 +12,7 @@ use toml::{Table, Value};
 use crate::{
     finding::{ConfigError, Finding, Findings},
     layer::Layer,
-    masking::{looks_secret, mask},
+    masking::mask,
     merge::{Place, lay_over},
     origin::{Origin, Origins, SetBy},
     profile::Profile,
@@ -234,9 +234,11 @@ impl Document {
         let (section, wrong) = read_all::<S>(value);
         for (path, message) in wrong {
             let keys: Vec<&str> = path.split('.').filter(|key| !key.is_empty()).collect();
-            // The usual message quotes the value.
-            let message =
-                if schema.is_secret(&keys) { "not a text, env:NAME or file:PATH".to_owned() } else { message };
+            let message = match &message {
+                _ if schema.is_secret(&keys) => "not a text, env:NAME or file:PATH".to_owned(),
+                message if schema.holds_secret(&keys) => without_value(message),
+                message => message.clone(),
+            };
             let path = if path.is_empty() { S::KEY.to_owned() } else { format!("{}.{path}", S::KEY) };
             self.findings.add(path, "SEA_CONFIG_WRONG_VALUE", message, "");
         }
@@ -335,17 +337,26 @@ impl Document {
             finding.message = format!("{path}: {}", finding.message);
             return finding;
         };
-        finding.at(self.layers[layer].shown(&|keys| self.is_secret(keys)), span)
+        let (source, span) = self.layers[layer].shown(&|keys| self.is_secret(keys), span);
+        finding.at(source, span)
     }
 
     /// Whether a value of a file must not be shown; `keys` begin with the section.
     fn is_secret(&self, keys: &[&str]) -> bool {
         let schema = self.sections.iter().find(|(section, _)| *section == keys[0]);
         match schema {
-            Some((_, schema)) if !schema.at(&keys[1..]).is_empty() => schema.is_secret(&keys[1..]),
-            // Where a name is wrong there is no schema: what the keys are called must do.
-            _ => keys.iter().any(|key| *key == "env" || looks_secret(key)),
+            Some((_, schema)) if !schema.at(&keys[1..]).is_empty() => schema.holds_secret(&keys[1..]),
+            // Where a name is wrong, nobody knows what it was to be: `[app.evn]` holds what `[app.env]` would.
+            _ => true,
         }
+    }
+}
+
+/// What the reader of a value expected, without the value, which its message quotes first.
+fn without_value(message: &str) -> String {
+    match message.rsplit_once(", expected ") {
+        Some((_, expected)) => format!("wrong type: expected {expected} (the value is not shown: it may be a secret)"),
+        None => "the value cannot be read here, and is not shown: it may be a secret".to_owned(),
     }
 }
 
@@ -441,6 +452,50 @@ mod tests {
         let broken = "[app.env]\nA = \"hunter2\n";
         let error = Document::parse("x", broken.into(), std::iter::empty()).unwrap_err();
         assert!(render(&error).contains("line 2") && !render(&error).contains("hunter2"), "{}", render(&error));
+    }
+
+    #[test]
+    fn a_secret_in_the_wrong_place_is_not_quoted() {
+        for (text, variables) in [
+            ("[app]\nenv = \"hunter2\"\n", None),
+            ("app = \"hunter2\"\n", None),
+            ("[app]\nenv = [\"hunter2\"]\n", None),
+            ("[edge.tls]\nkeys = \"hunter2\"\n", None),
+            ("[edge]\ntls = \"hunter2\"\n", None),
+            ("", Some(("SEAWORTHY_APP__ENV", "hunter2"))),
+            ("", Some(("SEAWORTHY_APP__ENV", "[\"hunter2\"]"))),
+            ("", Some(("SEAWORTHY_EDGE__TLS__KEYS", "hunter2"))),
+            // Below a name that is not known, and beside it.
+            ("[app.evn]\nA = \"hunter2\"\n", None),
+            ("[app.environment]\nA = \"hunter2\"\n[app.environment.b]\nC = [\"hunter2\"]\n", None),
+            ("[app]\nemv = { A = \"hunter2\" }\nemw = \"hunter2\"\n", None),
+            ("[environment]\nA = \"hunter2\"\n", None),
+            ("evn = \"hunter2\"\n", None),
+        ] {
+            let variables = variables.map(|(name, value): (&str, &str)| (name.to_owned(), value.to_owned()));
+            let mut document = Document::parse("x", text.into(), variables.into_iter()).unwrap();
+            sections(&mut document);
+            let shown = render_document(document);
+            assert!(!shown.contains("hunter2"), "{text}: {shown}");
+        }
+        let broken = "[app.evn]\nA = \"hunter2\n";
+        let error = Document::parse("x", broken.into(), std::iter::empty()).unwrap_err();
+        assert!(!render(&error).contains("hunter2"), "{}", render(&error));
+    }
+
+    #[test]
+    fn what_is_hidden_has_no_length_and_moves_no_finding() {
+        let shown = |value: &str| {
+            let text = format!("[app]\nenv = {{ A = \"{value}\", B = 7 }}\n[edge]\nworkers = 100\n");
+            let mut document = Document::parse("x", text, std::iter::empty()).unwrap();
+            sections(&mut document);
+            let error = document.finish().unwrap_err();
+            let lines: Vec<_> = error.findings.iter().map(|finding| finding.place().unwrap().1).collect();
+            assert_eq!(lines, [2, 4]);
+            render(&error)
+        };
+        assert_eq!(shown("short"), shown("a much longer one"));
+        assert!(shown("x").contains("A = \"***\", B = "), "{}", shown("x"));
     }
 
     #[test]

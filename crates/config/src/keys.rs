@@ -71,7 +71,7 @@ impl Document {
         exact.or_else(by_variable).cloned().or_else(chosen)
     }
 
-    /// Keys that a user may have meant by a name that is none, the likeliest first.
+    /// Keys that a user may have meant by a name that is none: the likeliest, and those that are as likely.
     pub fn keys_like(&self, name: &str) -> Vec<String> {
         let path = plain_path(name);
         let last = path.rsplit('.').next().unwrap_or_default();
@@ -82,6 +82,8 @@ impl Document {
         let mut like: Vec<(f64, String)> = self.keys().iter().map(|key| (likeness(key), key.path.clone())).collect();
         like.retain(|(likeness, _)| *likeness > 0.8);
         like.sort_by(|left, right| right.0.total_cmp(&left.0));
+        let best = like.first().map_or(0.0, |(likeness, _)| *likeness);
+        like.retain(|(likeness, _)| *likeness > best - 0.02);
         like.into_iter().take(4).map(|(_, path)| path).collect()
     }
 }
@@ -168,7 +170,9 @@ mod tests {
         let like = document().keys_like("first_byt");
         assert_eq!(like.len(), 2);
         assert!(like.contains(&"edge.timeouts.first_byte".to_owned()) && like.contains(&"route.first_byte".to_owned()));
-        assert_eq!(document().keys_like("edge.lisen")[0], "edge.listen");
+        for (typo, meant) in [("edge.lisen", "edge.listen"), ("edge.wrokers", "edge.workers"), ("app.enn", "app.env")] {
+            assert_eq!(document().keys_like(typo), [meant]);
+        }
         assert!(document().keys_like("zzz").is_empty());
     }
 }

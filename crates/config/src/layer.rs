@@ -73,8 +73,12 @@ impl Layer {
         })
     }
 
-    /// The text as it may be shown around an error: secrets are covered, and every place stays where it is.
-    pub(crate) fn shown(&self, is_secret: &dyn Fn(&[&str]) -> bool) -> Arc<NamedSource<String>> {
+    /// The text as it may be shown around an error, with secrets covered, and where in it `span` is then.
+    pub(crate) fn shown(
+        &self,
+        is_secret: &dyn Fn(&[&str]) -> bool,
+        span: Range<usize>,
+    ) -> (Arc<NamedSource<String>>, Range<usize>) {
         let mut ranges = secret_ranges(&self.text);
         ranges.extend(in_comments(&self.text));
         if let Ok(document) = DeTable::parse(&self.text) {
@@ -82,7 +86,7 @@ impl Layer {
                 secret_values(value, &mut vec![key.get_ref().as_ref()], is_secret, &mut ranges);
             }
         }
-        source(&self.name, cover(&self.text, &ranges))
+        covered(&self.name, &self.text, &ranges, span)
     }
 }
 
@@ -121,8 +125,15 @@ fn secret_values<'a>(
     }
 }
 
-fn source(name: &str, text: String) -> Arc<NamedSource<String>> {
-    Arc::new(NamedSource::new(name, text).with_language("TOML"))
+fn covered(
+    name: &str,
+    text: &str,
+    ranges: &[Range<usize>],
+    span: Range<usize>,
+) -> (Arc<NamedSource<String>>, Range<usize>) {
+    let covered = cover(text, ranges);
+    let span = covered.span(span);
+    (Arc::new(NamedSource::new(name, covered.text).with_language("TOML")), span)
 }
 
 fn unreadable(path: &Path, reason: &std::io::Error) -> ConfigError {
@@ -138,7 +149,7 @@ fn syntax(error: &toml::de::Error, name: &str, text: &str) -> ConfigError {
     findings.add("", "SEA_CONFIG_SYNTAX", error.message().to_owned(), "the file must be TOML 1.0");
     let mut error_found = findings.into_error();
     if let Some(span) = error.span() {
-        let shown = source(name, cover(text, &in_broken_toml(text)));
+        let (shown, span) = covered(name, text, &in_broken_toml(text), span);
         let placed = error_found.findings.drain(..).map(|finding| finding.at(shown.clone(), span.clone())).collect();
         error_found.findings = placed;
     }

@@ -47,6 +47,75 @@ pub(crate) fn secret_ranges(text: &str) -> Vec<Range<usize>> {
     ranges.extend(after_names(text));
     ranges.retain(|range| !range.is_empty() && &text[range.clone()] != MASK);
     ranges.sort_by_key(|range| range.start);
+    apart(ranges)
+}
+
+/// A text whose secrets are covered, and how its places moved.
+#[derive(Debug)]
+pub(crate) struct Covered {
+    pub text: String,
+    /// What was covered, and the bytes that stand there now: sorted, and none overlaps another.
+    moved: Vec<(Range<usize>, Range<usize>)>,
+}
+
+impl Covered {
+    /// Where a span of the original is now; an end inside of a secret is an end of what covers it.
+    pub(crate) fn span(&self, span: Range<usize>) -> Range<usize> {
+        self.place(span.start, false)..self.place(span.end, true)
+    }
+
+    fn place(&self, place: usize, is_end: bool) -> usize {
+        let before = self.moved.iter().take_while(|(old, _)| old.start < place).last();
+        match before {
+            None => place,
+            Some((old, new)) if place >= old.end => new.end + (place - old.end),
+            Some((_, new)) if is_end => new.end,
+            Some((_, new)) => new.start,
+        }
+    }
+}
+
+/// Puts `***` in the place of each of these ranges, whatever their length; lines and the quotes at both ends stay.
+pub(crate) fn cover(text: &str, ranges: &[Range<usize>]) -> Covered {
+    let mut ranges: Vec<Range<usize>> = ranges.iter().map(|range| between_quotes(text, range)).collect();
+    ranges.retain(|range| !range.is_empty());
+    ranges.sort_by_key(|range| range.start);
+    let mut covered = Covered { text: String::with_capacity(text.len()), moved: Vec::new() };
+    let mut done = 0;
+    for range in apart(ranges) {
+        covered.text.push_str(&text[done..range.start]);
+        let start = covered.text.len();
+        covered.text.push_str(MASK);
+        covered.text.extend(text[range.clone()].chars().filter(|letter| *letter == '\n'));
+        done = range.end;
+        covered.moved.push((range, start..covered.text.len()));
+    }
+    covered.text.push_str(&text[done..]);
+    covered
+}
+
+/// A range on whole letters, without the quotes at its ends.
+fn between_quotes(text: &str, range: &Range<usize>) -> Range<usize> {
+    let quote = |byte: &u8| matches!(byte, b'"' | b'\'');
+    let bytes = text.as_bytes();
+    let (mut start, mut end) = (range.start.min(bytes.len()), range.end.min(bytes.len()));
+    while start < end && quote(&bytes[start]) {
+        start += 1;
+    }
+    while start < end && quote(&bytes[end - 1]) {
+        end -= 1;
+    }
+    while !text.is_char_boundary(start) {
+        start -= 1;
+    }
+    while !text.is_char_boundary(end) {
+        end += 1;
+    }
+    start..end
+}
+
+/// Sorted ranges, those that overlap as one.
+fn apart(ranges: Vec<Range<usize>>) -> Vec<Range<usize>> {
     let mut apart: Vec<Range<usize>> = Vec::new();
     for range in ranges {
         match apart.last_mut() {
@@ -57,26 +126,6 @@ pub(crate) fn secret_ranges(text: &str) -> Vec<Range<usize>> {
     apart
 }
 
-/// Covers these bytes with stars and keeps lines, length and the quotes at both ends, so that places stay right.
-pub(crate) fn cover(text: &str, ranges: &[Range<usize>]) -> String {
-    let mut bytes = text.as_bytes().to_vec();
-    for range in ranges {
-        let quote = |byte: &u8| matches!(byte, b'"' | b'\'');
-        let (mut start, mut end) = (range.start.min(bytes.len()), range.end.min(bytes.len()));
-        while start < end && quote(&bytes[start]) {
-            start += 1;
-        }
-        while start < end && quote(&bytes[end - 1]) {
-            end -= 1;
-        }
-        for byte in bytes[start..end].iter_mut().filter(|byte| !matches!(byte, b'\n' | b'\r')) {
-            *byte = b'*';
-        }
-    }
-    // A range that cuts a letter in two would leave half of it.
-    String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
-}
-
 /// Values that a text which is no TOML (yet) most likely means as secrets.
 pub(crate) fn in_broken_toml(text: &str) -> Vec<Range<usize>> {
     let mut ranges = secret_ranges(text);
@@ -84,7 +133,7 @@ pub(crate) fn in_broken_toml(text: &str) -> Vec<Range<usize>> {
     for line in text.split_inclusive('\n') {
         let content = line.trim();
         let (key, _) = content.split_once('=').unwrap_or((content, ""));
-        let is_environment = |part: &str| part.trim_matches(['[', ']', ' ', '"', '\'']) == "env";
+        let is_environment = |part: &str| is_like_env(part.trim_matches(['[', ']', ' ', '"', '\'']));
         if content.starts_with('[') {
             in_environment = key.split('.').any(is_environment);
         } else if (in_environment && !content.starts_with('#'))
@@ -96,6 +145,12 @@ pub(crate) fn in_broken_toml(text: &str) -> Vec<Range<usize>> {
         start += line.len();
     }
     ranges
+}
+
+/// `env`, or what somebody may write for it.
+fn is_like_env(name: &str) -> bool {
+    let name = name.to_lowercase();
+    name.starts_with("env") || strsim::damerau_levenshtein(&name, "env") <= 1
 }
 
 /// Values of keys that are commented out and are called like a secret.
@@ -189,21 +244,27 @@ mod tests {
     }
 
     #[test]
-    fn covering_keeps_every_place() {
-        let text = "a = \"hünter2\"\nb = 1\n";
-        let covered = cover(text, &[4..14, 15..15]);
-        assert_eq!(covered, "a = \"********\"\nb = 1\n");
-        assert_eq!(covered.len(), text.len());
+    fn covering_hides_the_length_and_knows_where_everything_went() {
+        let text = "a = \"hünter2\" # x\nb = 1\n";
+        let covered = cover(text, &[4..14, 15..15, 6..8]);
+        assert_eq!(covered.text, "a = \"***\" # x\nb = 1\n");
+        let at = |part: &str| covered.text.find(part).unwrap();
+        assert_eq!(covered.span(4..14), 4..9);
+        assert_eq!(covered.span(6..10), 5..8, "inside");
+        let end = text.len();
+        assert_eq!(covered.span(end - 6..end), at("b = 1")..covered.text.len());
+        assert_eq!(covered.span(0..1), 0..1);
+        assert_eq!(cover("a = [\n 1,\n 2]\nb", &[4..14]).text, "a = ***\n\n\nb", "lines stay");
     }
 
     #[test]
     fn broken_toml_hides_what_looks_like_a_secret() {
         let text = "[app.env]\nDB = \"hunter2\n[edge]\nlisten = \"x\"\nadmin_password = hunter2\n# env\nenv = { A = 'hunter2'\n";
-        let covered = cover(text, &in_broken_toml(text));
+        let covered = cover(text, &in_broken_toml(text)).text;
         assert!(!covered.contains("hunter2") && covered.contains("listen = \"x\""), "{covered}");
-        assert_eq!(covered.len(), text.len());
+        assert_eq!(covered.lines().count(), text.lines().count());
         let text = "a = 1\n  # DB_PASSWORD = \"hunter2\"\n# listen = \"x\"\n";
-        assert_eq!(cover(text, &in_comments(text)), text.replace("hunter2\"", "********"));
+        assert_eq!(cover(text, &in_comments(text)).text, text.replace("hunter2\"", "***"));
     }
 
     /// Slices of text fall apart at letters of several bytes: every short text of the pieces that matter is tried.
@@ -214,8 +275,10 @@ mod tests {
             let text: String = (0..4).map(|place| PIECES[number / PIECES.len().pow(place) % PIECES.len()]).collect();
             let ranges = secret_ranges(&text);
             assert!(ranges.windows(2).all(|pair| pair[0].end <= pair[1].start), "{text}");
-            assert_eq!(cover(&text, &ranges).len(), text.len(), "{text}");
-            assert_eq!(cover(&text, &in_broken_toml(&text)).len(), text.len(), "{text}");
+            for covered in [cover(&text, &ranges), cover(&text, &in_broken_toml(&text))] {
+                assert_eq!(covered.text.matches('\n').count(), text.matches('\n').count(), "{text}");
+                assert_eq!(covered.span(text.len()..text.len()).end, covered.text.len(), "{text}");
+            }
             mask(&text);
         }
     }

@@ -41,6 +41,25 @@ impl SectionSchema {
         (0..=path.len()).any(|length| self.at(&path[..length]).iter().any(|node| node["writeOnly"] == true))
     }
 
+    /// True when what stands at this path must not be shown, or may have something inside of it that must not: where a
+    /// table of secrets belongs, a careless hand writes the secret itself.
+    pub(crate) fn holds_secret(&self, path: &[&str]) -> bool {
+        let (mut seen, mut open) = (Vec::<&Value>::new(), self.at(path));
+        while let Some(node) = open.pop() {
+            if node["writeOnly"] == true {
+                return true;
+            }
+            if seen.iter().any(|seen| std::ptr::eq(*seen, node)) {
+                continue;
+            }
+            seen.push(node);
+            let members = node["properties"].as_object().into_iter().flat_map(|members| members.values());
+            let inner = members.chain([&node["additionalProperties"], &node["items"]]);
+            open.extend(inner.flat_map(|inner| self.forms(inner)));
+        }
+        self.is_secret(path)
+    }
+
     /// A variable's keys as the config spells them: known keys in lower case, the user's own as they are.
     pub(crate) fn spelling(&self, path: &[&str]) -> Vec<String> {
         let mut spelled: Vec<String> = Vec::new();

@@ -304,7 +304,8 @@ impl Settings {
         let mut address = |key: &str, text: &str| {
             if text.parse::<SocketAddr>().is_err() {
                 let message = format!("`{text}` is not an address with a port");
-                let help = "write for example \"0.0.0.0:8080\" or \"[::]:8080\"";
+                let help = "write an address with numbers: \"127.0.0.1:8080\" for this machine alone, \"0.0.0.0:8080\" or \
+                            \"[::]:8080\" for everyone who reaches it";
                 findings.add(format!("edge.{key}"), "SEA_CONFIG_ADDRESS", message, help);
             }
         };

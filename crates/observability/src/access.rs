@@ -4,7 +4,7 @@ use std::{cell::RefCell, net::IpAddr, time::Duration};
 
 use http::{HeaderValue, Method, Uri};
 use jiff::Timestamp;
-use seaworthy_core::{Clock, RequestContext, SystemClock};
+use seaworthy_core::{Clock, RequestContext, SystemClock, TraceContext};
 use serde::{Serialize, Serializer};
 
 use crate::sink::LogSink;
@@ -50,7 +50,12 @@ struct Line<'a> {
     kind: &'static str,
     request_id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    trace_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     client: Option<IpAddr>,
+    scheme: &'a str,
+    #[serde(serialize_with = "protocol")]
+    protocol: &'a str,
     method: &'a str,
     path: &'a str,
     route: &'a str,
@@ -96,7 +101,10 @@ fn json(line: &mut Vec<u8>, entry: &Entry<'_>, now: i64) {
         time: now,
         kind: "access",
         request_id: entry.context.id.as_str(),
+        trace_id: entry.context.trace.as_ref().map(TraceContext::trace_id),
         client: entry.context.client.map(|address| address.to_canonical()),
+        scheme: entry.context.scheme,
+        protocol: entry.context.version,
         method: entry.method.as_str(),
         path: entry.uri.path(),
         route: &entry.context.route,
@@ -139,6 +147,11 @@ fn milliseconds(duration: Duration) -> f64 {
     duration.as_micros() as f64 / 1000.0
 }
 
+/// `HTTP/1.1`, without making a text of it first.
+fn protocol<S: Serializer>(version: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&format_args!("HTTP/{version}"))
+}
+
 /// RFC 3339 in microseconds.
 pub(crate) fn timestamp<S: Serializer>(micros: &i64, serializer: S) -> Result<S::Ok, S::Error> {
     match Timestamp::from_microsecond(*micros) {
@@ -162,11 +175,11 @@ mod tests {
             client: Some("192.0.2.7".parse().unwrap()),
             route: Arc::from("/a/*"),
             received: Instant::now(),
-            scheme: "http",
-            version: "1.1",
+            scheme: "https",
+            version: "2",
             forwarded_host: None,
             client_headers: None,
-            trace: None,
+            trace: Some(TraceContext::start(0xabc, 1)),
             wants_html: false,
         };
         let uri: Uri = path.parse().unwrap();
@@ -193,7 +206,9 @@ mod tests {
     fn a_line_has_what_an_operator_searches_for_and_no_query() {
         let (json, text) = lines("/a/b?token=secret");
         assert_eq!(json["time"], "2023-11-14T22:13:20.123456Z");
-        assert_eq!(json["request_id"], "r-1");
+        assert_eq!((&json["kind"], &json["request_id"]), (&"access".into(), &"r-1".into()));
+        assert_eq!((&json["scheme"], &json["protocol"]), (&"https".into(), &"HTTP/2".into()));
+        assert_eq!(json["trace_id"], "00000000000000000000000000000abc");
         assert_eq!(json["path"], "/a/b");
         assert_eq!(json["route"], "/a/*");
         assert_eq!(json["status"], 502);

@@ -29,7 +29,8 @@ pub struct AppLog {
 /// One line of the app, understood as far as it goes.
 #[derive(Debug, PartialEq)]
 struct Parsed<'a> {
-    level: Level,
+    /// `None` when the line does not say.
+    level: Option<Level>,
     message: std::borrow::Cow<'a, str>,
     fields: Map<String, Value>,
 }
@@ -56,15 +57,15 @@ impl AppLog {
 
     fn render(&self, instance: &str, stream: &str, text: &str, now: i64) -> Option<String> {
         let parsed = Parsed::of(text);
-        // The most important level comes first.
-        if parsed.level as u8 > self.level as u8 {
+        // The most important level comes first. A line that does not say may be the middle of a stack trace.
+        if parsed.level.is_some_and(|level| level as u8 > self.level as u8) {
             return None;
         }
         let mut line = match self.format {
             LineFormat::Json => {
                 let line = Line {
                     time: now,
-                    level: name(parsed.level),
+                    level: parsed.level_name(),
                     kind: "app",
                     instance,
                     stream,
@@ -89,9 +90,10 @@ impl AppOutput for AppLog {
 }
 
 impl<'a> Parsed<'a> {
-    /// A JSON object gives its level, its message and its other fields; anything else is text.
+    /// A JSON object gives its level, its message and its other fields; anything else is text, perhaps with a level in
+    /// front.
     fn of(text: &'a str) -> Self {
-        let plain = || Self { level: Level::Info, message: text.into(), fields: Map::new() };
+        let plain = || Self { level: level_in_front(text), message: text.into(), fields: Map::new() };
         if !text.trim_start().starts_with('{') {
             return plain();
         }
@@ -108,7 +110,26 @@ impl<'a> Parsed<'a> {
             },
             _ => None,
         });
-        Self { level: level.unwrap_or(Level::Info), message: message.unwrap_or_default().into(), fields }
+        Self { level, message: message.unwrap_or_default().into(), fields }
+    }
+
+    /// What an unknown level is shown as.
+    fn level_name(&self) -> &'static str {
+        name(self.level.unwrap_or(Level::Info))
+    }
+}
+
+/// `ERROR: x` as uvicorn writes it, `WARNING:shop.orders:x` as Python's logging does. Only capitals: `http: x` is a
+/// message of Go, and `Error: x` one of a program that is about to end.
+fn level_in_front(text: &str) -> Option<Level> {
+    let (word, _) = text.split_once(':')?;
+    match word {
+        "TRACE" => Some(Level::Trace),
+        "DEBUG" => Some(Level::Debug),
+        "INFO" => Some(Level::Info),
+        "WARN" | "WARNING" => Some(Level::Warn),
+        "ERROR" | "CRITICAL" | "FATAL" => Some(Level::Error),
+        _ => None,
     }
 }
 
@@ -150,7 +171,7 @@ fn readable(parsed: &Parsed<'_>, instance: &str, now: i64) -> String {
         // Writing to a String cannot fail, here and below.
         let _ = write!(line, "{time:.6} ");
     }
-    let _ = write!(line, "{:>5} {instance} |", name(parsed.level));
+    let _ = write!(line, "{:>5} {instance} |", parsed.level_name());
     if !parsed.message.is_empty() {
         line.push(' ');
         escape(&parsed.message, &mut line);
@@ -223,7 +244,15 @@ mod tests {
     #[test]
     fn the_level_of_the_app_counts() {
         let shown = |text| render(LineFormat::Json, Level::Warn, text).is_some();
-        assert!(!shown("plain") && !shown(r#"{"level":"info","msg":"x"}"#));
+        assert!(!shown(r#"{"level":"info","msg":"x"}"#) && !shown("INFO:     Started server process [7]"));
+        assert!(!shown("DEBUG:root:x") && shown("ERROR:    Exception in ASGI application") && shown("WARNING:root:x"));
+        for unknown in
+            ["plain", "Traceback (most recent call last):", "  File \"a.py\", line 1", "{\"msg\":\"x\"}", "http: x"]
+        {
+            assert!(shown(unknown), "{unknown}");
+        }
+        assert_eq!(json("CRITICAL: x")["level"], "ERROR");
+        assert_eq!(json("CRITICAL: x")["message"], "CRITICAL: x");
         assert!(shown(r#"{"level":"warn","msg":"x"}"#) && shown(r#"{"level":"error","msg":"x"}"#));
     }
 

@@ -7,6 +7,7 @@ mod app_log;
 mod logging;
 mod metrics_export;
 mod observe;
+mod operational;
 mod route_metrics;
 mod settings;
 mod sink;

@@ -7,6 +7,7 @@ use tracing::level_filters::LevelFilter;
 
 use crate::{
     access::LineFormat,
+    operational::OperationalLine,
     settings::{Format, Level, Settings},
     sink::LogSink,
 };
@@ -45,9 +46,7 @@ pub fn init_logging(settings: &Settings) -> Result<LogSink, LoggingError> {
     let builder = tracing_subscriber::fmt().with_writer(move || Lines(writer.clone())).with_max_level(level);
     let builder = builder.with_target(false).log_internal_errors(false);
     let result = match settings.line_format(terminal) {
-        LineFormat::Json => {
-            builder.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init()
-        }
+        LineFormat::Json => builder.event_format(OperationalLine).try_init(),
         LineFormat::Text => builder.with_ansi(colours).compact().try_init(),
     };
     result.map_err(|error| LoggingError(error.to_string()))?;

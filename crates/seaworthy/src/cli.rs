@@ -62,7 +62,10 @@ Examples:
   seaworthy run --to http://127.0.0.1:8000            serve an app that already runs
   seaworthy run --to unix:/run/app.sock               the same over a Unix socket
   seaworthy run                                       what ./seaworthy.toml says
-  seaworthy run --listen 0.0.0.0:8080 -- node server.js";
+  seaworthy run --listen 0.0.0.0:8080 -- node server.js
+
+Exit status: 0 stopped by a signal, every request ended; 1 it could not start, or the app failed; 2 the command line or the \
+config is wrong; 130 a second signal cut the stop short.";
 
 const CHECK_EXAMPLES: &str = "\
 Examples:

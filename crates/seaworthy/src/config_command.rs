@@ -4,7 +4,7 @@ mod explain;
 
 use std::process::ExitCode;
 
-use seaworthy_config::{ConfigError, Document, Finding, effective_toml};
+use seaworthy_config::{Document, Finding, effective_toml};
 use serde_json::{Value, json};
 
 use crate::{
@@ -12,6 +12,7 @@ use crate::{
     config::{Config, ConfigSource},
     failure::Failure,
     terminal,
+    trial::trial,
 };
 
 /// Answers, and starts nothing.
@@ -82,7 +83,7 @@ struct Found {
     count: usize,
     /// References that lead nowhere on this machine. Where the config is only checked, that may be as it should.
     warnings: Vec<String>,
-    result: Result<(), ConfigError>,
+    result: Result<(), Failure>,
 }
 
 impl Found {
@@ -99,14 +100,16 @@ impl Found {
 fn find_problems(source: &ConfigSource) -> Found {
     match source.open() {
         Ok(mut document) => {
-            Config::read(&mut document);
+            let config = Config::read(&mut document);
             let unresolved = document
                 .references()
                 .into_iter()
                 .filter_map(|(path, reference)| reference.resolve().err().map(|error| format!("{path}: {error}")));
             let warnings = unresolved.collect();
             let count = document.effective(false).len();
-            Found { read: Read::of(&document), count, warnings, result: document.finish() }
+            let read = Read::of(&document);
+            let result = document.finish().map_err(Failure::from).and_then(|()| trial(&config));
+            Found { read, count, warnings, result }
         }
         Err(error) => {
             let there = source.files().into_iter().filter(|file| file.exists());
@@ -115,7 +118,7 @@ fn find_problems(source: &ConfigSource) -> Found {
                 files: there.map(|file| file.display().to_string()).collect(),
                 variables: Vec::new(),
             };
-            Found { read, count: 0, warnings: Vec::new(), result: Err(error) }
+            Found { read, count: 0, warnings: Vec::new(), result: Err(error.into()) }
         }
     }
 }
@@ -149,8 +152,14 @@ fn empty() -> Result<Document, Failure> {
     Ok(document)
 }
 
-fn problems(error: &ConfigError) -> Value {
-    error.findings.iter().map(problem).collect()
+fn problems(failure: &Failure) -> Value {
+    match failure {
+        Failure::Config(error, _) => error.findings.iter().map(problem).collect(),
+        // What the disk says against it has no place in a file.
+        Failure::Other { code, text, .. } => {
+            json!([{ "code": code, "message": text, "help": null, "file": null, "line": null, "column": null }])
+        }
+    }
 }
 
 fn problem(finding: &Finding) -> Value {

@@ -13,6 +13,7 @@ mod init;
 mod pipeline;
 mod run;
 mod terminal;
+mod trial;
 
 use std::process::ExitCode;
 
@@ -24,6 +25,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let command = cli::Cli::parse().command;
+    // What these print is all that they do, so losing it is a failure.
+    let prints = matches!(command, cli::Command::Config(_) | cli::Command::Init(_) | cli::Command::Completions(_));
     let result = match command {
         cli::Command::Init(arguments) => init::main(arguments),
         cli::Command::Run(arguments) => run::main(arguments),
@@ -41,5 +44,11 @@ fn main() -> ExitCode {
             Ok(ExitCode::SUCCESS)
         }
     };
-    result.unwrap_or_else(|failure| failure.report())
+    match (result, terminal::lost()) {
+        (Ok(_), Some(error)) if prints => {
+            let text = format!("cannot write to standard output: {error}; make room, or write to another place");
+            failure::Failure::text("SEA_OUTPUT_LOST", text).report()
+        }
+        (result, _) => result.unwrap_or_else(|failure| failure.report()),
+    }
 }

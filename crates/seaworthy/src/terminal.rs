@@ -2,7 +2,8 @@
 
 use std::{
     env,
-    io::{self, IsTerminal, Write},
+    io::{self, ErrorKind, IsTerminal, Write},
+    sync::OnceLock,
 };
 
 /// Whether standard error may be coloured (see <https://no-color.org>).
@@ -15,10 +16,20 @@ pub fn output_colours() -> bool {
     io::stdout().is_terminal() && !no_color()
 }
 
-/// Writes one line to standard output. Nobody reading it any more is not an error.
+/// Why a line could not be written: the first such reason of this process.
+static LOST: OnceLock<io::Error> = OnceLock::new();
+
+/// Writes one line to standard output. Nobody reading it any more is not an error; any other failure is kept for [`lost`].
 pub fn line(text: &str) {
-    let mut output = io::stdout().lock();
-    let _ = writeln!(output, "{text}").and_then(|()| output.flush());
+    if let Err(error) = put(&mut io::stdout().lock(), text) {
+        // The first reason tells most.
+        let _ = LOST.set(error);
+    }
+}
+
+/// Why a line could not be written, when one could not: the disk is full.
+pub fn lost() -> Option<&'static io::Error> {
+    LOST.get()
 }
 
 /// Writes one line of an error to standard error.
@@ -51,4 +62,27 @@ pub fn width() -> usize {
 
 fn no_color() -> bool {
     env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+}
+
+fn put(output: &mut impl Write, text: &str) -> io::Result<()> {
+    match writeln!(output, "{text}").and_then(|()| output.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        result => result,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_an_error_and_a_closed_pipe_is_none() {
+        let mut full = File::options().write(true).open("/dev/full").unwrap();
+        assert_eq!(put(&mut full, "x").unwrap_err().kind(), ErrorKind::StorageFull);
+        let (reader, mut writer) = io::pipe().unwrap();
+        drop(reader);
+        put(&mut writer, "x").unwrap();
+    }
 }

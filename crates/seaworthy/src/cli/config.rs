@@ -93,7 +93,9 @@ const SHOW_EXAMPLES: &str = "\
 Examples:
   seaworthy config show                               what somebody has set
   seaworthy config show --defaults                    and everything else
-  seaworthy config show --json                        for a machine";
+  seaworthy config show --json                        for a machine
+
+Exit status: 0 shown, 1 it could not be written, 2 something is wrong with the config.";
 
 const SCHEMA_EXAMPLES: &str = "\
 Examples:

@@ -69,5 +69,9 @@ fn judge(around: &Surroundings<'_>, candidate: &Candidate<'_>, chosen: &Chosen<'
     let app = chosen.application.as_ref().or(candidate.applications.first());
     let file = near.map(|(file, _)| file).or_else(|| Some(candidate.folder.join(&app?.file)));
     let object = app.filter(|app| !app.factory).and_then(|app| app.object.clone()).unwrap_or_else(|| "app".into());
-    How::Missing { add: behind.add.replace("{object}", &object), file }
+    let add = behind.add.replace("{object}", &object);
+    // The object is known inside of the function that makes it, and nowhere else.
+    let inside = app.filter(|app| app.factory && behind.add.contains("{object}")).and_then(|app| app.object.as_deref());
+    let add = inside.map_or(add.clone(), |name| format!("{add}   (inside {name}(), before it returns {object})"));
+    How::Missing { add, file }
 }

@@ -1,6 +1,6 @@
 //! What `init` makes of a folder: the app it takes, the others, and the files to write.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use super::{
     behind::{self, How, Seen},
@@ -11,6 +11,9 @@ use super::{
     template::{self, Content},
     variables::Variables,
 };
+
+/// The folder for pages that lie beside the config.
+pub const PUBLIC: &str = "public";
 
 /// The outcome of looking.
 #[derive(Debug)]
@@ -42,6 +45,8 @@ pub struct Found<'a> {
     pub site: Option<PathBuf>,
     /// What makes that folder, when it is not there yet.
     pub build: Option<&'a str>,
+    /// The pages lie beside the config, where `run` serves nothing: they have to go into `site` first.
+    pub to_move: bool,
     /// What the app will see.
     pub behind: Vec<Seen>,
 }
@@ -74,12 +79,15 @@ impl<'a> Plan<'a> {
 
 impl<'a> Found<'a> {
     fn prepare(around: &Surroundings<'a>, candidate: &'a Candidate<'a>) -> Option<Self> {
-        let mut found = Self { candidate, chosen: None, health: None, site: None, build: None, behind: Vec::new() };
+        let mut found =
+            Self { candidate, chosen: None, health: None, site: None, build: None, to_move: false, behind: Vec::new() };
         if let Some(site) = &candidate.stack.site {
             let folder = site_folder(around, candidate, site);
             let built = around.tree.has(&candidate.folder.join(&folder).join("index.html"));
             found.build = site.build.as_deref().filter(|_| !built);
-            found.site = Some(in_tree(&candidate.folder, &folder));
+            let folder = in_tree(&candidate.folder, &folder);
+            found.to_move = folder.components().all(|part| part == Component::CurDir);
+            found.site = Some(if found.to_move { PUBLIC.into() } else { folder });
             return Some(found);
         }
         let chosen = start::choose(around, candidate)?;
@@ -111,6 +119,12 @@ impl<'a> Found<'a> {
             let folder = self.candidate.folder.display().to_string();
             let place = if folder.is_empty() { String::new() } else { format!(" in {folder}") };
             notes.push(format!("the folder is not built yet: `{build}`{place} makes it"));
+        }
+        if self.to_move {
+            notes.push(format!(
+                "index.html lies beside seaworthy.toml, and this folder with its config and source code must not be \
+                 served: move index.html into {PUBLIC}/, with the pages, styles, scripts and pictures that belong to it"
+            ));
         }
         let needs_app = self.candidate.stack.app.iter().any(|_| true) && self.candidate.applications.is_empty();
         if needs_app && around.manifest(self.candidate).is_some() {

@@ -6,9 +6,10 @@ use serde_json::{Value, json};
 
 use super::{
     behind::{How, Seen},
-    plan::{Found, Plan},
+    plan::{Found, PUBLIC, Plan},
     recognise::Candidate,
     stack::Knowledge,
+    template::LOAD_ENV,
     variables::is_secret,
     write::Written,
 };
@@ -42,6 +43,9 @@ pub fn text(plan: &Plan<'_>, folder: &Path, files: &[Outcome], dry: bool) -> Str
     }
     lines.extend(plan.notes.iter().map(|note| format!("note  {note}")));
     lines.extend(files.iter().map(|(name, written)| file_line(plan, name, written, dry)));
+    if plan.example.is_some() && plan.found.is_some() {
+        lines.push(format!("note  nothing reads .env by itself: `{LOAD_ENV}` sets its variables before you run"));
+    }
     if plan.example.is_none() {
         lines.push("the code reads no environment variables".into());
     }
@@ -175,7 +179,8 @@ fn seen_json(seen: &Seen) -> Value {
     }
 }
 
-fn next(plan: &Plan<'_>, folder: &Path) -> String {
+/// The command that comes after this one.
+pub fn next(plan: &Plan<'_>, folder: &Path) -> String {
     let place = if folder == Path::new(".") {
         String::new()
     } else {
@@ -186,7 +191,9 @@ fn next(plan: &Plan<'_>, folder: &Path) -> String {
         inner if inner == "." => format!("{build} && "),
         inner => format!("(cd {} && {build}) && ", shell_words::quote(&inner)),
     });
-    format!("{place}{}seaworthy run", build.unwrap_or_default())
+    let to_move = plan.found.as_ref().is_some_and(|found| found.to_move);
+    let to_move = if to_move { format!("mkdir -p {PUBLIC} && mv index.html {PUBLIC}/ && ") } else { String::new() };
+    format!("{place}{to_move}{}seaworthy run", build.unwrap_or_default())
 }
 
 fn shown_folder(folder: &Path) -> String {

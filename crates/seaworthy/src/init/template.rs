@@ -33,6 +33,9 @@ pub enum Content<'a> {
     Nothing,
 }
 
+/// Makes variables of a file `.env`, in any POSIX shell.
+pub const LOAD_ENV: &str = "set -a; . ./.env; set +a";
+
 /// `seaworthy.toml`.
 pub fn config(content: &Content<'_>) -> String {
     let text = match content {
@@ -50,8 +53,10 @@ pub fn example(variables: &Variables) -> Option<String> {
     }
     let mut text =
         "# Every environment variable that the code reads, with the code's own defaults (`seaworthy init`).\n\
-                    # Copy it to .env, fill it in, and keep that file out of the repository.\n"
+                    # Copy it to .env, fill it in, and keep that file out of the repository. Nothing reads .env by\n\
+                    # itself; this sets its variables for what is started afterwards in the same shell:\n"
             .to_owned();
+    text.push_str(&format!("#   {LOAD_ENV}\n"));
     for (name, variable) in &variables.all {
         let shown = variable.shown_default(name);
         let mark = if is_secret(name) || (variable.default.is_some() && shown.is_none()) { "secret; " } else { "" };
@@ -106,7 +111,7 @@ fn site(name: &str, root: &Path, spa: bool) -> String {
     let why = if spa { "unknown paths answer index.html" } else { "unknown paths answer 404" };
     format!(
         "# {name} behind Seaworthy: `seaworthy run` serves it.\n{EDGE}\n\
-         # The folder that the build makes; {why}.\n[[route]]\nmatch = \"/*\"\nfiles = {{ root = {root}, spa = {spa} }}\n\n\
+         # The folder that is served; {why}.\n[[route]]\nmatch = \"/*\"\nfiles = {{ root = {root}, spa = {spa} }}\n\n\
          # An app for the API of these pages:\n# [app]\n# command = \"./server --port $PORT\"\n"
     )
 }

@@ -60,9 +60,9 @@ pub fn open(config: &Config) -> Result<(Doors, EdgeAddresses), Failure> {
     Ok((Doors { plain, tls }, addresses))
 }
 
-/// The certificates of a config, read and checked; nothing is ordered yet.
+/// The certificates of a config, read and checked; nothing is ordered yet. What is wrong with them is wrong with the config.
 pub fn certificates(config: &Config) -> Result<Tls, Failure> {
     let (edge, acme) = (&config.edge, config.edge.acme());
     let tls = Tls::build(&edge.hosts, &edge.tls, acme.as_ref(), config.profile.is_production());
-    tls.map_err(|error| Failure::text(error.code(), error.to_string()))
+    tls.map_err(|error| Failure::text(error.code(), error.to_string()).with_status(2))
 }

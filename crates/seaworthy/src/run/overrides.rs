@@ -8,6 +8,7 @@ use crate::{
     config::{Config, ConfigSource},
     failure::Failure,
     run::app,
+    trial,
 };
 
 /// What the config of this run is read from, now and at each reload.
@@ -16,7 +17,8 @@ pub fn source(arguments: RunArguments) -> Result<ConfigSource, Failure> {
     let mut lay = |key, flag, value: Option<String>| source.overrides.push(Override { key, flag, value });
     if !arguments.command.is_empty() {
         // Checked word by word: joined to a line, a word with a space would fall apart again.
-        Command::new(arguments.command.clone()).map_err(|error| Failure::new("SEA_RUN_COMMAND", &error))?;
+        Command::new(arguments.command.clone())
+            .map_err(|error| Failure::new("SEA_RUN_COMMAND", &error).with_status(2))?;
         lay("app.command", "-- COMMAND", Some(quote(&arguments.command)));
         lay("app.to", "-- COMMAND", None);
     }
@@ -46,9 +48,50 @@ pub fn load(source: &ConfigSource) -> Result<Config, Failure> {
                     seaworthy.toml with `command` or `to` in [app], or a [[route]] with `files`";
         return Err(Failure::text("SEA_RUN_NO_APP", text).with_status(2));
     }
+    trial::routes(&config)?;
     Ok(config)
 }
 
 fn quote(words: &[String]) -> String {
     words.iter().map(|word| format!("'{}'", word.replace('\'', "'\\''"))).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::{Cli, Command as Verb};
+
+    fn from_words(words: &[&str]) -> Result<ConfigSource, Failure> {
+        let words = ["seaworthy", "run"].iter().chain(words);
+        let Verb::Run(arguments) = Cli::try_parse_from(words).unwrap().command else { panic!() };
+        source(arguments)
+    }
+
+    /// The status that the process would end with, and the code.
+    fn status(failure: Failure) -> (u8, &'static str) {
+        match failure {
+            Failure::Other { code, status, .. } => (status, code),
+            Failure::Config(error, status) => (status, error.findings[0].code),
+        }
+    }
+
+    #[test]
+    fn a_wrong_command_line_and_a_wrong_config_end_alike() {
+        let lost_port = from_words(&["--", "uvicorn", "app:app", "--port"]).unwrap_err();
+        assert_eq!(status(lost_port), (2, "SEA_RUN_COMMAND"));
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("seaworthy.toml");
+        let load_file = |text: &str| {
+            fs::write(&file, text).unwrap();
+            status(load(&from_words(&["--config", file.to_str().unwrap()]).unwrap()).unwrap_err())
+        };
+        assert_eq!(load_file(""), (2, "SEA_RUN_NO_APP"));
+        assert_eq!(load_file("[edge]\nlisten = \"localhost:80\"\n"), (2, "SEA_CONFIG_ADDRESS"));
+        let files = "[[route]]\nmatch = \"/*\"\nfiles = { root = \"/nowhere/at/all\" }\n";
+        assert_eq!(load_file(files), (2, "SEA_RUN_EDGE"));
+    }
 }

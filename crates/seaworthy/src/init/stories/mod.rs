@@ -5,7 +5,7 @@ mod node;
 mod other;
 mod python;
 
-use std::fs;
+use std::{fs, path::Path};
 
 use tempfile::TempDir;
 
@@ -42,6 +42,7 @@ struct Story {
     reasons: String,
     others: Vec<String>,
     notes: String,
+    next: String,
     scheme: String,
     client: String,
     config: String,
@@ -72,6 +73,10 @@ fn tell(files: &[(&str, &str)]) -> Story {
         ..Story::default()
     };
     let Some(found) = &plan.found else { return story };
+    story.next = super::report::next(&plan, Path::new("."));
+    let said = super::report::text(&plan, Path::new("."), &[], false);
+    assert_eq!(said.contains("set -a; . ./.env; set +a"), plan.example.is_some(), "{said}");
+    assert_eq!(story.example.contains("set -a; . ./.env; set +a"), plan.example.is_some(), "{}", story.example);
     is_valid(&plan.config);
     story.stack = found.candidate.stack.name.clone();
     story.folder = found.candidate.folder.display().to_string();

@@ -92,7 +92,10 @@ fn folders_of_files() {
         assert_eq!((story.stack.as_str(), story.site.as_str()), ("static files", folder));
         assert!(story.config.contains("spa = false"));
     }
-    assert_eq!(tell(&[("index.html", "")]).site, ".");
+    let beside = tell(&[("index.html", "")]);
+    assert_eq!(beside.site, "public");
+    assert!(beside.config.contains("root = \"public\"") && beside.notes.contains("move index.html into public/"));
+    assert_eq!(beside.next, "mkdir -p public && mv index.html public/ && seaworthy run");
 }
 
 #[test]

@@ -73,11 +73,13 @@ fn flask() {
         "{}",
         story.client
     );
+    assert!(!story.client.contains("inside"), "{}", story.client);
     let fixed = format!("{app}app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1)\n");
     assert_eq!(tell(&[("requirements.txt", "flask\ngunicorn"), ("app.py", &fixed)]).client, "right");
     let factory = "from flask import Flask\ndef create_app(config=None):\n    app = Flask(__name__)\n    return app\n";
     let story = tell(&[("requirements.txt", "flask\ngunicorn"), ("shop/__init__.py", factory)]);
     assert!(story.command.starts_with("gunicorn \"shop:create_app()\" "), "{}", story.command);
+    assert!(story.client.contains("(inside create_app(), before it returns app)"), "{}", story.client);
     let story = tell(&[("Pipfile", "[packages]\nflask = \"*\"\n"), ("web/app.py", app)]);
     assert_eq!(story.command, "pipenv run flask --app web/app.py run --host 127.0.0.1 --port $PORT");
     assert!(story.notes.contains("development server"));

@@ -1,0 +1,82 @@
+//! What `run` would refuse at its start, tried without starting anything: folders of files and certificates.
+
+use std::sync::Arc;
+
+use seaworthy_core::Shutdown;
+use seaworthy_edge::{Pool, Upstream, tls::Tls};
+
+use crate::{config::Config, failure::Failure, pipeline};
+
+/// Tries everything that needs a look at the disk. Writes nothing but what is gone again afterwards.
+///
+/// # Errors
+/// As `run` would fail, with status 2.
+pub fn trial(config: &Config) -> Result<(), Failure> {
+    routes(config)?;
+    if config.edge.https_address().is_none() {
+        return Ok(());
+    }
+    // A self-signed certificate, or an account with an authority, is made where it is missing: here in a folder of the
+    // trial's own.
+    let folder = tempfile::tempdir().map_err(|error| {
+        let text =
+            format!("cannot make a folder to try the certificates in: {error}; set TMPDIR to one that can be written");
+        Failure::text("SEA_TLS_UNWRITABLE", text).with_status(2)
+    })?;
+    let (mut tls, mut acme) = (config.edge.tls.clone(), config.edge.acme());
+    tls.store = folder.path().join("tls").display().to_string();
+    if let Some(acme) = &mut acme {
+        acme.store = folder.path().join("acme").display().to_string();
+    }
+    let built = Tls::build(&config.edge.hosts, &tls, acme.as_ref(), config.profile.is_production());
+    built.map(drop).map_err(|error| Failure::text(error.code(), error.to_string()).with_status(2))
+}
+
+/// Builds the route table once, around no app.
+///
+/// # Errors
+/// A folder that cannot be served, with status 2.
+pub fn routes(config: &Config) -> Result<(), Failure> {
+    let tasks = Shutdown::new();
+    let pool = Pool::new(Arc::new(Upstream::new(config.edge.balance)), tasks.clone());
+    let table = pipeline::table(config, None, &pool, &tasks);
+    table.map(drop).map_err(|error| Failure::new("SEA_RUN_EDGE", &error).with_status(2))
+}
+
+#[cfg(test)]
+mod tests {
+    use seaworthy_config::Document;
+
+    use super::*;
+
+    fn tried(text: &str) -> Result<(), String> {
+        let mut document = Document::parse("seaworthy.toml", text.into(), std::iter::empty()).unwrap();
+        let config = Config::read(&mut document);
+        document.finish().unwrap();
+        match trial(&config) {
+            Ok(()) => Ok(()),
+            Err(Failure::Other { code, status: 2, .. }) => Err(code.to_owned()),
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_run_refuses_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = |root: &str| format!("[[route]]\nmatch = \"/*\"\nfiles = {{ root = \"{root}\" }}\n");
+        assert_eq!(tried(&files(folder.path().to_str().unwrap())), Ok(()));
+        assert_eq!(tried(&files(".")), Err("SEA_RUN_EDGE".into()), "the working folder");
+        assert_eq!(tried(&files("/nowhere/at/all")), Err("SEA_RUN_EDGE".into()));
+        let missing = "[edge]\nhttps = \"127.0.0.1:0\"\n[[edge.tls.certificates]]\ncertificate = \"/nowhere/c.pem\"\nkey = \"/nowhere/k.pem\"\n";
+        assert_eq!(tried(missing), Err("SEA_TLS_UNREADABLE".into()));
+    }
+
+    #[test]
+    fn a_trial_leaves_nothing_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = folder.path().join("store");
+        let text = format!("[edge]\nhttps = \"127.0.0.1:0\"\n[edge.tls]\nstore = \"{}\"\n", store.display());
+        assert_eq!(tried(&text), Ok(()));
+        assert!(!store.exists());
+    }
+}
