@@ -13,6 +13,8 @@ mod error_pages;
 mod failure;
 mod files;
 mod forward;
+#[doc(hidden)]
+pub mod fuzzing;
 mod headers;
 mod limits_checks;
 mod listener;
@@ -34,7 +36,7 @@ mod upgrade;
 mod upstream;
 
 pub use error_pages::{ErrorPages, ErrorPolicy};
-pub use files::{Files, FilesError, FilesPolicy, fuzzing};
+pub use files::{Files, FilesError, FilesPolicy};
 pub use forward::Forward;
 pub use listener::{ListenError, Listeners};
 pub use nothing_here::NothingHere;

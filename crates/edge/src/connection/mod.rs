@@ -1,7 +1,7 @@
 //! One client connection, from the moment it is accepted: PROXY header, TLS, protocol, requests, and its end.
 
-mod frames;
-mod guard;
+pub(crate) mod frames;
+pub(crate) mod guard;
 mod http1;
 mod http2;
 mod idle;

@@ -1,5 +1,4 @@
-//! What the fuzz targets call: everything here that reads a client's bytes.
-#![doc(hidden)]
+//! What the fuzz targets call of this room (see `crate::fuzzing`).
 
 use http::{HeaderMap, HeaderValue, header};
 

@@ -10,7 +10,7 @@ mod beneath;
 mod body;
 mod caching;
 mod conditions;
-pub mod fuzzing;
+pub(crate) mod fuzzing;
 mod hashed_name;
 mod lookup;
 mod media_type;
