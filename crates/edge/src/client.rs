@@ -111,8 +111,10 @@ fn first_stranger(hops: &[Option<IpAddr>], direct: IpAddr, trusts: impl Fn(IpAdd
 /// RFC 7239.
 fn from_forwarded(headers: &HeaderMap, direct: &Client, trusts: impl Fn(IpAddr) -> bool) -> Client {
     let values = headers.get_all(header::FORWARDED);
+    // A client may open a quote that takes in what the proxy appends behind it: nothing of such a line is believed.
+    let readable = |value| if closes_its_quotes(value) { value } else { &[] };
     let elements: Vec<Vec<(&[u8], &[u8])>> =
-        values.iter().flat_map(|value| split_quoted(value.as_bytes(), b',')).map(parameters).collect();
+        values.iter().flat_map(|value| split_quoted(readable(value.as_bytes()), b',')).map(parameters).collect();
     let parameter = |element: &[(&[u8], &[u8])], name: &[u8]| -> Option<Vec<u8>> {
         let found = element.iter().find(|(key, _)| key.eq_ignore_ascii_case(name))?;
         Some(unquote(found.1))
@@ -170,6 +172,19 @@ fn split_quoted(bytes: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
         }
         false
     })
+}
+
+fn closes_its_quotes(bytes: &[u8]) -> bool {
+    let (mut quoted, mut escaped) = (false, false);
+    for byte in bytes {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            _ => {}
+        }
+    }
+    !quoted
 }
 
 fn unquote(value: &[u8]) -> Vec<u8> {
@@ -246,5 +261,7 @@ mod tests {
         assert_eq!(by("for=192.0.2.4;host=\"a,b;c/\";proto=https"), ("192.0.2.4".into(), true, None));
         assert_eq!(by("for=_hidden").0, "10.0.0.1");
         assert_eq!(by("for=unknown, for=\"\\\"").0, "10.0.0.1");
+        // A client's open quote does not take in what the proxy says.
+        assert_eq!(by("for=1.1.1.1;proto=https;x=\", for=192.0.2.4;proto=http"), ("10.0.0.1".into(), false, None));
     }
 }

@@ -107,8 +107,8 @@ pub(crate) fn is_host(value: &HeaderValue) -> bool {
         let port = bytes.rsplit(|byte| *byte == b':').next().filter(|port| port.len() < bytes.len());
         return bytes[0] != b':' && port.is_none_or(|port| port.iter().all(u8::is_ascii_digit));
     }
-    // Brackets and the rarer characters of a registered name.
-    !bytes.contains(&b'@') && !bytes.is_empty() && Authority::try_from(bytes).is_ok()
+    // An address of IPv6; the rarer characters of a registered name are legal, and a list or worse to some apps.
+    bytes.first() == Some(&b'[') && !bytes.contains(&b'@') && Authority::try_from(bytes).is_ok()
 }
 
 #[cfg(test)]
