@@ -13,7 +13,7 @@ use crate::{
     backoff::Backoff,
     board::Board,
     error::{FleetError, SupervisorError},
-    group::inherit_orphans,
+    family::{inherit_orphans, reap_inherited},
     guard::Guard,
     handle::{Command, FleetHandle},
     lifecycle::Lifecycle,
@@ -290,13 +290,17 @@ fn guard(launcher: Option<&Path>) -> Guard {
     })
 }
 
-/// Measures all instances together, in one walk over the processes of the machine.
+/// Measures all instances together, in one walk over the processes of the machine, and reaps what they left behind.
 async fn watch_memory(plan: watch::Receiver<Arc<Supervisor>>, board: &Board, samples: &watch::Sender<Samples>) {
     loop {
         let interval = plan.borrow().checks.interval;
         sleep(interval).await;
         let groups = board.groups();
-        let measured = spawn_blocking(move || measure(Path::new("/proc"), &groups)).await;
+        let looking = move || {
+            reap_inherited();
+            measure(Path::new("/proc"), &groups)
+        };
+        let measured = spawn_blocking(looking).await;
         let measured: HashMap<u32, u64> = measured.unwrap_or_default();
         board.note_memory(|group| measured.get(&group).copied());
         samples.send_replace(Arc::new(measured));

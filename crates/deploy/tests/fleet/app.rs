@@ -46,6 +46,12 @@ fn answer(mut stream: TcpStream, sick: bool) {
             shell.args(["-c", "sleep 600 >/dev/null 2>&1 & echo $!"]).stderr(Stdio::null());
             (200, String::from_utf8(shell.output().unwrap().stdout).unwrap())
         }
+        // Its parent ends at once, and it leaves the group.
+        "/daemon" => {
+            let mut shell = Command::new("sh");
+            shell.args(["-c", "setsid sleep 600 >/dev/null 2>&1 & echo $!"]).stderr(Stdio::null());
+            (200, String::from_utf8(shell.output().unwrap().stdout).unwrap())
+        }
         "/pid" => (200, process::id().to_string()),
         "/crash" => process::exit(3),
         _ => (200, "ok".into()),
