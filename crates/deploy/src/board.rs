@@ -91,6 +91,11 @@ impl Board {
         }
     }
 
+    /// True while an instance of this number is told of, if only because it finishes its requests.
+    pub(crate) fn has(&self, number: u16) -> bool {
+        self.lock().entries.iter().any(|entry| entry.number == number)
+    }
+
     /// True once any instance was well.
     pub(crate) fn ever_well(&self) -> bool {
         self.lock().ever_well
@@ -165,8 +170,11 @@ fn condition(state: &State, well: usize) -> Condition {
     if well > 0 {
         return Condition::Ready;
     }
-    let reasons: Vec<String> =
-        state.entries.iter().map(|entry| format!("{}: {}", entry.report.id, entry.why)).collect();
+    let reason = |entry: &Entry| {
+        let crash_loop = if entry.report.crash_loop { "crash loop: " } else { "" };
+        format!("{}: {crash_loop}{}", entry.report.id, entry.why)
+    };
+    let reasons: Vec<String> = state.entries.iter().map(reason).collect();
     let text = format!("0 of {} instances are healthy ({})", state.entries.len(), reasons.join("; "));
     if state.ever_well { Condition::Failed(text) } else { Condition::Pending(text) }
 }

@@ -13,7 +13,7 @@ use crate::{
     backoff::Backoff,
     board::Board,
     error::{FleetError, SupervisorError},
-    group::inherit_orphans,
+    family::{inherit_orphans, reap_inherited},
     guard::Guard,
     handle::{Command, FleetHandle},
     lifecycle::Lifecycle,
@@ -166,7 +166,7 @@ impl Conductor {
             return Err(FleetError::NotOurs);
         }
         tracing::info!(instances = self.slots.len(), "restarting the app, one instance after the other");
-        self.replace(&self.slots).await.map_err(|(_, error)| error)
+        self.replace(&self.slots).await
     }
 
     async fn reconfigure(&mut self, plan: Plan) -> Result<(), FleetError> {
@@ -177,18 +177,17 @@ impl Conductor {
         }
     }
 
-    /// All or nothing: when an instance does not become well with the new plan, those that had got it go back too.
+    /// All or nothing: when an instance does not become well with the new plan, all that have got it go back, also those
+    /// that were started again by themselves meanwhile.
     async fn reconfigure_processes(&mut self, next: Supervisor) -> Result<(), FleetError> {
         let Source::Processes(plan) = &self.source else { return Err(FleetError::OtherKind) };
         let (count, next) = (usize::from(next.instances), Arc::new(next));
         let old = plan.send_replace(next.clone());
         if old.needs_new_process(&next) {
             let staying = &self.slots[..count.min(self.slots.len())];
-            if let Err((replaced, error)) = self.replace(staying).await {
+            if let Err(error) = self.replace(staying).await {
                 plan.send_replace(old);
-                if let Err((_, error)) = self.replace(&staying[..replaced]).await {
-                    tracing::error!(%error, "an instance keeps running with the new config");
-                }
+                self.go_back().await;
                 return Err(error);
             }
         }
@@ -217,23 +216,24 @@ impl Conductor {
         Ok(())
     }
 
-    /// Replaces the processes one after the other. At the first that cannot be replaced, says how many were.
-    async fn replace(&self, slots: &[Slot]) -> Result<(), (usize, FleetError)> {
-        for (replaced, slot) in slots.iter().enumerate() {
-            let (reply, answer) = oneshot::channel();
-            // A lifecycle that is gone drops the reply.
-            let _ = slot.orders.send(Order::Replace(reply)).await;
-            let error = match answer.await {
-                Ok(Ok(())) => continue,
-                Ok(Err(reason)) => FleetError::NotReplaced { instance: slot.id.clone(), reason },
-                Err(_) => FleetError::Stopping,
-            };
-            return Err((replaced, error));
+    /// Replaces the processes one after the other, up to the first that cannot be replaced.
+    async fn replace(&self, slots: &[Slot]) -> Result<(), FleetError> {
+        for slot in slots {
+            slot.obey(Order::Replace).await?;
         }
         Ok(())
     }
 
-    /// Ends instances for good, all at once, each after its requests.
+    /// Replaces every process that was started from another plan.
+    async fn go_back(&self) {
+        for slot in &self.slots {
+            if let Err(error) = slot.obey(Order::Update).await {
+                tracing::error!(%error, "an instance is not back with the old config yet");
+            }
+        }
+    }
+
+    /// Ends instances for good, all at once, each after its requests. Resolves when they get no more requests.
     async fn retire(&self, slots: Vec<Slot>) {
         let mut answers = Vec::new();
         for slot in slots {
@@ -275,9 +275,24 @@ impl Conductor {
         self.slots.insert(at, Slot { number, id, address, orders });
     }
 
-    /// The lowest number that no instance has.
+    /// The lowest number that no instance has, one that still finishes its requests included.
     fn free_number(&self) -> u16 {
-        (1..=u16::MAX).find(|number| self.slots.iter().all(|slot| slot.number != *number)).unwrap_or(u16::MAX)
+        let is_free = |number: &u16| !self.seams.board.has(*number);
+        (1..=u16::MAX).find(is_free).unwrap_or(u16::MAX)
+    }
+}
+
+impl Slot {
+    /// Gives an order that is answered when the new process is well or has failed.
+    async fn obey(&self, order: impl FnOnce(oneshot::Sender<Result<(), String>>) -> Order) -> Result<(), FleetError> {
+        let (reply, answer) = oneshot::channel();
+        // A lifecycle that is gone drops the reply.
+        let _ = self.orders.send(order(reply)).await;
+        match answer.await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(reason)) => Err(FleetError::NotReplaced { instance: self.id.clone(), reason }),
+            Err(_) => Err(FleetError::Stopping),
+        }
     }
 }
 
@@ -290,13 +305,17 @@ fn guard(launcher: Option<&Path>) -> Guard {
     })
 }
 
-/// Measures all instances together, in one walk over the processes of the machine.
+/// Measures all instances together, in one walk over the processes of the machine, and reaps what they left behind.
 async fn watch_memory(plan: watch::Receiver<Arc<Supervisor>>, board: &Board, samples: &watch::Sender<Samples>) {
     loop {
         let interval = plan.borrow().checks.interval;
         sleep(interval).await;
         let groups = board.groups();
-        let measured = spawn_blocking(move || measure(Path::new("/proc"), &groups)).await;
+        let looking = move || {
+            reap_inherited();
+            measure(Path::new("/proc"), &groups)
+        };
+        let measured = spawn_blocking(looking).await;
         let measured: HashMap<u32, u64> = measured.unwrap_or_default();
         board.note_memory(|group| measured.get(&group).copied());
         samples.send_replace(Arc::new(measured));

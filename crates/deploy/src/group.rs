@@ -47,14 +47,18 @@ impl Group {
         }
     }
 
-    /// Kills what the leader left behind, and reaps it. The leader itself must have been waited for.
-    pub(crate) async fn clear(self) {
+    /// Kills what the leader left behind, and reaps it; true when nothing is left. The leader itself must have been waited
+    /// for.
+    pub(crate) async fn clear(self) -> bool {
         let until = Instant::now() + AT_MOST;
         loop {
             self.signal(Signal::SIGKILL);
             self.reap();
-            if killpg(self.0, None) == Err(Errno::ESRCH) || Instant::now() > until {
-                return;
+            if killpg(self.0, None) == Err(Errno::ESRCH) {
+                return true;
+            }
+            if Instant::now() > until {
+                return false;
             }
             sleep(LOOK_EVERY).await;
         }
@@ -79,13 +83,4 @@ impl Group {
     /// Elsewhere the first process of the system inherits and reaps them.
     #[cfg(not(target_os = "linux"))]
     pub(crate) fn reap(self) {}
-}
-
-/// Makes orphans of our processes our children instead of the system's, so that we can reap them; as the first process of
-/// a container we have them anyway.
-pub(crate) fn inherit_orphans() {
-    #[cfg(target_os = "linux")]
-    if let Err(error) = nix::sys::prctl::set_child_subreaper(true) {
-        tracing::debug!(%error, "orphans of the app go to the system's first process");
-    }
 }

@@ -15,7 +15,10 @@ use std::{
 
 use nix::sys::signal::Signal;
 
-use crate::group::Group;
+use crate::{
+    family::{self, Kin},
+    group::Group,
+};
 
 /// The way to the guard; without a launcher there is none. Clones share it.
 #[derive(Debug, Clone, Default)]
@@ -27,13 +30,6 @@ struct Process {
     child: Mutex<Child>,
 }
 
-/// One group that the guard knows of, until this is dropped.
-#[derive(Debug)]
-pub(crate) struct Guarded {
-    guard: Guard,
-    group: Group,
-}
-
 impl Guard {
     /// Starts one.
     pub(crate) fn start(launcher: &Path) -> io::Result<Self> {
@@ -41,15 +37,19 @@ impl Guard {
         // It needs none of our secrets, and no signal that a terminal sends to us and ours.
         starting.arg("guard-apps").env_clear().current_dir("/").process_group(0);
         starting.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
-        let mut child = starting.spawn()?;
+        let mut child = family::start(Kin::Guard, || starting.spawn(), |child| Some(child.id()))?;
         let pipe = Mutex::new(child.stdin.take());
         Ok(Self(Some(Arc::new(Process { pipe, child: Mutex::new(child) }))))
     }
 
-    /// Has a group killed when we are.
-    pub(crate) fn watch_over(&self, group: Group) -> Guarded {
+    /// Has a group killed when we end before it does.
+    pub(crate) fn watch_over(&self, group: Group) {
         self.tell('+', group);
-        Guarded { guard: self.clone(), group }
+    }
+
+    /// The group has no members any more, and its id may become another's.
+    pub(crate) fn forget(&self, group: Group) {
+        self.tell('-', group);
     }
 
     fn tell(&self, sign: char, group: Group) {
@@ -63,17 +63,13 @@ impl Guard {
     }
 }
 
-impl Drop for Guarded {
-    fn drop(&mut self) {
-        self.guard.tell('-', self.group);
-    }
-}
-
 impl Drop for Process {
     fn drop(&mut self) {
-        // The end of the pipe is its end, and it has nothing left to kill.
+        // The end of the pipe is its end, after it has killed the groups that it was not told to forget.
         drop(self.pipe.lock().unwrap_or_else(PoisonError::into_inner).take());
-        let _ = self.child.lock().unwrap_or_else(PoisonError::into_inner).wait();
+        let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
+        let _ = child.wait();
+        family::forget(child.id());
     }
 }
 

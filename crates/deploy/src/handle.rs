@@ -25,8 +25,8 @@ impl FleetHandle {
     }
 
     /// Replaces every process by a new one, one instance after the other: a new process must be well before the old one
-    /// gets no more requests, and the old one ends when it has answered those it has. Resolves when the last old process
-    /// has ended. The first new process that does not become well ends it; what ran there keeps running.
+    /// gets no more requests, and the old one ends when it has answered those it has. Resolves when the last new process
+    /// is well; old ones may still finish their requests then. The first new process that does not become well ends it; what ran there keeps running.
     pub async fn restart(&self) -> Result<(), FleetError> {
         self.ask(Command::Restart).await
     }

@@ -7,6 +7,7 @@ mod backoff;
 mod board;
 mod command;
 mod error;
+mod family;
 mod fleet;
 mod group;
 mod guard;
@@ -28,6 +29,7 @@ mod watched;
 
 pub use command::{Command, CommandError};
 pub use error::{FleetError, SupervisorError};
+pub use family::kill_descendants;
 pub use fleet::Fleet;
 pub use guard::guard_apps;
 pub use handle::FleetHandle;

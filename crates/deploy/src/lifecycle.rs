@@ -1,6 +1,12 @@
 //! One instance that we start: its processes, one after the other, until it is told to stop.
 
-use std::{io, net::Ipv4Addr, process::ExitStatus, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::Ipv4Addr,
+    process::ExitStatus,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use seaworthy_core::{InstanceState, UpstreamAddress};
 use tokio::{
@@ -44,6 +50,8 @@ pub(crate) struct Lifecycle {
 /// A process that is well.
 pub(crate) struct Running {
     pub process: Process,
+    /// What it was started from. The plan may be another one by now.
+    pub plan: Arc<Supervisor>,
     pub address: UpstreamAddress,
     pub well_since: Instant,
     pub pulse: Pulse,
@@ -65,7 +73,7 @@ pub(crate) enum Left {
     /// For good: we were told to stop.
     Stopped,
     /// By itself.
-    Ended { well_for: Duration, output: String },
+    Ended { well_for: Duration, why: String, output: String },
 }
 
 impl Lifecycle {
@@ -80,7 +88,7 @@ impl Lifecycle {
                     self.reply(Ok(()));
                     match self.serve(running, &mut orders).await {
                         Left::Stopped => return,
-                        Left::Ended { well_for, output } => self.pause_after(well_for, &output),
+                        Left::Ended { well_for, why, output } => self.pause_after(well_for, &why, &output),
                     }
                 }
                 Err(NotStarted::Interrupted(interrupt)) => match self.obey(interrupt) {
@@ -130,7 +138,7 @@ impl Lifecycle {
             "app is healthy"
         );
         let (pulse, gauge) = (Pulse::well(), Gauge::default());
-        Ok(Running { process, address, well_since: Instant::now(), pulse, gauge, _port: port })
+        Ok(Running { process, plan, address, well_since: Instant::now(), pulse, gauge, _port: port })
     }
 
     async fn until_well(
@@ -151,24 +159,25 @@ impl Lifecycle {
             }
         };
         let last_lines = process.last_lines.clone();
-        let reason = tokio::select! {
+        let (reason, alive) = tokio::select! {
             biased;
             interrupt = interrupt => {
                 let _ = process.stop(plan.stop_timeout).await;
                 return Err(NotStarted::Interrupted(interrupt));
             }
-            status = process.ended() => format!("it ended with {}", describe(&status)),
+            status = process.ended() => (format!("it ended with {}", describe(&status)), false),
             () = asking => return Ok(()),
             () = sleep(plan.start_timeout) => {
                 let seen = ask().await.err().unwrap_or_default();
-                format!("it was not healthy within {} s ({seen})", plan.start_timeout.as_secs_f32())
+                (format!("it was not healthy within {} s ({seen})", plan.start_timeout.as_secs_f32()), true)
             }
         };
         let _ = process.stop(plan.stop_timeout).await;
         // What it printed last may still be on its way through the pipe.
         sleep(ASK_EVERY).await;
         let output = last_lines.text();
-        Err(NotStarted::Failed(SupervisorError::NeverWell { reason, output, hint: plan.hint() }))
+        let hint = if alive { plan.hint() } else { Supervisor::hint_after_end(&output) };
+        Err(NotStarted::Failed(SupervisorError::NeverWell { reason, output, hint }))
     }
 
     /// Follows an order that came while nothing ran. True when that was the last one.
@@ -180,7 +189,7 @@ impl Lifecycle {
                 let _ = reply.send(());
                 true
             }
-            Interrupt::Order(Order::Replace(reply)) => {
+            Interrupt::Order(Order::Replace(reply) | Order::Update(reply)) => {
                 self.waiting = Some(reply);
                 false
             }
@@ -215,12 +224,13 @@ impl Lifecycle {
             }
         };
         self.seams.board.update(&self.id, &why, |report| report.last_exit = Some(why.clone()));
-        Some(self.pause_after(Duration::ZERO, &output))
+        Some(self.pause_after(Duration::ZERO, &why, &output))
     }
 
-    /// Notes that no process runs, and how long to wait before the next.
-    fn pause_after(&mut self, well_for: Duration, output: &str) -> Duration {
+    /// Notes that no process runs and why, and how long to wait before the next.
+    fn pause_after(&mut self, well_for: Duration, why: &str, output: &str) -> Duration {
         let next = self.backoff.ended(well_for, &self.plan.borrow().pacing);
+        let why = format!("{why}; next start at {}", time_of_day(SystemTime::now() + next.pause));
         if next.began {
             tracing::error!(
                 instance = self.id,
@@ -229,7 +239,7 @@ impl Lifecycle {
                  pause. Its last lines:\n{output}"
             );
         }
-        self.seams.board.update(&self.id, "", |report| {
+        self.seams.board.update(&self.id, &why, |report| {
             report.pid = None;
             report.memory_bytes = None;
             report.state = if next.crash_loop { InstanceState::CrashLoop } else { InstanceState::Down };
@@ -247,6 +257,12 @@ impl Lifecycle {
             let _ = waiting.send(result);
         }
     }
+}
+
+/// For a person, to the second.
+fn time_of_day(time: SystemTime) -> String {
+    let seconds = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() % 86_400;
+    format!("{:02}:{:02}:{:02} UTC", seconds / 3600, seconds / 60 % 60, seconds % 60)
 }
 
 /// A status for a person.

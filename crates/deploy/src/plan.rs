@@ -87,7 +87,16 @@ impl Supervisor {
         self.command != next.command || pairs(&self.environment) != pairs(&next.environment) || api(self) != api(next)
     }
 
-    /// What to try when it does not start.
+    /// What to try when it ended before it was well: the port is hardly the reason.
+    pub(crate) fn hint_after_end(output: &str) -> String {
+        let text = match output.is_empty() {
+            true => "The app ended by itself and printed nothing. Run the command without Seaworthy to see why.",
+            false => "The app ended by itself; its last lines, above, say why.",
+        };
+        text.to_owned()
+    }
+
+    /// What to try when it runs and does not become well.
     pub(crate) fn hint(&self) -> String {
         let place = match self.command.names_port() {
             true => "Check the command, or give the app longer with `app.start_timeout`.",
@@ -116,6 +125,14 @@ impl From<Watched> for Plan {
 mod tests {
     use super::*;
     use crate::health::Health;
+
+    #[test]
+    fn an_app_that_ended_is_not_told_about_ports() {
+        for output in ["", "  | no such file\n"] {
+            assert!(!Supervisor::hint_after_end(output).contains("PORT"));
+        }
+        assert!(Supervisor::hint_after_end("  | no such file\n").contains("last lines"));
+    }
 
     #[test]
     fn only_what_a_process_is_made_of_asks_for_a_new_one() {

@@ -10,8 +10,9 @@ use tokio::{
 };
 
 use crate::{
+    family,
     group::Group,
-    guard::{Guard, Guarded},
+    guard::Guard,
     launch::{find_program, launching},
     output::{LastLines, pass_on},
     plan::Supervisor,
@@ -25,7 +26,9 @@ pub(crate) struct Process {
     group: Group,
     /// The thread that started it must live as long as it does.
     _spawner: Spawner,
-    _guarded: Guarded,
+    guard: Guard,
+    /// Nothing is left of the group. Its id may be another's by now, and must get no signal any more.
+    cleared: bool,
     pub last_lines: LastLines,
 }
 
@@ -60,8 +63,9 @@ impl Process {
             launch.readers.spawn(reading);
         }
         let group = child.id().and_then(Group::of).ok_or_else(|| io::Error::other("no process id"))?;
-        let (guarded, spawner) = (launch.guard.watch_over(group), launch.spawner.clone());
-        Ok(Self { child, group, _spawner: spawner, _guarded: guarded, last_lines })
+        let (guard, spawner) = (launch.guard.clone(), launch.spawner.clone());
+        guard.watch_over(group);
+        Ok(Self { child, group, _spawner: spawner, guard, cleared: false, last_lines })
     }
 
     /// The process id, also that of its group.
@@ -77,13 +81,18 @@ impl Process {
     /// Waits for the end, and then ends whatever the process left behind in its group.
     pub(crate) async fn ended(&mut self) -> io::Result<ExitStatus> {
         let status = self.child.wait().await;
-        self.group.clear().await;
+        if !self.cleared && self.group.clear().await {
+            self.note_cleared();
+        }
         status
     }
 
     /// SIGTERM to the whole group, SIGKILL when `patience` is over. What the process started (a shell's child, a worker)
     /// gets the same patience as the process itself.
     pub(crate) async fn stop(&mut self, patience: Duration) -> io::Result<ExitStatus> {
+        if self.cleared {
+            return self.child.wait().await;
+        }
         self.group.signal(Signal::SIGTERM);
         let gone = async {
             let status = self.child.wait().await;
@@ -91,7 +100,10 @@ impl Process {
             status
         };
         match timeout(patience, gone).await {
-            Ok(status) => status,
+            Ok(status) => {
+                self.note_cleared();
+                status
+            }
             Err(_) => {
                 tracing::warn!(pid = self.id(), ?patience, "the app did not stop in time and is killed");
                 self.kill();
@@ -102,15 +114,22 @@ impl Process {
 
     /// SIGKILL to the whole group.
     pub(crate) fn kill(&self) {
-        self.group.signal(Signal::SIGKILL);
+        if !self.cleared {
+            self.group.signal(Signal::SIGKILL);
+        }
+    }
+
+    fn note_cleared(&mut self) {
+        self.cleared = true;
+        self.guard.forget(self.group);
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        if !matches!(self.child.try_wait(), Ok(Some(_))) {
-            self.kill();
-        }
+        // The leader's end says nothing of what it has started. The guard looks at the same group once more.
+        self.kill();
+        family::forget(self.id());
     }
 }
 
@@ -148,4 +167,61 @@ fn command(launch: &Launch<'_>) -> io::Result<TokioCommand> {
         starting.env("SEAWORTHY_URL", url).env("SEAWORTHY_TOKEN", token.expose());
     }
     Ok(starting)
+}
+
+#[cfg(test)]
+mod tests {
+    use seaworthy_core::Secret;
+
+    use super::*;
+    use crate::{command::Command, health::Health, plan::Pacing, pulse::HealthChecks};
+
+    #[derive(Debug)]
+    struct Nowhere;
+
+    impl AppOutput for Nowhere {
+        fn line(&self, _instance: &str, _stream: &'static str, _text: &str) {}
+    }
+
+    async fn started(command: &str) -> Process {
+        let plan = Supervisor {
+            command: Command::parse(command).unwrap(),
+            environment: vec![("A".into(), Secret::new("1"))],
+            app_api: None,
+            launcher: None,
+            instances: 1,
+            memory_limit: None,
+            checks: HealthChecks { health: Health::Connect, interval: Duration::MAX, timeout: Duration::MAX },
+            start_timeout: Duration::MAX,
+            stop_timeout: Duration::MAX,
+            pacing: Pacing::default(),
+        };
+        let output: Arc<dyn AppOutput> = Arc::new(Nowhere);
+        let (spawner, guard, readers) = (Spawner::start().unwrap(), Guard::default(), Shutdown::new());
+        let (spawner, guard, output, readers) = (&spawner, &guard, &output, &readers);
+        let launch = Launch { plan: &plan, instance: "app-1", port: 1, spawner, guard, output, readers };
+        Process::start(launch).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_group_that_is_gone_gets_no_signal_any_more() {
+        let mut stranger = std::process::Command::new("sleep");
+        let mut stranger = std::os::unix::process::CommandExt::process_group(stranger.arg("600"), 0).spawn().unwrap();
+        for stopped in [false, true] {
+            let mut process = started("true").await;
+            match stopped {
+                true => process.stop(Duration::from_secs(60)).await.map(drop).unwrap(),
+                false => assert!(process.ended().await.unwrap().success()),
+            }
+            // As when the kernel gives the id away again.
+            process.group = Group::of(stranger.id()).unwrap();
+            process.kill();
+            process.stop(Duration::from_secs(60)).await.unwrap();
+            process.ended().await.unwrap();
+            drop(process);
+        }
+        assert!(stranger.try_wait().unwrap().is_none());
+        stranger.kill().unwrap();
+        stranger.wait().unwrap();
+    }
 }

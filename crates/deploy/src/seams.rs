@@ -28,7 +28,9 @@ pub(crate) struct Seams {
 pub(crate) enum Order {
     /// A new process takes the place of the running one; says why when it could not.
     Replace(oneshot::Sender<Result<(), String>>),
-    /// No new requests, finish, end for good.
+    /// The same, unless the running one is what the plan asks for.
+    Update(oneshot::Sender<Result<(), String>>),
+    /// No new requests, which is answered; then finish and end for good.
     Retire(oneshot::Sender<()>),
 }
 

@@ -12,6 +12,7 @@ use crate::{
     group::Group,
     lifecycle::{Left, Lifecycle, NotStarted, Running, describe},
     memory::{Excess, Gauge},
+    process::Process,
     pulse::Pulse,
     seams::{Interrupt, Order, Seams},
 };
@@ -47,12 +48,16 @@ impl Lifecycle {
                     return Left::Stopped;
                 }
                 Event::Interrupt(Interrupt::Order(Order::Retire(reply))) => {
+                    self.seams.traffic.close(&running.address);
+                    let _ = reply.send(());
                     self.stop(running, true).await;
                     self.seams.board.remove(&self.id);
-                    let _ = reply.send(());
                     return Left::Stopped;
                 }
-                Event::Interrupt(Interrupt::Order(Order::Replace(reply))) => {
+                Event::Interrupt(Interrupt::Order(Order::Update(reply))) if self.is_current(&running) => {
+                    let _ = reply.send(Ok(()));
+                }
+                Event::Interrupt(Interrupt::Order(Order::Replace(reply) | Order::Update(reply))) => {
                     if let Err(status) = self.replace(&mut running, Some(reply)).await {
                         return self.left(&mut running, &status).await;
                     }
@@ -64,6 +69,11 @@ impl Lifecycle {
                 }
             }
         }
+    }
+
+    /// Whether a new process would be the same.
+    fn is_current(&self, running: &Running) -> bool {
+        !running.plan.needs_new_process(&self.plan.borrow())
     }
 
     async fn next_event(
@@ -115,8 +125,7 @@ impl Lifecycle {
         let (instance, pid) = (self.id.as_str(), running.process.id());
         match excess {
             Excess::FarOver(bytes) => {
-                tracing::error!(instance, pid, bytes, limit, "app is far over its memory limit and is killed");
-                running.process.kill();
+                self.kill_for_memory(&running.process, bytes);
                 Err(describe(&running.process.ended().await))
             }
             Excess::Over(_) if Instant::now() < self.spared_until => Ok(()),
@@ -130,8 +139,16 @@ impl Lifecycle {
         }
     }
 
-    /// A new process takes the place of the old one, which finishes its requests and is stopped. When the new one does not
-    /// become well, the old one stays. An error when the old one has ended meanwhile and there is no new one.
+    fn kill_for_memory(&self, process: &Process, bytes: u64) {
+        let limit = self.plan.borrow().memory_limit.unwrap_or_default();
+        let (instance, pid) = (self.id.as_str(), process.id());
+        tracing::error!(instance, pid, bytes, limit, "app is far over its memory limit and is killed");
+        process.kill();
+    }
+
+    /// A new process takes the place of the old one, which finishes its requests and is stopped; that is not waited for.
+    /// When the new one does not become well, the old one stays, unless it takes far too much memory. An error when the
+    /// old one has ended meanwhile and there is no new one.
     async fn replace(
         &self,
         running: &mut Running,
@@ -144,7 +161,8 @@ impl Lifecycle {
         let mut starting = std::pin::pin!(self.start(false, stopping));
         let mut ended = None;
         let started = loop {
-            let Running { process, address, pulse, .. } = &mut *running;
+            let Running { process, address, pulse, gauge, .. } = &mut *running;
+            let group = process.group();
             tokio::select! {
                 started = &mut starting => break started,
                 status = process.ended(), if ended.is_none() => {
@@ -152,6 +170,12 @@ impl Lifecycle {
                     ended = Some(describe(&status));
                 }
                 never = self.watch(pulse, address), if ended.is_none() => match never {},
+                // Merely over the limit, it is being replaced already. Its end comes through the branch above.
+                excess = self.until_excess(gauge, group), if ended.is_none() => {
+                    if let Excess::FarOver(bytes) = excess {
+                        self.kill_for_memory(process, bytes);
+                    }
+                }
             }
         };
         let result = match started {
@@ -159,12 +183,10 @@ impl Lifecycle {
                 self.open(&new);
                 let old = std::mem::replace(running, new);
                 let (seams, id, patience) = (self.seams.clone(), self.id.clone(), self.plan.borrow().stop_timeout);
-                self.seams.lives.spawn(async move {
-                    drain(old, &seams, &id, patience).await;
-                    if let Some(reply) = reply {
-                        let _ = reply.send(Ok(()));
-                    }
-                });
+                self.seams.lives.spawn(async move { drain(old, &seams, &id, patience).await });
+                if let Some(reply) = reply {
+                    let _ = reply.send(Ok(()));
+                }
                 return Ok(());
             }
             // Whoever waits learns it from the silence.
@@ -196,7 +218,7 @@ impl Lifecycle {
     async fn left(&self, running: &mut Running, status: &str) -> Left {
         self.seams.traffic.close(&running.address);
         tracing::error!(instance = self.id, pid = running.process.id(), status, "app ended by itself");
-        let why = format!("it ended with {status}, and will be started again");
+        let why = format!("it ended with {status}");
         self.seams.board.update(&self.id, &why, |report| {
             report.state = InstanceState::Down;
             report.last_exit = Some(status.to_owned());
@@ -204,7 +226,7 @@ impl Lifecycle {
         let well_for = running.well_since.elapsed();
         // What it printed last may still be on its way through the pipe.
         sleep(COUNT_EVERY).await;
-        Left::Ended { well_for, output: running.process.last_lines.text() }
+        Left::Ended { well_for, why, output: running.process.last_lines.text() }
     }
 
     /// Stops the process for good, after its requests when there still may be some.

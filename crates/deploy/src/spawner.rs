@@ -8,6 +8,8 @@ use tokio::{
     sync::oneshot,
 };
 
+use crate::family::{self, Kin};
+
 /// Starts processes from a thread that lives until the last clone of this is dropped.
 ///
 /// The kernel sends the parent-death signal (see `launch.rs`) when the *thread* that forked ends, not the process. The
@@ -36,8 +38,11 @@ impl Spawner {
         let job = move || {
             // The child's pipes and its end are watched by the runtime that asked.
             let _inside = runtime.enter();
+            let started = family::start(Kin::Leader, || command.spawn(), Child::id);
             // Nobody waits any more: the child is dropped, which ends it.
-            let _ = reply.send(command.spawn());
+            if let Err(Ok(child)) = reply.send(started) {
+                child.id().into_iter().for_each(family::forget);
+            }
         };
         let gone = || io::Error::other("the thread that starts processes has ended");
         self.0.send(Box::new(job)).map_err(|_| gone())?;

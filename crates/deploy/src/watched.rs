@@ -36,7 +36,7 @@ pub(crate) async fn watch_address(
             match seams.interrupt(&mut orders).await {
                 Interrupt::Stop => return None,
                 Interrupt::Order(Order::Retire(reply)) => return Some(reply),
-                Interrupt::Order(Order::Replace(reply)) => {
+                Interrupt::Order(Order::Replace(reply) | Order::Update(reply)) => {
                     let _ = reply.send(Err("it is not ours to start".into()));
                 }
             }

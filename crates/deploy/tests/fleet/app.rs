@@ -7,6 +7,7 @@ use std::{
     process::{self, Command, Stdio},
     sync::Mutex,
     thread,
+    time::Duration,
 };
 
 /// Held until the end, so that it counts.
@@ -18,6 +19,16 @@ pub fn main(words: &[String]) {
     println!("starting with {}", words.join(" "));
     if words.contains(&"--broken".to_owned()) {
         println!("{{\"level\":\"error\",\"msg\":\"cannot open the database\"}}");
+        process::exit(4);
+    }
+    let is_there = |name: &str| value(name).is_some_and(|file| fs::exists(file).unwrap());
+    while is_there("--wait-while") {
+        thread::sleep(Duration::from_millis(10));
+    }
+    if value("--fail-as") == env::var("SEAWORTHY_INSTANCE").ok() {
+        while !is_there("--once") {
+            thread::sleep(Duration::from_millis(10));
+        }
         process::exit(4);
     }
     let listener = TcpListener::bind(("127.0.0.1", env::var("PORT").unwrap().parse().unwrap())).unwrap();
@@ -44,6 +55,12 @@ fn answer(mut stream: TcpStream, sick: bool) {
         "/orphan" => {
             let mut shell = Command::new("sh");
             shell.args(["-c", "sleep 600 >/dev/null 2>&1 & echo $!"]).stderr(Stdio::null());
+            (200, String::from_utf8(shell.output().unwrap().stdout).unwrap())
+        }
+        // Its parent ends at once, and it leaves the group.
+        "/daemon" => {
+            let mut shell = Command::new("sh");
+            shell.args(["-c", "setsid sleep 600 >/dev/null 2>&1 & echo $!"]).stderr(Stdio::null());
             (200, String::from_utf8(shell.output().unwrap().stdout).unwrap())
         }
         "/pid" => (200, process::id().to_string()),

@@ -72,7 +72,12 @@ async fn a_crash_loop_is_recognised() {
     assert!(reports[0].crash_loop && reports[0].pid.is_none());
     assert_eq!(reports[0].restarts, 5);
     assert_eq!(reports[0].last_exit.as_deref(), Some("exit status: 3"));
-    assert!(matches!(&stage.readiness.conditions()["app"], Condition::Failed(why) if why.contains("0 of 1")));
+    let Condition::Failed(why) = stage.readiness.conditions()["app"].clone() else { panic!() };
+    assert!(
+        why.starts_with("0 of 1 instances are healthy (app-1: crash loop: it ended with exit status: 3; "),
+        "{why}"
+    );
+    assert!(why.contains("next start at ") && why.ends_with(" UTC)"), "{why}");
     // Who restarts it, perhaps with a better database, need not wait for the long pause.
     stage.handle.restart().await.unwrap();
     stage.well(1).await;
@@ -82,7 +87,8 @@ async fn a_crash_loop_is_recognised() {
 async fn an_app_that_never_starts_ends_it() {
     let stage = Stage::set(Supervisor { instances: 2, ..app("--broken") });
     let error = stage.failed().await;
-    let SupervisorError::NeverWell { reason, output, .. } = error else { panic!("{error}") };
+    let SupervisorError::NeverWell { reason, output, hint } = error else { panic!("{error}") };
+    assert!(hint.contains("last lines") && !hint.contains("PORT"), "{hint}");
     assert!(reason.contains("exit status: 4"), "{reason}");
     assert!(output.contains("cannot open the database"), "{output}");
 }

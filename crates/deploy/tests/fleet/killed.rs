@@ -10,7 +10,7 @@ use libtest_mimic::Trial;
 use seaworthy_deploy::{Supervisor, launch_app};
 
 use crate::{
-    support::{Stage, app, get, is_gone, until},
+    support::{Stage, app, get, is_gone, is_zombie, until},
     test,
 };
 
@@ -69,11 +69,6 @@ async fn killed(line: &str) -> (u32, u32) {
         until("the app is gone", || is_gone(pid) || is_zombie(pid)).await;
     }
     (started, answers)
-}
-
-/// Ended; its status is for whoever inherits it, which is not us.
-fn is_zombie(pid: u32) -> bool {
-    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| stat.contains(") Z "))
 }
 
 /// Ends with the test, however that ends.

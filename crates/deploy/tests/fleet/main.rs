@@ -10,6 +10,7 @@
 )]
 
 mod app;
+mod inherited;
 mod instances;
 mod killed;
 mod replacement;
@@ -23,9 +24,10 @@ fn main() {
         Some("app") => app::main(&words[1..]),
         Some("launch-app") => killed::launch(&words[1..]),
         Some("guard-apps") => seaworthy_deploy::guard_apps(std::io::stdin().lock()),
+        Some("inherit") => inherited::inherit(),
         Some("supervise") => killed::supervise(&words[1]),
         _ => {
-            let tests = [instances::tests(), replacement::tests(), killed::tests()];
+            let tests = [instances::tests(), replacement::tests(), killed::tests(), inherited::tests()];
             let tests: Vec<Trial> = tests.into_iter().flatten().collect();
             libtest_mimic::run(&Arguments::from_args(), tests).exit();
         }

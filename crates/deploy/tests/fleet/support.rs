@@ -136,6 +136,11 @@ impl Stage {
         }
     }
 
+    /// Tells it to stop, and does not wait.
+    pub fn begin_to_stop(&self) {
+        self.shutdown.begin();
+    }
+
     /// Stops it; every process must be gone then.
     pub async fn strike(self) {
         let pids = pids(&self.handle.instances());
@@ -197,6 +202,11 @@ pub fn send(pid: u32, signal: Signal) {
 /// Ended, and its status taken.
 pub fn is_gone(pid: u32) -> bool {
     kill(Pid::from_raw(i32::try_from(pid).unwrap()), None).is_err()
+}
+
+/// Ended; its status is for whoever inherits it.
+pub fn is_zombie(pid: u32) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| stat.contains(") Z "))
 }
 
 /// Body of a GET.

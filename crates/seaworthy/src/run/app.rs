@@ -4,15 +4,20 @@ use std::{
     env,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use seaworthy_core::{AppOutput, InstanceSource, NoInstances, Readiness, Secret, Shutdown, Traffic};
 use seaworthy_deploy::{
     Command, Fleet, FleetHandle, Health, HealthChecks, Pacing, Plan, Supervisor, SupervisorError, Watched,
+    kill_descendants,
 };
 use tokio::sync::oneshot;
 
 use crate::{config::Config, failure::Failure};
+
+/// A process that was killed ends within moments, unless it is in an uninterruptible call.
+const LAST_PATIENCE: Duration = Duration::from_secs(2);
 
 /// The app, however it came to be there.
 pub struct App {
@@ -88,6 +93,17 @@ impl App {
         match (&mut self.result).await {
             Ok(Ok(())) => Ok(()),
             other => Err(explain(other)),
+        }
+    }
+}
+
+impl Drop for App {
+    /// However it ended, a second signal included, nothing that the app has started outlives us.
+    fn drop(&mut self) {
+        // Nobody starts it again meanwhile.
+        self.order.begin();
+        if self.handle.is_some() {
+            kill_descendants(LAST_PATIENCE);
         }
     }
 }
