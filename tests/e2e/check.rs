@@ -7,10 +7,32 @@ use serde_json::Value;
 
 use crate::{
     http::get,
-    support::{BINARY, Running, error_text, seaworthy, test, test_with, text},
+    support::{BINARY, Running, error_text, program, seaworthy, test, test_with, text},
 };
 
 const GIT: (&str, &str) = ("git", "the Debian package git");
+
+const UVICORN: (&str, &str) = ("uvicorn", "the PyPI packages fastapi and uvicorn into target/test-python");
+
+/// One line for each control that needs HTTPS, two instances, or files, and how it comes out around the app in
+/// `fixtures/checked`.
+const EDGE: [(&str, &str); 14] = [
+    ("HTTPS only", "pass"),
+    // Nobody but ourselves has signed it.
+    ("TLS certificate valid", "fail"),
+    ("Request timeout", "pass"),
+    ("Request size limit", "pass"),
+    ("Load balancing", "pass"),
+    ("API error handler", "pass"),
+    ("API returns correct status codes", "pass"),
+    ("Multiple workers", "pass"),
+    ("Graceful shutdown", "pass"),
+    ("Crashed instances recover automatically", "pass"),
+    ("Application starts without errors", "pass"),
+    ("Validate environment variables at startup", "pass"),
+    ("Separate environments dev staging production", "pass"),
+    ("Static assets cached", "pass"),
+];
 
 const LIST: &str = "# Launch\n\n## Edge\n- [ ] **Security headers** on all responses\n- [x] Request IDs\n\n## Operations\n\
                     - [ ] Access logs\n- [ ] Graceful shutdown\n- [ ] Buy a cake\n- [ ] LICENSE file\n";
@@ -27,6 +49,7 @@ pub fn tests() -> Vec<Trial> {
         test("an_app_that_is_down_is_not_judged", an_app_that_is_down),
         test("an_interrupted_check_leaves_no_process", an_interrupted_check),
         test("the_demo_proves_more_behind_than_bare", the_demo_proves_more_behind_than_bare),
+        test_with("behind_https_every_control_of_the_edge_is_proven", &[UVICORN], behind_https),
     ]
 }
 
@@ -232,4 +255,31 @@ fn an_interrupted_check() {
     for copy in started {
         assert!(!Path::new(&format!("/proc/{copy}")).exists(), "process {copy} is left");
     }
+}
+
+fn behind_https() {
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/checked");
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+    let read = |name: &str| fs::read_to_string(fixture.join(name)).unwrap();
+    write("app.py", &read("app.py"));
+    write("seaworthy.toml", &read("seaworthy.toml").replace("\"uvicorn ", &format!("\"{} ", program("uvicorn"))));
+    write("seaworthy.production.toml", "[observability]\nlevel = \"warn\"\n");
+    fs::create_dir(folder.path().join("static")).unwrap();
+    write("static/site-3f2a9c1b.css", "p{margin:0}");
+    write("list.md", &EDGE.map(|(line, _)| format!("- [ ] {line}\n")).concat());
+    let running = Running::start_in(folder, &[] as &[&str]);
+    let folder = running.folder.path();
+    // Only the admin API is named: it tells the address, which is HTTPS under a name that is served.
+    let (report, status) = check(folder, &["--admin", &running.admin, "list.md"]);
+    assert_eq!(verdicts(&report), EDGE.map(|(_, verdict)| verdict), "{report:#}");
+    assert_eq!(status, 1);
+    let https = get(&running.admin, "/status").json()["https"].as_str().unwrap().to_owned();
+    let port = https.rsplit(':').next().unwrap();
+    assert_eq!(report["target"]["url"], format!("https://localhost:{port}"));
+    let reason = |line: usize| report["items"][line]["reason"].as_str().unwrap();
+    assert!(reason(0).starts_with("http://localhost:") && reason(0).contains(" redirected; "), "{}", reason(0));
+    assert!(reason(1).contains("signed by itself"), "{}", reason(1));
+    assert!(reason(4).contains("app-1 ") && reason(4).contains("app-2 "), "{}", reason(4));
+    assert!(reason(7).contains("2 processes take requests"), "{}", reason(7));
 }

@@ -1,6 +1,7 @@
 //! The prober's own HTTP client: one connection a request, everything noted for the transcript, nothing retried.
 
 use std::{
+    net::IpAddr,
     sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -38,6 +39,7 @@ pub struct Client {
     patience: Duration,
     transcript: Transcript,
     trust: Trust,
+    reached_at: Option<IpAddr>,
 }
 
 /// A connection of whatever kind.
@@ -121,13 +123,21 @@ impl Transcript {
 impl Client {
     /// A client that waits this long for each answer.
     pub fn new(address: impl Into<Endpoint>, transcript: Transcript) -> Self {
-        Self { address: address.into(), patience: Duration::from_secs(15), transcript, trust: Trust::default() }
+        let (trust, patience) = (Trust::default(), Duration::from_secs(15));
+        Self { address: address.into(), patience, transcript, trust, reached_at: None }
     }
 
     /// The same that trusts these roots.
     #[must_use]
     pub fn trusting(mut self, trust: Trust) -> Self {
         self.trust = trust;
+        self
+    }
+
+    /// The same that connects to this address, whatever the name of its target means to the resolver.
+    #[must_use]
+    pub(crate) fn reached_at(mut self, address: Option<IpAddr>) -> Self {
+        self.reached_at = address;
         self
     }
 
@@ -206,7 +216,11 @@ impl Client {
             Endpoint::Http { host, port } => (host, *port, false),
             Endpoint::Https { host, port } => (host, *port, true),
         };
-        let stream = TcpStream::connect((host.as_str(), port)).await.map_err(refused)?;
+        let stream = match self.reached_at {
+            Some(address) => TcpStream::connect((address, port)).await,
+            None => TcpStream::connect((host.as_str(), port)).await,
+        };
+        let stream = stream.map_err(refused)?;
         if !encrypted {
             return Ok(Box::new(stream));
         }

@@ -171,7 +171,10 @@ impl Target {
             admin: subject.admin.as_ref().map(show),
             repo: subject.repo.as_ref().map(|repo| repo.display().to_string()),
             commit: subject.repo.as_deref().and_then(|repo| Git::open(repo).ok()?.head()),
-            vantage: "this machine".into(),
+            vantage: match (subject.address, subject.url.as_ref().and_then(Endpoint::host)) {
+                (Some(address), Some(host)) => format!("this machine, where {host} is taken as {address}"),
+                _ => "this machine".into(),
+            },
             seaworthy: env!("CARGO_PKG_VERSION").into(),
             time: crate::evidence::timestamp(clock.unix_micros()),
         }

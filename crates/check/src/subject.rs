@@ -1,6 +1,6 @@
 //! What a probe looks at: the real target, or a small known one that shows whether the probe can tell good from bad.
 
-use std::{any::Any, path::PathBuf, sync::Arc, time::Duration};
+use std::{any::Any, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use crate::{
     endpoint::Endpoint,
@@ -14,6 +14,9 @@ use crate::{
 pub struct Subject {
     /// The public address.
     pub url: Option<Endpoint>,
+    /// Where the host of `url` is reached when that is known better than by its name: it may lead to another machine, or
+    /// nowhere yet.
+    pub address: Option<IpAddr>,
     /// The admin API of the Seaworthy around it.
     pub admin: Option<Endpoint>,
     /// The app's source.
@@ -66,7 +69,8 @@ pub struct Fixture {
 impl Subject {
     /// A client for the public address.
     pub fn client(&self) -> Option<Client> {
-        self.url.clone().map(|url| Client::new(url, self.transcript.clone()).trusting(self.trust.clone()))
+        let url = self.url.clone()?;
+        Some(Client::new(url, self.transcript.clone()).trusting(self.trust.clone()).reached_at(self.address))
     }
 
     /// A client for the admin API.
@@ -79,6 +83,12 @@ impl Hints {
     /// How long a request in flight may take: as long as wanted, and well under the claimed time limit.
     pub fn seconds_in_flight(&self, wanted: f64) -> f64 {
         self.first_byte.map_or(wanted, |limit| wanted.min(limit.as_secs_f64() * 0.6))
+    }
+
+    /// Whether the app is known to fail on this path: then it is no call that should work, whatever describes it.
+    pub fn fails_on(&self, path: &str) -> bool {
+        let known = self.error_path.as_deref().and_then(|known| known.split('?').next());
+        known == path.split('?').next()
     }
 
     /// The slow path for this long.

@@ -1,19 +1,16 @@
 //! `seaworthy check`: finds out what there is to look at, lets the prover look, and shows what came of it.
 
+mod target;
+
 use std::{
-    env, fs,
-    net::{IpAddr, SocketAddr},
+    fs,
     path::{Path, PathBuf},
     process::ExitCode,
-    time::Duration,
 };
 
-use seaworthy_check::{
-    Asked, Checklist, Client, CommandLauncher, Endpoint, Ledger, Progress, Report, Runner, Style, Subject, Transcript,
-    terminal as report_text, ticked,
-};
+use seaworthy_check::{Asked, Checklist, Ledger, Progress, Report, Runner, Style, terminal as report_text, ticked};
 use seaworthy_core::SystemClock;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::{
     runtime,
     signal::unix::{SignalKind, signal},
@@ -68,7 +65,7 @@ pub async fn interrupted() -> u8 {
 }
 
 async fn check(arguments: &CheckArguments, config: &Config, asked: &Asked) -> Result<ExitCode, Failure> {
-    let subject = subject(arguments, config).await?;
+    let subject = target::subject(arguments, config).await?;
     let runner = Runner::new(config.check.budget.0);
     let explain = |error| Failure::new("SEA_CHECK_EVIDENCE", &error).with_status(ERROR_STATUS);
     let mut ledger = Ledger::open(&config.check.evidence).map_err(explain)?;
@@ -84,103 +81,6 @@ async fn check(arguments: &CheckArguments, config: &Config, asked: &Asked) -> Re
         show(asked, &report, config, &written);
     }
     Ok(ExitCode::from(report.exit_status()))
-}
-
-/// Everything that can be known of the target without asking the user more than once.
-async fn subject(arguments: &CheckArguments, config: &Config) -> Result<Subject, Failure> {
-    let mut subject = Subject { hints: config.check.hints(), trust: config.check.trust(), ..Subject::default() };
-    let parse = |text: &str| {
-        let full = if text.contains(':') && !text.contains("//") && !text.starts_with("unix:") {
-            format!("http://{text}")
-        } else {
-            text.into()
-        };
-        full.parse::<Endpoint>().map_err(|error| Failure::new("SEA_CHECK_ADDRESS", &error).with_status(ERROR_STATUS))
-    };
-    subject.url = match &arguments.url {
-        Some(url) => Some(parse(url)?),
-        None => Some(parse(config.edge.plain_address())?),
-    };
-    let status = match &arguments.admin {
-        Some(admin) => {
-            subject.admin = Some(parse(admin)?);
-            admin_status(&parse(admin)?).await
-        }
-        None => {
-            let admin = parse(&config.admin.listen)?;
-            // Only when it is the Seaworthy around this very address.
-            let status = admin_status(&admin).await.filter(|status| serves(status, subject.url.as_ref()));
-            subject.admin = status.is_some().then_some(admin);
-            status
-        }
-    };
-    if let Some(status) = &status {
-        subject.hints.claim(status);
-        subject.access_log = status["access_log"].as_str().filter(|log| log.starts_with('/')).map(PathBuf::from);
-    }
-    if arguments.url.is_none() && status.is_none() && !answers(&subject).await {
-        // Nobody named an address and nothing answers at the default one: there is no live target.
-        subject.url = None;
-    }
-    subject.repo = Some(arguments.repo.clone().unwrap_or_else(|| ".".into()));
-    subject.launcher = launcher(arguments, config)?.map(|launcher| std::sync::Arc::new(launcher) as _);
-    Ok(subject)
-}
-
-async fn admin_status(address: &Endpoint) -> Option<Value> {
-    let client = Client::new(address.clone(), Transcript::default()).patience(Duration::from_secs(2));
-    let answer = client.get("/status").await.ok().filter(|answer| answer.status.is_success())?;
-    answer.json().filter(|status| status["version"].is_string() && status["limits"].is_object())
-}
-
-async fn answers(subject: &Subject) -> bool {
-    let Some(client) = Subject { transcript: Transcript::default(), ..subject.clone() }.client() else { return false };
-    client.patience(Duration::from_secs(2)).get("/").await.is_ok()
-}
-
-/// Whether this admin API belongs to the Seaworthy that serves the address: a port alone may be anybody's.
-fn serves(status: &Value, url: Option<&Endpoint>) -> bool {
-    let listen = status["listen"].as_str().and_then(|listen| listen.parse::<SocketAddr>().ok());
-    let (Some(host), Some(port)) = (url.and_then(Endpoint::host), url.and_then(Endpoint::port)) else { return false };
-    let Some(listen) = listen else { return false };
-    let host = if host == "localhost" { Some(IpAddr::from([127, 0, 0, 1])) } else { host.parse().ok() };
-    let same = |host: IpAddr| host == listen.ip() || (listen.ip().is_unspecified() && host.is_loopback());
-    listen.port() == port && host.is_some_and(same)
-}
-
-/// How drills start copies: the command that was named, else this Seaworthy around the app of the config.
-fn launcher(arguments: &CheckArguments, config: &Config) -> Result<Option<CommandLauncher>, Failure> {
-    let folder = arguments.repo.clone().unwrap_or_else(|| ".".into());
-    let make = |words: Vec<String>, has_admin, folder| CommandLauncher {
-        words,
-        has_admin,
-        folder,
-        start_timeout: config.app.start_timeout.0,
-    };
-    if let Some(start) = &arguments.start {
-        let words = seaworthy_deploy::Command::split(start)
-            .map_err(|error| Failure::new("SEA_CHECK_START", &error).with_status(ERROR_STATUS))?;
-        return Ok(Some(make(words, false, folder)));
-    }
-    if config.app.command.is_none() {
-        return Ok(None);
-    }
-    let program =
-        env::current_exe().map_err(|error| Failure::new("SEA_CHECK_START", &error).with_status(ERROR_STATUS))?;
-    let mut words = vec![program.display().to_string(), "run".into()];
-    words.extend(
-        ["--listen", "127.0.0.1:{port}", "--admin", "127.0.0.1:{admin_port}", "--access-log", "off"].map(String::from),
-    );
-    if let Some(file) = &arguments.config {
-        words.extend([
-            "--config".into(),
-            std::path::absolute(file).unwrap_or_else(|_| file.clone()).display().to_string(),
-        ]);
-    }
-    if let Some(profile) = &arguments.profile {
-        words.extend(["--profile".into(), profile.clone()]);
-    }
-    Ok(Some(make(words, true, ".".into())))
 }
 
 /// Writes each list with its ticks; two files of one name do not overwrite each other.
@@ -226,10 +126,11 @@ fn show(asked: &Asked, report: &Report, config: &Config, written: &[PathBuf]) {
     let target = &report.target;
     let or_none = |value: &Option<String>| value.clone().unwrap_or_else(|| "none".into());
     terminal::line(&format!(
-        "live {}   admin {}   source {}",
+        "live {}   admin {}   source {}   seen from {}",
         or_none(&target.url),
         or_none(&target.admin),
-        or_none(&target.repo)
+        or_none(&target.repo),
+        target.vantage
     ));
     for list in &asked.checklists {
         warn_of_hidden_boxes(list);
@@ -276,22 +177,5 @@ fn show_matches(asked: &Asked, as_json: bool) {
                 list.name, item.line, item.text, found.confidence
             ));
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_admin_api_counts_only_for_the_address_that_it_serves() {
-        let serves = |listen: &str, url: &str| serves(&json!({ "listen": listen }), Some(&url.parse().unwrap()));
-        assert!(serves("127.0.0.1:8080", "http://127.0.0.1:8080"));
-        assert!(serves("127.0.0.1:8080", "http://localhost:8080"));
-        assert!(serves("0.0.0.0:8080", "http://127.0.0.1:8080"));
-        assert!(!serves("127.0.0.1:8080", "http://127.0.0.2:8080"), "another address of this machine");
-        assert!(!serves("127.0.0.1:8080", "http://staging.test:8080"), "another machine");
-        assert!(!serves("0.0.0.0:8080", "http://192.0.2.1:8080"), "perhaps another machine");
-        assert!(!serves("127.0.0.1:8080", "http://127.0.0.1:8081"));
     }
 }

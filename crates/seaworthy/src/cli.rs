@@ -148,7 +148,7 @@ pub struct CheckArguments {
     /// For a machine: one object (with --match: one object an item)
     #[arg(long)]
     pub json: bool,
-    /// The app's public address [default: edge.listen of the config, when something answers there]
+    /// The app's public address [default: where the config serves, HTTPS first, when something answers there]
     #[arg(long, value_name = "URL")]
     pub url: Option<String>,
     /// The admin address of the Seaworthy around it [default: admin.listen of the config, when it serves that address]

@@ -205,7 +205,13 @@ while True:
         let count = count.to_string();
         let words = ["python3", "-c", PREFORK, "$PORT", &count, after_death].map(str::to_owned).to_vec();
         let start_timeout = Duration::from_secs(20);
-        let launcher = CommandLauncher { words, has_admin: false, folder: PathBuf::from("."), start_timeout };
+        let launcher = CommandLauncher {
+            words,
+            has_admin: false,
+            folder: PathBuf::from("."),
+            start_timeout,
+            environment: Vec::new(),
+        };
         let mut subject = Subject { launcher: Some(Arc::new(launcher)), ..Subject::default() };
         subject.hints.slow_path = Some("/slow?seconds={seconds}".into());
         look(&subject).await.outcome

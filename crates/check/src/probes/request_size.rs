@@ -11,6 +11,7 @@ use bytes::Bytes;
 use http::{Method, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
+use seaworthy_config::ByteSize;
 
 use crate::{
     fixture::{Answering, Server, ServerOptions, reply},
@@ -62,9 +63,11 @@ async fn look(subject: &Subject) -> Sighting {
         return Sighting::not_tried("no limit is claimed that could be tried: [check] body_limit = \"10MB\"");
     };
     if limit > LARGEST {
-        let why =
-            format!("the claimed limit of {limit} bytes is larger than a probe fills ({LARGEST}); set a smaller one");
-        return Sighting::not_tried(why);
+        let (limit, largest) = (ByteSize(limit), ByteSize(LARGEST));
+        return Sighting::not_tried(format!(
+            "the limit of {limit} is larger than a probe fills ({largest}): body_limit = \"100MB\" under [protection] makes \
+             it provable, or, where upload_path has a limit of its own, the same line under [check]"
+        ));
     }
     let client = client.patience(Duration::from_secs(30));
     let path = subject.hints.upload_path.as_deref().unwrap_or("/");
@@ -121,5 +124,19 @@ impl Body for Zeros {
 
     fn size_hint(&self) -> SizeHint {
         if self.announced { SizeHint::with_exact(self.left) } else { SizeHint::default() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::probe::Outcome;
+
+    #[tokio::test]
+    async fn a_limit_that_is_not_filled_names_the_line_that_makes_it_provable() {
+        let mut fixture = limited(None).unwrap();
+        fixture.subject.hints.body_limit = Some(1 << 30);
+        let Outcome::NotTried(why) = look(&fixture.subject).await.outcome else { panic!("it was tried") };
+        assert!(why.contains("1GiB") && why.contains("body_limit = \"100MB\" under [protection]"), "{why}");
     }
 }

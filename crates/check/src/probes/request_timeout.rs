@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use seaworthy_config::HumanDuration;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, split},
     time::{sleep, timeout},
@@ -71,8 +72,7 @@ async fn look(subject: &Subject) -> Sighting {
             "no limits are claimed that could be tried: [check] first_byte = \"5s\", request_head = \"5s\"",
         );
     };
-    if limit.max(head) > LONGEST {
-        let why = format!("the claimed limits ({limit:?}, {head:?}) are longer than a probe waits ({LONGEST:?})");
+    if let Some(why) = too_long(limit, head) {
         return Sighting::not_tried(why);
     }
     let mut cases = Cases::plan(3);
@@ -100,6 +100,20 @@ async fn look(subject: &Subject) -> Sighting {
         "504 at the limit of {:.1} s, just under it 200, a client that never ends its head is cut off",
         limit.as_secs_f64()
     ))
+}
+
+/// Which limits are not waited for, and the lines that would change that.
+fn too_long(first_byte: Duration, request_head: Duration) -> Option<String> {
+    let all = [("first_byte", first_byte), ("request_head", request_head)];
+    let long: Vec<_> = all.into_iter().filter(|(_, limit)| *limit > LONGEST).collect();
+    let shown = |limit| HumanDuration(limit).to_string();
+    let claimed =
+        long.iter().map(|(key, limit)| format!("{key} ({})", shown(*limit))).collect::<Vec<_>>().join(" and ");
+    let lines = long.iter().map(|(key, _)| format!("{key} = \"{}\"", shown(LONGEST))).collect::<Vec<_>>().join(", ");
+    (!long.is_empty()).then(|| {
+        let longest = shown(LONGEST);
+        format!("{claimed}: longer than a probe waits ({longest}); {lines} under [edge.timeouts] makes it provable")
+    })
 }
 
 async fn try_slow(client: &Client, under: &str, over: &str, limit: Duration, cases: &mut Cases) {
@@ -155,4 +169,17 @@ async fn cut_off(client: &Client, patience: Duration) -> Result<Option<Duration>
         }
     };
     Ok(timeout(patience, reading).await.ok().map(|()| started.elapsed()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_that_is_not_waited_for_names_the_line_that_makes_it_provable() {
+        let why = too_long(Duration::from_secs(60), Duration::from_secs(10)).unwrap();
+        assert!(why.contains("first_byte (1m)") && !why.contains("request_head"), "{why}");
+        assert!(why.contains("first_byte = \"20s\" under [edge.timeouts]"), "{why}");
+        assert_eq!(too_long(LONGEST, LONGEST), None);
+    }
 }

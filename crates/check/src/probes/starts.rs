@@ -83,6 +83,7 @@ async fn try_routes(client: &Client, subject: &Subject, cases: &mut Cases) -> St
     paths.extend(subject.hints.paths.iter().chain(&subject.hints.list_paths).cloned());
     let described = openapi::discover(&client.clone().quiet()).await.map(|(_, found)| found).unwrap_or_default();
     let all = described.iter().filter(|one| one.method == "GET" && !one.parametric && !one.needs_query);
+    let all = all.filter(|one| !subject.hints.fails_on(&one.path));
     let all: Vec<String> = all.map(|one| one.path.clone()).collect();
     paths.extend(all.iter().take(SAMPLE).cloned());
     paths.sort_unstable();
@@ -141,7 +142,13 @@ mod tests {
     async fn outcome(script: &str) -> Outcome {
         let words = ["sh", "-c", script].map(str::to_owned).to_vec();
         let start_timeout = Duration::from_secs(2);
-        let launcher = CommandLauncher { words, has_admin: false, folder: PathBuf::from("."), start_timeout };
+        let launcher = CommandLauncher {
+            words,
+            has_admin: false,
+            folder: PathBuf::from("."),
+            start_timeout,
+            environment: Vec::new(),
+        };
         look(&Subject { launcher: Some(Arc::new(launcher)), ..Subject::default() }).await.outcome
     }
 

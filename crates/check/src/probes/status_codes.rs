@@ -12,7 +12,7 @@ use crate::{
     http::{Answer, Client, full},
     openapi::{self, Operation},
     probe::{About, Cases, Probe, ProbeKind, SafetyClass, Sighting, Working},
-    subject::{Fixture, Subject},
+    subject::{Fixture, Hints, Subject},
 };
 
 pub(super) struct StatusCodes;
@@ -94,7 +94,7 @@ async fn look(subject: &Subject) -> Sighting {
     let mut triggers = always(subject);
     let source = match &described {
         Some((place, operations)) => {
-            triggers.extend(from_description(operations));
+            triggers.extend(from_description(operations, &subject.hints));
             format!("{} operations in {place}", operations.len())
         }
         None => "no OpenAPI description was found".to_owned(),
@@ -149,7 +149,7 @@ fn unusual(path: &str) -> Trigger {
 }
 
 /// What the app's own description allows to try.
-fn from_description(operations: &[Operation]) -> Vec<Trigger> {
+fn from_description(operations: &[Operation], hints: &Hints) -> Vec<Trigger> {
     let trigger =
         |what, method, path: &str, body, expected| Trigger { what, method, path: path.into(), body, expected };
     let gets = || operations.iter().filter(|one| one.method == "GET");
@@ -171,7 +171,8 @@ fn from_description(operations: &[Operation]) -> Vec<Trigger> {
     for one in gets().filter(|one| one.secured).take(SAMPLE) {
         triggers.push(trigger("no credentials", Method::GET, &one.path, None, Expected::OneOf(NO_ENTRY)));
     }
-    for one in gets().filter(|one| !one.secured && !one.parametric && !one.needs_query).take(SAMPLE) {
+    let valid = |one: &&Operation| !one.secured && !one.parametric && !one.needs_query;
+    for one in gets().filter(valid).filter(|one| !hints.fails_on(&one.path)).take(SAMPLE) {
         triggers.push(trigger("valid call", Method::GET, &one.path, None, Expected::NoServerError));
     }
     triggers
@@ -263,7 +264,12 @@ mod tests {
             takes_json: method == "POST",
             secured: path == "/me",
         };
-        let triggers = from_description(&[operation("GET", "/me"), operation("POST", "/a"), operation("GET", "/b")]);
+        let operations = ["GET /me", "POST /a", "GET /b", "GET /fails"].map(|one| {
+            let (method, path) = one.split_once(' ').unwrap();
+            operation(method, path)
+        });
+        let hints = Hints { error_path: Some("/fails?loudly=1".into()), ..Hints::default() };
+        let triggers = from_description(&operations, &hints);
         let kinds: Vec<&str> = triggers.iter().map(|one| one.what).collect();
         assert_eq!(kinds, ["wrong method", "malformed JSON", "no credentials", "valid call"]);
     }

@@ -63,7 +63,9 @@ async fn look(subject: &Subject) -> Sighting {
         }
     };
     let mut cases = Cases::plan(5);
-    let shown = match shake(host, port, &subject.trust).await {
+    let reached = subject.address.map_or_else(|| host.to_owned(), |address| address.to_string());
+    let at = (reached.as_str(), port);
+    let shown = match shake(host, at, &subject.trust).await {
         Ok(shown) => shown,
         Err(why) => return cases.gave_up(why),
     };
@@ -72,7 +74,7 @@ async fn look(subject: &Subject) -> Sighting {
     subject.transcript.note(format!("TLS with {host}:{port}: {}, {} certificates", shown.version, shown.chain.len()));
     let summary = judge(&shown, host, Timestamp::now().as_second(), &mut cases);
     for old in [Old::Tls10, Old::Tls11] {
-        match tls::offer(old, host, port, PATIENCE).await {
+        match tls::offer(old, host, at, PATIENCE).await {
             Ok(taken) => {
                 let seen = format!("{} is {}", old.name(), if taken { "taken" } else { "refused" });
                 subject.transcript.note(seen.clone());
@@ -84,9 +86,10 @@ async fn look(subject: &Subject) -> Sighting {
     cases.sighting(format!("{summary}; {}, TLS 1.0 and 1.1 refused", shown.version))
 }
 
-async fn shake(host: &str, port: u16, trust: &Trust) -> Result<Shown, String> {
+async fn shake(host: &str, at: (&str, u16), trust: &Trust) -> Result<Shown, String> {
+    let port = at.1;
     let shaking = async {
-        let stream = TcpStream::connect((host, port)).await.map_err(|error| error.to_string())?;
+        let stream = TcpStream::connect(at).await.map_err(|error| error.to_string())?;
         match tls::handshake(stream, host, trust, true).await {
             Ok((_, shown)) => Ok(shown),
             Err(HandshakeError::Untrusted(why) | HandshakeError::Failed(why)) => {
@@ -166,7 +169,8 @@ mod tests {
             stream.write_all(&[22, 3, 1, 0, 80, 2, 0, 0, 76, version[0], version[1]]).await.unwrap();
             stream
         };
-        let (taken, _stream) = tokio::join!(tls::offer(Old::Tls11, "127.0.0.1", port, PATIENCE), serving);
+        let (taken, _stream) =
+            tokio::join!(tls::offer(Old::Tls11, "127.0.0.1", ("127.0.0.1", port), PATIENCE), serving);
         assert_eq!(taken, Ok(true));
     }
 }

@@ -198,7 +198,7 @@ mod tests {
         let words = vec!["sh".into(), "-c".into(), format!("{check}\n{serve}")];
         let start_timeout = Duration::from_secs(20);
         let folder = PathBuf::from("src/tls");
-        let launcher = CommandLauncher { words, has_admin: false, folder, start_timeout };
+        let launcher = CommandLauncher { words, has_admin: false, folder, start_timeout, environment: Vec::new() };
         let mut subject = Subject { launcher: Some(Arc::new(launcher)), ..Subject::default() };
         // Whoever runs these tests has set it.
         subject.hints.required_env = vec!["CARGO_PKG_NAME".into()];

@@ -45,6 +45,8 @@ pub struct CommandLauncher {
     pub folder: PathBuf,
     /// How long it may take to answer.
     pub start_timeout: Duration,
+    /// What every copy needs to be different in its environment, so that it can run beside the original.
+    pub environment: Vec<Change>,
 }
 
 struct ProcessCopy {
@@ -99,7 +101,7 @@ impl CommandLauncher {
         let same = log.try_clone().map_err(explain)?;
         let mut command = Command::new(program);
         command.args(arguments).env("PORT", port.to_string()).current_dir(&self.folder).process_group(0);
-        for change in changes {
+        for change in self.environment.iter().chain(changes) {
             match &change.value {
                 Some(value) => command.env(&change.name, value),
                 None => command.env_remove(&change.name),

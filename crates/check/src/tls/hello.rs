@@ -39,11 +39,12 @@ const HANDSHAKE: u8 = 22;
 const ALERT: u8 = 21;
 const SERVER_HELLO: u8 = 2;
 
-/// Offers the version and nothing newer: whether the server takes it. The error says why that is not known.
-pub(crate) async fn offer(old: Old, host: &str, port: u16, patience: Duration) -> Result<bool, String> {
+/// Offers the version and nothing newer, to the server of this name that is reached `at` some host and port: whether it
+/// takes it. The error says why that is not known.
+pub(crate) async fn offer(old: Old, name: &str, at: (&str, u16), patience: Duration) -> Result<bool, String> {
     let asking = async {
-        let mut stream = TcpStream::connect((host, port)).await.map_err(|error| error.to_string())?;
-        stream.write_all(&client_hello(old, host)).await.map_err(|error| error.to_string())?;
+        let mut stream = TcpStream::connect(at).await.map_err(|error| error.to_string())?;
+        stream.write_all(&client_hello(old, name)).await.map_err(|error| error.to_string())?;
         let mut head = [0; 11];
         let mut read = 0;
         while read < head.len() {

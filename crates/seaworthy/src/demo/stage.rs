@@ -78,6 +78,7 @@ impl Stage {
             has_admin,
             folder: self.folder.path().to_owned(),
             start_timeout: START,
+            environment: Vec::new(),
         };
         let bare = launcher(words(&[&program, "demo-app", "--port", "{port}"]), false);
         let behind =
