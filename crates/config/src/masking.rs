@@ -254,7 +254,11 @@ mod tests {
         let end = text.len();
         assert_eq!(covered.span(end - 6..end), at("b = 1")..covered.text.len());
         assert_eq!(covered.span(0..1), 0..1);
-        assert_eq!(cover("a = [\n 1,\n 2]\nb", &[4..14]).text, "a = ***\n\n\nb", "lines stay");
+        assert_eq!(
+            cover("a = [\n 1,\n 2]\nb", &[std::ops::Range { start: 4, end: 14 }]).text,
+            "a = ***\n\n\nb",
+            "lines stay"
+        );
     }
 
     #[test]
