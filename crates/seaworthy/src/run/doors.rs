@@ -13,6 +13,8 @@ pub struct EdgeAddresses {
     pub plain: SocketAddr,
     /// HTTPS.
     pub https: Option<SocketAddr>,
+    /// Whether plain HTTP only leads to HTTPS.
+    pub redirects: bool,
     /// The first name that the app is served under.
     host: Option<String>,
 }
@@ -56,7 +58,7 @@ pub fn open(config: &Config) -> Result<(Doors, EdgeAddresses), Failure> {
     };
     let https = tls.as_ref().map(|(listeners, _)| listeners.address());
     let host = config.edge.hosts.iter().find(|host| !host.contains('*')).cloned();
-    let addresses = EdgeAddresses { plain: plain.address(), https, host };
+    let addresses = EdgeAddresses { plain: plain.address(), https, redirects: config.edge.redirect, host };
     Ok((Doors { plain, tls }, addresses))
 }
 

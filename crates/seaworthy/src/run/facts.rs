@@ -30,9 +30,10 @@ impl Announced {
             });
             return terminal::line(&line.to_string());
         }
-        let redirects = edge.https.map(|_| format!("redirect http://{}\n", edge.plain)).unwrap_or_default();
+        let role = if edge.redirects { "redirect" } else { "also    " };
+        let plain = edge.https.map(|_| format!("{role} http://{}\n", edge.plain)).unwrap_or_default();
         terminal::line(&format!(
-            "serving  {}\n{redirects}admin    http://{admin}  (/healthz /readyz /metrics /status)",
+            "serving  {}\n{plain}admin    http://{admin}  (/healthz /readyz /metrics /status)",
             edge.url(),
         ));
     }
