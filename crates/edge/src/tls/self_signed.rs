@@ -7,7 +7,7 @@ use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, K
 use super::{atomic_file, certificate::Certificate, error::TlsError};
 
 /// Clients of some systems refuse leaf certificates that last longer.
-const LIFETIME: i64 = 397 * DAY;
+const LIFETIME: i64 = 365 * DAY;
 /// A new one is made when less than this is left.
 const RENEW_BEFORE: i64 = 30 * DAY;
 const DAY: i64 = 24 * 60 * 60;
