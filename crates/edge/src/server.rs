@@ -36,6 +36,8 @@ use crate::{
 /// How long a connection without a request may stay open once the order to stop is given.
 pub(crate) const LAST_REQUESTS: Duration = Duration::from_millis(500);
 const CONNECTIONS: &str = "seaworthy_edge_connections_open";
+/// Threads of a core that wait for the disk: enough for a disk, and a bound on what a slow one ties up.
+const FILE_THREADS: usize = 16;
 /// What a connection gets that has no place; written by hand, because nothing is read from it.
 const NO_PLACE: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 1\r\ncontent-length: 0\r\n\r\n";
@@ -215,13 +217,14 @@ impl Serving {
     /// Serves on this thread. `done` is told how many requests had to be cut; upgraded connections (WebSockets) go on
     /// until the app, which is stopped next, ends them.
     fn run(self, plain: StdListener, tls: Option<StdListener>, done: oneshot::Sender<usize>) {
-        let runtime = match runtime::Builder::new_current_thread().enable_all().build() {
-            Ok(runtime) => runtime,
-            Err(error) => {
-                tracing::error!(%error, "cannot start a serving thread");
-                return;
-            }
-        };
+        let runtime =
+            match runtime::Builder::new_current_thread().enable_all().max_blocking_threads(FILE_THREADS).build() {
+                Ok(runtime) => runtime,
+                Err(error) => {
+                    tracing::error!(%error, "cannot start a serving thread");
+                    return;
+                }
+            };
         runtime.block_on(async {
             let listening = async { tokio::join!(self.listen(Some(plain), false), self.listen(tls, true)) };
             tokio::select! {
