@@ -179,17 +179,6 @@ impl Reload {
         Ok(())
     }
 
-    /// Tries to build the routes, and drops them again.
-    ///
-    /// # Errors
-    /// As [`Reload::apply`].
-    pub fn check(
-        &self,
-        table: impl Fn(&Arc<Pool>, &Shutdown) -> Result<RouteTable, RouteError>,
-    ) -> Result<(), RouteError> {
-        self.cores.first().map_or(Ok(()), |inside| table(&inside.pool, &inside.upgraded).map(drop))
-    }
-
     /// Client connections that are open now.
     pub fn connections(&self) -> usize {
         self.admission.open()

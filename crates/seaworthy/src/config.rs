@@ -74,6 +74,11 @@ impl Section for Routes {
 }
 
 impl Config {
+    /// Whether an app is named; without one, only folders are served.
+    pub fn has_app(&self) -> bool {
+        self.app.command.is_some() || self.app.to.is_some()
+    }
+
     /// Reads everything that the source names.
     pub fn load_with(source: &ConfigSource) -> Result<Self, ConfigError> {
         let mut document = source.open()?;

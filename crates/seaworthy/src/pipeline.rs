@@ -58,13 +58,9 @@ fn pipeline(
         .option_layer(ErrorPages::layer(errors));
     match files {
         Some(files) => Handler::new(layers.service(files)),
-        None if has_app(config) => Handler::new(layers.service(Forward::new(pool, timeouts, tasks))),
+        None if config.has_app() => Handler::new(layers.service(Forward::new(pool, timeouts, tasks))),
         None => Handler::new(layers.service(NothingHere)),
     }
-}
-
-fn has_app(config: &Config) -> bool {
-    config.app.command.is_some() || config.app.to.is_some()
 }
 
 /// The way of what the edge answers itself: redirects to HTTPS, names that are not served, what is no request.

@@ -13,6 +13,14 @@ use crate::{config::Config, failure::Failure, pipeline};
 /// As `run` would fail, with status 2.
 pub fn trial(config: &Config) -> Result<(), Failure> {
     routes(config)?;
+    certificates(config)
+}
+
+/// Reads and checks the certificates, where HTTPS is served.
+///
+/// # Errors
+/// One that cannot be used, with status 2.
+pub fn certificates(config: &Config) -> Result<(), Failure> {
     if config.edge.https_address().is_none() {
         return Ok(());
     }

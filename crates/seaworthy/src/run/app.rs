@@ -38,7 +38,7 @@ impl App {
     ) -> Result<Self, Failure> {
         let (sender, result) = oneshot::channel();
         let order = Shutdown::new();
-        if !is_named(config) {
+        if !config.has_app() {
             order.spawn({
                 let order = order.clone();
                 async move {
@@ -106,11 +106,6 @@ impl Drop for App {
             kill_descendants(LAST_PATIENCE);
         }
     }
-}
-
-/// Whether the config names an app; without one, only folders are served.
-pub fn is_named(config: &Config) -> bool {
-    config.app.command.is_some() || config.app.to.is_some()
 }
 
 /// What the config says of the app. Also for a reload: `FleetHandle::reconfigure` takes it.

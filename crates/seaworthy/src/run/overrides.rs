@@ -7,7 +7,6 @@ use crate::{
     cli::RunArguments,
     config::{Config, ConfigSource},
     failure::Failure,
-    run::app,
     trial,
 };
 
@@ -43,7 +42,7 @@ pub fn source(arguments: RunArguments) -> Result<ConfigSource, Failure> {
 pub fn load(source: &ConfigSource) -> Result<Config, Failure> {
     let config = Config::load_with(source)?;
     let serves_files = config.routes.iter().any(|route| route.edge.files.is_some());
-    if !app::is_named(&config) && !serves_files {
+    if !config.has_app() && !serves_files {
         let text = "there is no app to run: write `seaworthy run -- COMMAND`, `seaworthy run --to URL`, or a \
                     seaworthy.toml with `command` or `to` in [app], or a [[route]] with `files`";
         return Err(Failure::text("SEA_RUN_NO_APP", text).with_status(2));

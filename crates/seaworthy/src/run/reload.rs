@@ -26,11 +26,11 @@ use tokio::{
     time::sleep,
 };
 
-use super::{app, doors, overrides};
+use super::{app, overrides};
 use crate::{
     config::{Config, ConfigSource},
     failure::Failure,
-    pipeline,
+    pipeline, trial,
 };
 
 /// How often the files are looked at.
@@ -181,15 +181,12 @@ impl Reloader {
     async fn reload(&self, old: &Config) -> Result<Config, Failure> {
         self.refuse_lost_files()?;
         let new = overrides::load(&self.source)?;
-        if app::is_named(old) != app::is_named(&new) {
+        if old.has_app() != new.has_app() {
             let text = "an app that comes or goes needs a restart: it is started and stopped with Seaworthy";
             return Err(Failure::text("SEA_RUN_RESTART_NEEDED", text));
         }
-        let table = |pool: &_, tasks: &_| pipeline::table(&new, self.access.as_ref(), pool, tasks);
-        self.edge.check(table).map_err(|error| Failure::new("SEA_RUN_EDGE", &error))?;
-        if self.tls.is_some() {
-            doors::certificates(&new)?;
-        }
+        // Loading has tried the routes; a trial of certificates leaves nothing behind.
+        trial::certificates(&new)?;
         if let Some(app) = &self.app {
             let plan = app::plan(&new, self.credentials.clone())?;
             app.reconfigure(plan).await.map_err(|error| Failure::new("SEA_RUN_APP", &error))?;
@@ -206,6 +203,7 @@ impl Reloader {
                 return Err(Failure::text(error.code(), error.to_string()));
             }
         }
+        let table = |pool: &_, tasks: &_| pipeline::table(&new, self.access.as_ref(), pool, tasks);
         self.edge.apply(&new.edge, table).map_err(|error| Failure::new("SEA_RUN_EDGE", &error))?;
         Ok(new)
     }
