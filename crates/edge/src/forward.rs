@@ -148,7 +148,8 @@ impl Way {
                     avoid = Some(endpoint);
                     copy
                 }
-                other => return Err(other.failure()),
+                Attempt::BodyBroken => return Err(Failure::of(problems::BODY_BROKEN)),
+                Attempt::Stalled => return Err(Failure::of(problems::BODY_STALLED)),
             };
             match again {
                 Some(again) if attempt <= ATTEMPTS => request = again,
@@ -219,18 +220,6 @@ impl Way {
             },
             Waited::TimedOut => Attempt::TimedOut,
             Waited::Stalled => Attempt::Stalled,
-        }
-    }
-}
-
-impl Attempt {
-    fn failure(self) -> Failure {
-        match self {
-            Self::Answer(..) | Self::Unsent(_) => Failure::of(problems::BROKEN),
-            Self::Broken(error) => Failure::broken(&error),
-            Self::BodyBroken => Failure::of(problems::BODY_BROKEN),
-            Self::TimedOut => Failure::of(problems::TIMEOUT),
-            Self::Stalled => Failure::of(problems::BODY_STALLED),
         }
     }
 }

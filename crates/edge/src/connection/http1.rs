@@ -65,7 +65,7 @@ pub(crate) async fn serve(transport: Transport, around: Arc<Surroundings>) -> io
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             watch.answer_begins(switched);
-            Ok::<_, std::convert::Infallible>(response.map(|inner| AnswerBody { inner, watch }))
+            Ok::<_, std::convert::Infallible>(response.map(|inner| CountedBody { inner, watch }))
         }
     });
     let mut builder = Builder::new();
@@ -96,7 +96,7 @@ async fn drive<S>(
 ) -> End
 where
     UpgradeableConnection<TokioIo<WatchedStream<Transport>>, S>: Future<Output = hyper::Result<()>> + Unpin,
-    S: hyper::service::HttpService<Incoming, ResBody = AnswerBody>,
+    S: hyper::service::HttpService<Incoming, ResBody = CountedBody>,
     S::Error: Into<BoxError>,
 {
     let mut order = std::pin::pin!(around.order.ordered());
@@ -192,18 +192,18 @@ impl Clock {
 }
 
 /// A body on its way to the client; its end, however it comes, is the end of the answer.
-pub(crate) struct AnswerBody {
+pub(crate) struct CountedBody {
     inner: Body,
     watch: Arc<Watch>,
 }
 
-impl Drop for AnswerBody {
+impl Drop for CountedBody {
     fn drop(&mut self) {
         self.watch.answer_ended();
     }
 }
 
-impl HttpBody for AnswerBody {
+impl HttpBody for CountedBody {
     type Data = Bytes;
     type Error = BoxError;
 
