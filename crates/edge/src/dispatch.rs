@@ -86,7 +86,7 @@ impl Core {
         let context = self.context(&policy, origin, client, OWN_ROUTE.into(), &request);
         drop(policy);
         let id = context.id.clone();
-        request.extensions_mut().insert(Prepared::new(Failure::refused(kind).into_response(&context, None)));
+        request.extensions_mut().insert(Prepared::new(Failure::refused(kind).into_response(&context)));
         request.extensions_mut().insert(Arc::new(context));
         let answering = self.table.load().own().call(request);
         finish(answering, &id).await
@@ -174,7 +174,7 @@ enum OwnAnswer {
 impl OwnAnswer {
     fn into_response(self, context: &RequestContext) -> Response<Body> {
         match self {
-            Self::Problem(kind) => Failure::refused(kind).into_response(context, None),
+            Self::Problem(kind) => Failure::refused(kind).into_response(context),
             Self::Challenge(answer) => {
                 let mut response = Response::new(full_body(answer));
                 response

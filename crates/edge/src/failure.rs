@@ -1,10 +1,12 @@
 //! What went wrong between us and the app: the problem that the client reads, and `Proxy-Status` (RFC 9209) for whoever
 //! debugs the chain.
 
+use std::time::Duration;
+
 use http::{HeaderName, HeaderValue, Response};
 use seaworthy_core::{Body, Problem, ProblemKind, RequestContext};
 
-use crate::{pool::ConnectError, problems, settings::Timeouts};
+use crate::{pool::ConnectError, problems};
 
 const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
 
@@ -15,26 +17,32 @@ pub(crate) struct Failure {
     /// The error type of RFC 9209, 2.3.
     proxy_error: &'static str,
     retry_after: Option<u64>,
+    /// The time that ran out, for the client to read.
+    limit: Option<Duration>,
 }
 
 impl Failure {
     /// A failure of this kind, with the error type that belongs to it.
     pub(crate) fn of(kind: ProblemKind) -> Self {
         let proxy_error = match kind.code {
-            code if code == problems::TIMEOUT.code => "http_response_timeout",
             code if code == problems::BROKEN.code => "http_response_incomplete",
             code if code == problems::SWITCHED.code => "http_upgrade_failed",
             code if code == problems::BODY_BROKEN.code || code == problems::BODY_STALLED.code => "http_request_error",
             _ => "proxy_internal_response",
         };
-        Self { kind, proxy_error, retry_after: None }
+        Self { kind, proxy_error, retry_after: None, limit: None }
+    }
+
+    /// The app took longer than this.
+    pub(crate) fn timed_out(limit: Duration) -> Self {
+        Self { proxy_error: "http_response_timeout", limit: Some(limit), ..Self::of(problems::TIMEOUT) }
     }
 
     /// A request that the app was never asked.
     pub(crate) fn refused(kind: ProblemKind) -> Self {
         let denied = kind.code == problems::UNKNOWN_HOST.code;
         let proxy_error = if denied { "http_request_denied" } else { "http_request_error" };
-        Self { kind, proxy_error, retry_after: None }
+        Self { kind, proxy_error, retry_after: None, limit: None }
     }
 
     /// No connection could be had.
@@ -52,7 +60,7 @@ impl Failure {
             ConnectError::Io(..) => (problems::UNREACHABLE, "destination_ip_unroutable", 1),
             ConnectError::Http(..) => (problems::UNREACHABLE, "connection_terminated", 1),
         };
-        Self { kind, proxy_error, retry_after: Some(retry_after) }
+        Self { kind, proxy_error, retry_after: Some(retry_after), limit: None }
     }
 
     /// The connection ended before its answer.
@@ -63,14 +71,14 @@ impl Failure {
         Self { proxy_error, ..Self::of(problems::BROKEN) }
     }
 
-    /// The answer for the client. `timeouts` are named when they are what ran out.
-    pub(crate) fn into_response(self, context: &RequestContext, timeouts: Option<&Timeouts>) -> Response<Body> {
+    /// The answer for the client.
+    pub(crate) fn into_response(self, context: &RequestContext) -> Response<Body> {
         let mut problem = Problem::new(self.kind);
         if let Some(seconds) = self.retry_after {
             problem = problem.retry_after(seconds);
         }
-        if let Some(timeouts) = timeouts.filter(|_| self.kind.code == problems::TIMEOUT.code) {
-            problem = problem.detail(format!("No answer within {:?}.", timeouts.first_byte.0));
+        if let Some(limit) = self.limit {
+            problem = problem.detail(format!("No answer within {limit:?}."));
         }
         let mut response = problem.into_response(context);
         let value = HeaderValue::from_str(&format!("seaworthy; error={}", self.proxy_error));

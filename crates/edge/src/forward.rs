@@ -74,14 +74,12 @@ impl Way {
         let until = (!total.is_zero()).then(|| Instant::from_std(context.received) + total);
         let answer = match until {
             None => self.attempts(request).await,
-            Some(until) => {
-                timeout_at(until, self.attempts(request)).await.unwrap_or(Err(Failure::of(problems::TIMEOUT)))
-            }
+            Some(until) => timeout_at(until, self.attempts(request)).await.unwrap_or(Err(Failure::timed_out(total))),
         };
         match answer {
             Ok((response, connection)) if response.status() == StatusCode::SWITCHING_PROTOCOLS => match client {
                 Some(client) => upgrade::splice(response, client, connection, &self.tasks),
-                None => Failure::of(problems::SWITCHED).into_response(&context, None),
+                None => Failure::of(problems::SWITCHED).into_response(&context),
             },
             Ok((response, connection)) => {
                 let (mut parts, incoming) = response.into_parts();
@@ -95,7 +93,7 @@ impl Way {
                     AnswerBody::new(incoming, connection, self.pool.clone(), limits).boxed_unsync(),
                 )
             }
-            Err(failure) => failure.into_response(&context, Some(&self.timeouts)),
+            Err(failure) => failure.into_response(&context),
         }
     }
 
@@ -133,7 +131,7 @@ impl Way {
                     if upstream.has_several() {
                         endpoint.failed();
                     }
-                    return Err(Failure::of(problems::TIMEOUT));
+                    return Err(Failure::timed_out(self.timeouts.first_byte.0));
                 }
                 Attempt::Broken(error) if reused && copy.is_some() => {
                     tracing::debug!(%error, "kept connection broke, repeating a safe request on a new one");
