@@ -6,7 +6,7 @@
 
 use std::{future::Future, io, pin::Pin};
 
-use serde::Serialize;
+use seaworthy_evidence::{ProbeKind, SafetyClass};
 
 use crate::subject::{Fixture, Subject};
 
@@ -47,30 +47,6 @@ pub struct About {
     pub kind: ProbeKind,
     /// What it may do to its target.
     pub class: SafetyClass,
-}
-
-/// How a probe looks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ProbeKind {
-    /// Reads files.
-    Static,
-    /// Sends requests.
-    Live,
-    /// Breaks something on purpose and watches it heal.
-    Drill,
-}
-
-/// What a probe may do to its target.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum SafetyClass {
-    /// Only reads.
-    Passive,
-    /// Sends marked requests; always allowed.
-    Active,
-    /// Makes copies of its own and destroys them; the live system is not touched.
-    Scratch,
 }
 
 /// What a probe saw.

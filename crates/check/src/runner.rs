@@ -13,54 +13,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde::Serialize;
+use seaworthy_evidence::{Experiment, Finding, ProbeKind, Verdict};
 use tokio::{sync::OnceCell, time::timeout};
 
 use crate::{
     http::{HttpError, redact},
-    probe::{Outcome, Probe, ProbeKind, SafetyClass, Sighting, Working},
+    probe::{Outcome, Probe, Sighting, Working},
     subject::{Fixture, Subject},
-    verdict::Verdict,
 };
-
-/// What became of one control.
-#[derive(Debug, Clone, Serialize)]
-pub struct Finding {
-    /// The control.
-    pub control: String,
-    /// The answer.
-    pub verdict: Verdict,
-    /// In one line.
-    pub reason: String,
-    /// Cases that should have been tried.
-    pub planned: usize,
-    /// Cases that were.
-    pub executed: usize,
-    /// What was seen.
-    pub observed: String,
-    /// How the probe looked; `None` when there is no probe.
-    pub kind: Option<ProbeKind>,
-    /// What the probe may do.
-    pub class: Option<SafetyClass>,
-    /// What the control experiment said.
-    pub experiment: Option<Experiment>,
-    /// Milliseconds that it took, experiment included.
-    pub took_ms: u64,
-    /// What was sent and seen.
-    #[serde(skip)]
-    pub transcript: Vec<String>,
-}
-
-/// A control experiment: does the probe tell good from bad?
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Experiment {
-    /// Right in both directions.
-    pub right: bool,
-    /// What the probe said where the thing is present.
-    pub present: String,
-    /// What it said where the thing is absent.
-    pub absent: String,
-}
 
 /// Runs probes, each control experiment once.
 #[derive(Debug)]
@@ -351,7 +311,7 @@ mod tests {
     fn every_probe_is_of_a_control_in_the_catalogue_and_none_has_two() {
         let mut seen = std::collections::HashSet::new();
         for probe in probes::all() {
-            assert!(crate::Catalogue::built_in().find(probe.control()).is_some(), "{}", probe.control());
+            assert!(seaworthy_checklist::Catalogue::built_in().find(probe.control()).is_some(), "{}", probe.control());
             assert!(seen.insert(probe.control()), "{} has two probes", probe.control());
         }
     }

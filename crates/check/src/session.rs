@@ -5,20 +5,16 @@ use std::{
     path::Path,
 };
 
+use seaworthy_checklist::{Catalogue, Checklist, ChecklistError, ControlKind, Form, Item, Match, Matcher};
 use seaworthy_core::Clock;
+use seaworthy_evidence::{Finding, Ledger, LedgerError, Report, ReportItem, Target};
 
 use crate::{
-    catalogue::{Catalogue, ControlKind},
-    checklist::{Checklist, Form},
     endpoint::Endpoint,
-    evidence::{Ledger, LedgerError},
     git::Git,
-    matching::{Match, Matcher},
     probe::Probe,
-    report::{Report, ReportItem, Target},
-    runner::{Finding, Runner},
+    runner::Runner,
     subject::{Hints, Subject},
-    verdict::Verdict,
 };
 
 /// Checklists whose items have their controls.
@@ -44,12 +40,12 @@ pub struct Progress<'a> {
 
 impl Asked {
     /// Matches every item. Boxes alone, or with `all_asks` everything; a box also needs what the bullets below it ask for.
-    pub fn new(files: &[impl AsRef<Path>], all_asks: bool) -> Result<Self, crate::ChecklistError> {
+    pub fn new(files: &[impl AsRef<Path>], all_asks: bool) -> Result<Self, ChecklistError> {
         let mut checklists = Vec::new();
         for file in files {
             let checklist = Checklist::read(file.as_ref(), true)?;
             if !all_asks && !checklist.items.iter().any(|item| item.form == Form::Checkbox) {
-                return Err(crate::ChecklistError::Empty(checklist.name));
+                return Err(ChecklistError::Empty(checklist.name));
             }
             checklists.push(checklist);
         }
@@ -58,7 +54,9 @@ impl Asked {
 
     /// As [`Asked::new`], for checklists that were parsed with all their asks.
     pub fn from_checklists(checklists: Vec<Checklist>, all_asks: bool) -> Self {
-        let matcher = Matcher::new(Catalogue::built_in());
+        let probes = crate::probes::all();
+        let provable: Vec<&str> = probes.iter().map(|probe| probe.control()).collect();
+        let matcher = Matcher::new(Catalogue::built_in(), &provable);
         let matches = checklists.iter().map(|list| {
             let mut matches = matcher.checklist(list);
             add_children(list, &mut matches);
@@ -69,7 +67,7 @@ impl Asked {
     }
 
     /// Every item that counts, with its file and what it means, in the user's order.
-    pub fn items(&self) -> impl Iterator<Item = (&Checklist, &crate::Item, &Match)> {
+    pub fn items(&self) -> impl Iterator<Item = (&Checklist, &Item, &Match)> {
         let all = self.checklists.iter().zip(&self.matches);
         let all = all
             .flat_map(|(list, matches)| list.items.iter().zip(matches).map(move |(item, found)| (list, item, found)));
@@ -90,7 +88,7 @@ impl Asked {
         clock: &dyn Clock,
         progress: impl Fn(Progress<'_>),
     ) -> Result<Report, LedgerError> {
-        let target = Target::of(subject, clock);
+        let target = target(subject, clock);
         let controls = self.controls();
         let probes = crate::probes::all();
         let wanted: Vec<&dyn Probe> =
@@ -144,41 +142,21 @@ fn without_probe(control: &str) -> Finding {
     Finding::not_run(control, &reason)
 }
 
-impl Finding {
-    /// Nothing was tried.
-    pub fn not_run(control: &str, reason: &str) -> Self {
-        Self {
-            control: control.into(),
-            verdict: Verdict::NotRun,
-            reason: reason.into(),
-            planned: 0,
-            executed: 0,
-            observed: String::new(),
-            kind: None,
-            class: None,
-            experiment: None,
-            took_ms: 0,
-            transcript: Vec::new(),
-        }
-    }
-}
-
-impl Target {
-    fn of(subject: &Subject, clock: &dyn Clock) -> Self {
-        let show = |address: &Endpoint| address.to_string();
-        Self {
-            url: subject.url.as_ref().map(show),
-            admin: subject.admin.as_ref().map(show),
-            repo: subject.repo.as_ref().map(|repo| repo.display().to_string()),
-            commit: subject.repo.as_deref().and_then(|repo| Git::open(repo).ok()?.head()),
-            vantage: match (subject.address, subject.url.as_ref().and_then(Endpoint::host)) {
-                (Some(address), Some(host)) => format!("this machine, where {host} is taken as {address}"),
-                _ => "this machine".into(),
-            },
-            seaworthy: env!("CARGO_PKG_VERSION").into(),
-            time: crate::evidence::timestamp(clock.unix_micros()),
-        }
-    }
+fn target(subject: &Subject, clock: &dyn Clock) -> Target {
+    let show = |address: &Endpoint| address.to_string();
+    let target = Target {
+        url: subject.url.as_ref().map(show),
+        admin: subject.admin.as_ref().map(show),
+        repo: subject.repo.as_ref().map(|repo| repo.display().to_string()),
+        commit: subject.repo.as_deref().and_then(|repo| Git::open(repo).ok()?.head()),
+        vantage: match (subject.address, subject.url.as_ref().and_then(Endpoint::host)) {
+            (Some(address), Some(host)) => format!("this machine, where {host} is taken as {address}"),
+            _ => "this machine".into(),
+        },
+        seaworthy: env!("CARGO_PKG_VERSION").into(),
+        time: String::new(),
+    };
+    target.at(clock)
 }
 
 impl Hints {
@@ -197,6 +175,7 @@ mod tests {
     use std::time::Duration;
 
     use seaworthy_core::FixedClock;
+    use seaworthy_evidence::Verdict;
 
     use super::*;
 

@@ -8,8 +8,11 @@ use std::{
     process::ExitCode,
 };
 
-use seaworthy_check::{Asked, Checklist, Ledger, Progress, Report, Runner, Style, terminal as report_text, ticked};
+use seaworthy_check::{Asked, Progress, Runner};
+use seaworthy_checklist::Checklist;
 use seaworthy_core::SystemClock;
+use seaworthy_evidence::{Ledger, Report};
+use seaworthy_report::{Style, terminal as report_text};
 use serde_json::json;
 use tokio::{
     runtime,
@@ -96,7 +99,6 @@ fn write_lists(
         Failure::text("SEA_CHECK_REPORT", text).with_status(ERROR_STATUS)
     };
     fs::create_dir_all(&folder).map_err(|error| explain(&folder, error))?;
-    let date = report.target.time.get(..10).unwrap_or_default();
     let mut written: Vec<PathBuf> = Vec::new();
     for list in &asked.checklists {
         let name = Path::new(&list.name)
@@ -116,7 +118,7 @@ fn write_lists(
             );
             return Err(Failure::text("SEA_CHECK_REPORT", text).with_status(ERROR_STATUS));
         }
-        fs::write(&path, ticked(list, &report.items, date)).map_err(|error| explain(&path, error))?;
+        fs::write(&path, report.ticked(list)).map_err(|error| explain(&path, error))?;
         written.push(path);
     }
     Ok(written)

@@ -5,11 +5,13 @@ use std::{io, time::Duration};
 use http::Method;
 use tokio::{io::AsyncWriteExt, time::sleep};
 
+use seaworthy_evidence::{ProbeKind, SafetyClass};
+
 use crate::{
     access_log::LogReader,
     fixture::{self, reply},
     http::Client,
-    probe::{About, Cases, Probe, ProbeKind, SafetyClass, Sighting, Working},
+    probe::{About, Cases, Probe, Sighting, Working},
     subject::{Fixture, Subject},
 };
 

@@ -10,9 +10,11 @@ use std::{
 use ignore::WalkBuilder;
 use regex::Regex;
 
+use seaworthy_evidence::{ProbeKind, SafetyClass};
+
 use crate::{
     fixture,
-    probe::{About, Cases, Probe, ProbeKind, SafetyClass, Sighting, Working},
+    probe::{About, Cases, Probe, Sighting, Working},
     subject::{Fixture, Subject},
 };
 

@@ -2,10 +2,12 @@
 
 use std::{io, path::Path};
 
+use seaworthy_evidence::{ProbeKind, SafetyClass};
+
 use crate::{
     fixture,
     git::Git,
-    probe::{About, Cases, Probe, ProbeKind, SafetyClass, Sighting, Working},
+    probe::{About, Cases, Probe, Sighting, Working},
     subject::{Fixture, Subject},
 };
 

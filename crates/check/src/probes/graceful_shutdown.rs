@@ -4,10 +4,12 @@ use std::{io, time::Duration};
 
 use tokio::time::sleep;
 
+use seaworthy_evidence::{ProbeKind, SafetyClass};
+
 use crate::{
     fixture::{self, Manners},
     http::{Answer, Client},
-    probe::{About, Cases, Probe, ProbeKind, SafetyClass, Sighting, Working},
+    probe::{About, Cases, Probe, Sighting, Working},
     scratch::ScratchCopy,
     subject::{Fixture, Subject},
 };

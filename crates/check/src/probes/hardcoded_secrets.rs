@@ -8,10 +8,12 @@ use std::{collections::BTreeMap, fs, io, path::Path, sync::LazyLock};
 use ignore::WalkBuilder;
 use regex::bytes::Regex;
 
+use seaworthy_evidence::{ProbeKind, SafetyClass};
+
 use crate::{
     fixture,
     git::Git,
-    probe::{About, Cases, Probe, ProbeKind, SafetyClass, Sighting, Working},
+    probe::{About, Cases, Probe, Sighting, Working},
     subject::{Fixture, Subject},
 };
 

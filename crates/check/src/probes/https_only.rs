@@ -4,12 +4,14 @@ use std::{collections::BTreeMap, io, time::Duration};
 
 use http::Uri;
 
+use seaworthy_evidence::{ProbeKind, SafetyClass};
+
 use crate::{
     endpoint::Endpoint,
     fixture::{Authority, Server, ServerOptions, answering, reply},
     http::{Answer, Client, HttpError},
     instances::instances,
-    probe::{About, Cases, Probe, ProbeKind, SafetyClass, Sighting, Working},
+    probe::{About, Cases, Probe, Sighting, Working},
     subject::{Fixture, Subject},
 };
 

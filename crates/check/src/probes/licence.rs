@@ -2,9 +2,11 @@
 
 use std::{fs, io, path::Path};
 
+use seaworthy_evidence::{ProbeKind, SafetyClass};
+
 use crate::{
     fixture,
-    probe::{About, Cases, Probe, ProbeKind, SafetyClass, Sighting, Working},
+    probe::{About, Cases, Probe, Sighting, Working},
     subject::{Fixture, Subject},
 };
 

@@ -10,12 +10,14 @@ use std::{
 use regex::Regex;
 use tokio::time::sleep;
 
+use seaworthy_evidence::{ProbeKind, SafetyClass};
+
 use crate::{
     fixture::{self, PoolManners},
     http::Client,
     instances::{Instance, instances},
     load::Load,
-    probe::{About, Cases, Probe, ProbeKind, SafetyClass, Sighting, Working},
+    probe::{About, Cases, Probe, Sighting, Working},
     scratch::ScratchCopy,
     subject::{Fixture, Subject},
     workers::Worker,

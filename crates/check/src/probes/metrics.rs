@@ -9,10 +9,12 @@ use std::{
     },
 };
 
+use seaworthy_evidence::{ProbeKind, SafetyClass};
+
 use crate::{
     fixture::{self, Server, ServerOptions, answering, reply},
     http::Client,
-    probe::{About, Cases, Probe, ProbeKind, SafetyClass, Sighting, Working},
+    probe::{About, Cases, Probe, Sighting, Working},
     subject::{Fixture, Subject},
 };
 

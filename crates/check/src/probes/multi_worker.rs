@@ -7,11 +7,13 @@ use std::{
 
 use tokio::time::sleep;
 
+use seaworthy_evidence::{ProbeKind, SafetyClass};
+
 use crate::{
     fixture::{self, PoolManners},
     http::Client,
     load::Load,
-    probe::{About, Cases, Probe, ProbeKind, SafetyClass, Sighting, Working},
+    probe::{About, Cases, Probe, Sighting, Working},
     scratch::ScratchCopy,
     subject::{Fixture, Subject},
 };

@@ -2,10 +2,12 @@
 
 use std::io;
 
+use seaworthy_evidence::{ProbeKind, SafetyClass};
+
 use crate::{
     fixture::{self, reply},
     http::{Answer, Client},
-    probe::{About, Cases, Probe, ProbeKind, SafetyClass, Sighting, Working},
+    probe::{About, Cases, Probe, Sighting, Working},
     subject::{Fixture, Subject},
 };
 

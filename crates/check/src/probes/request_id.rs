@@ -4,11 +4,13 @@ use std::{collections::HashSet, io};
 
 use http::{HeaderValue, Method};
 
+use seaworthy_evidence::{ProbeKind, SafetyClass};
+
 use crate::{
     access_log::LogReader,
     fixture::{self, reply},
     http::Answer,
-    probe::{About, Cases, Probe, ProbeKind, SafetyClass, Sighting, Working},
+    probe::{About, Cases, Probe, Sighting, Working},
     subject::{Fixture, Subject},
 };
 

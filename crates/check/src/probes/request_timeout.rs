@@ -12,10 +12,12 @@ use tokio::{
     time::{sleep, timeout},
 };
 
+use seaworthy_evidence::{ProbeKind, SafetyClass};
+
 use crate::{
     fixture::{Answering, Server, ServerOptions, reply},
     http::Client,
-    probe::{About, Cases, Probe, ProbeKind, SafetyClass, Sighting, Working},
+    probe::{About, Cases, Probe, Sighting, Working},
     subject::{Fixture, Subject},
 };
 

@@ -5,10 +5,12 @@ use std::{io, time::Duration};
 use http::StatusCode;
 use tokio::time::{Instant, sleep};
 
+use seaworthy_evidence::{ProbeKind, SafetyClass};
+
 use crate::{
     fixture::{self, Manners},
     http::Client,
-    probe::{About, Cases, Probe, ProbeKind, SafetyClass, Sighting, Working},
+    probe::{About, Cases, Probe, Sighting, Working},
     scratch::ScratchCopy,
     subject::{Fixture, Subject},
     workers::Worker,

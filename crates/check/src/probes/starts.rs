@@ -6,11 +6,13 @@ use std::{io, sync::LazyLock, time::Duration};
 use regex::Regex;
 use tokio::time::{Instant, sleep};
 
+use seaworthy_evidence::{ProbeKind, SafetyClass};
+
 use crate::{
     fixture::{self, Manners},
     http::Client,
     openapi,
-    probe::{About, Cases, Probe, ProbeKind, SafetyClass, Sighting, Working},
+    probe::{About, Cases, Probe, Sighting, Working},
     scratch::{Ending, ScratchCopy, StartError},
     subject::{Fixture, Subject},
 };

@@ -6,10 +6,12 @@ use std::{collections::BTreeSet, io, sync::LazyLock};
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use regex::Regex;
 
+use seaworthy_evidence::{ProbeKind, SafetyClass};
+
 use crate::{
     fixture::{self, reply},
     http::{Answer, Client},
-    probe::{About, Cases, Probe, ProbeKind, SafetyClass, Sighting, Working},
+    probe::{About, Cases, Probe, Sighting, Working},
     subject::{Fixture, Subject},
 };
 

@@ -7,11 +7,13 @@ use std::{
 
 use http::{HeaderValue, Method, StatusCode, header};
 
+use seaworthy_evidence::{ProbeKind, SafetyClass};
+
 use crate::{
     fixture::{self, reply},
     http::{Answer, Client, full},
     openapi::{self, Operation},
-    probe::{About, Cases, Probe, ProbeKind, SafetyClass, Sighting, Working},
+    probe::{About, Cases, Probe, Sighting, Working},
     subject::{Fixture, Hints, Subject},
 };
 

@@ -5,10 +5,12 @@ use std::{io, time::Duration};
 use jiff::Timestamp;
 use tokio::{net::TcpStream, time::timeout};
 
+use seaworthy_evidence::{ProbeKind, SafetyClass};
+
 use crate::{
     endpoint::Endpoint,
     fixture::{self, Authority, Server, ServerOptions, answering, reply},
-    probe::{About, Cases, Probe, ProbeKind, SafetyClass, Sighting, Working},
+    probe::{About, Cases, Probe, Sighting, Working},
     subject::{Fixture, Subject},
     tls::{self, Facts, HandshakeError, Old, Shown, Trust},
 };

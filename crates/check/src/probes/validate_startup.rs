@@ -5,9 +5,11 @@ use std::{fs, io, path::Path, time::Duration};
 
 use tokio::time::{Instant, timeout};
 
+use seaworthy_evidence::{ProbeKind, SafetyClass};
+
 use crate::{
     fixture::{self, Manners},
-    probe::{About, Cases, Probe, ProbeKind, SafetyClass, Sighting, Working},
+    probe::{About, Cases, Probe, Sighting, Working},
     scratch::{Change, Ending, Launcher, ScratchCopy, StartError},
     subject::{Fixture, Subject},
 };

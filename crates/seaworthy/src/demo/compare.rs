@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use seaworthy_check::{Report, Style, Verdict, wrap};
+use seaworthy_evidence::{Report, Verdict};
+use seaworthy_report::{Style, wrap};
 
 /// How many items are proven.
 pub fn proven(report: &Report) -> usize {

@@ -46,7 +46,8 @@ async fn compare_both(stage: &Stage, arguments: &DemoArguments) -> Result<ExitCo
     terminal::progress("");
     let better = compare::proven(&behind) > compare::proven(&bare);
     if arguments.json {
-        let side = |report: &seaworthy_check::Report| json!({ "summary": report.summary(), "url": report.target.url });
+        let side =
+            |report: &seaworthy_evidence::Report| json!({ "summary": report.summary(), "url": report.target.url });
         terminal::line(&json!({ "bare": side(&bare), "behind": side(&behind) }).to_string());
     } else {
         terminal::line(&compare::side_by_side(&bare, &behind, terminal::output_colours(), terminal::width()));

@@ -9,10 +9,10 @@ use std::{
     time::Duration,
 };
 
-use seaworthy_check::{
-    Asked, Checklist, Client, CommandLauncher, Hints, Ledger, Progress, Report, Runner, Subject, Transcript,
-};
+use seaworthy_check::{Asked, Client, CommandLauncher, Hints, Progress, Runner, Subject, Transcript};
+use seaworthy_checklist::Checklist;
 use seaworthy_core::{SystemClock, UpstreamAddress};
+use seaworthy_evidence::{Ledger, Report};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt, BufReader},

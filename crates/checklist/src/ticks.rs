@@ -4,8 +4,16 @@ use std::{collections::BTreeMap, sync::LazyLock};
 
 use regex::bytes::Regex;
 
-use super::ReportItem;
-use crate::checklist::Checklist;
+use crate::list::Checklist;
+
+/// What becomes of an item's line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mark {
+    /// Whether the box is ticked.
+    pub closes: bool,
+    /// Lower-case letters, digits and ` :.,-` for the comment.
+    pub word: String,
+}
 
 /// What we append to a line, so that a later run finds and replaces it.
 static OURS: LazyLock<Regex> = LazyLock::new(|| {
@@ -13,12 +21,10 @@ static OURS: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"(?-u) ?<!-- seaworthy: [a-z0-9 :.,-]*? -->").expect("the pattern is valid")
 });
 
-/// The list's bytes with a tick exactly where an item is proven or attested.
-pub fn ticked(list: &Checklist, items: &[ReportItem], date: &str) -> Vec<u8> {
-    let verdicts: BTreeMap<usize, &ReportItem> =
-        items.iter().filter(|item| item.file == list.name).map(|item| (item.line, item)).collect();
+/// The list's bytes with a tick exactly where the item of that line is closed; lines without a mark stay as they are.
+pub fn ticked(list: &Checklist, verdicts: &BTreeMap<usize, Mark>) -> Vec<u8> {
     let marks: BTreeMap<usize, usize> = list.items.iter().filter_map(|item| Some((item.line, item.mark?))).collect();
-    let mut output = Vec::with_capacity(list.bytes.len() + items.len() * 40);
+    let mut output = Vec::with_capacity(list.bytes.len() + verdicts.len() * 40);
     let mut start = 0;
     for (index, line) in list.bytes.split_inclusive(|byte| *byte == b'\n').enumerate() {
         let place = (verdicts.get(&(index + 1)), marks.get(&(index + 1)));
@@ -33,13 +39,13 @@ pub fn ticked(list: &Checklist, items: &[ReportItem], date: &str) -> Vec<u8> {
         let mut changed = content.to_vec();
         let claimed = changed[mark - start];
         // A tick that stands keeps its own letter.
-        changed[mark - start] = match (item.verdict.closes(), claimed) {
+        changed[mark - start] = match (item.closes, claimed) {
             (true, b' ') => b'x',
             (true, letter) => letter,
             (false, _) => b' ',
         };
         output.extend_from_slice(&OURS.replace_all(&changed, &b""[..]));
-        output.extend_from_slice(format!(" <!-- seaworthy: {} {date} -->", item.verdict).as_bytes());
+        output.extend_from_slice(format!(" <!-- seaworthy: {} -->", item.word).as_bytes());
         output.extend_from_slice(ending);
         start += line.len();
     }
@@ -49,29 +55,18 @@ pub fn ticked(list: &Checklist, items: &[ReportItem], date: &str) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{matching::Match, runner::Finding, verdict::Verdict};
 
-    fn run(text: &[u8], verdicts: &[Verdict]) -> Vec<u8> {
+    fn run(text: &[u8], verdicts: &[(bool, &str)]) -> Vec<u8> {
         let list = Checklist::parse("l.md".into(), text.to_vec(), false);
-        let items: Vec<ReportItem> = list
-            .items
-            .iter()
-            .zip(verdicts)
-            .map(|(item, verdict)| {
-                let finding = Finding { verdict: *verdict, ..Finding::not_run("c", "") };
-                let findings = BTreeMap::from([("c".to_owned(), finding)]);
-                let found =
-                    Match { control: Some("c".into()), also: Vec::new(), confidence: 1.0, not_understood: Vec::new() };
-                ReportItem::new(&list, item, &found, &findings)
-            })
-            .collect();
-        ticked(&list, &items, "2026-01-01")
+        let mark = |(closes, word): &(bool, &str)| Mark { closes: *closes, word: format!("{word} 2026-01-01") };
+        let marks = list.items.iter().map(|item| item.line).zip(verdicts.iter().map(mark)).collect();
+        ticked(&list, &marks)
     }
 
     #[test]
     fn only_ticks_and_comments_change_and_a_second_run_changes_nothing() {
         let text = b"# L\xe9\r\n\r\n- [ ] one\r\n- [X] two \xff\r\n  text\r\n- [x] three";
-        let verdicts = [Verdict::Pass, Verdict::Pass, Verdict::Fail];
+        let verdicts = [(true, "pass"), (true, "pass"), (false, "fail")];
         let once = run(text, &verdicts);
         let expected = b"# L\xe9\r\n\r\n- [x] one <!-- seaworthy: pass 2026-01-01 -->\r\n- [X] two \xff <!-- seaworthy: pass 2026-01-01 -->\r\n  text\r\n- [ ] three <!-- seaworthy: fail 2026-01-01 -->";
         assert_eq!(String::from_utf8_lossy(&once), String::from_utf8_lossy(expected));

@@ -13,7 +13,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-use crate::{report::Target, runner::Finding};
+use crate::{finding::Finding, target::Target};
 
 /// Evidence older than this no longer counts.
 const VALID_DAYS: i64 = 90;
@@ -81,7 +81,7 @@ impl Ledger {
         let mut text = String::new();
         file.read_to_string(&mut text)?;
         let previous = text.lines().last().map_or_else(|| hash(b""), |line| hash(line.as_bytes()));
-        let control = crate::Catalogue::built_in().find(&finding.control);
+        let control = seaworthy_checklist::Catalogue::built_in().find(&finding.control);
         let record = Record {
             previous: &previous,
             time: timestamp(now),

@@ -10,7 +10,7 @@ use regex::Regex;
 use super::words::stems;
 use crate::{
     catalogue::Catalogue,
-    checklist::{Checklist, Damage, Form, Item},
+    list::{Checklist, Damage, Form, Item},
 };
 
 /// What a line means.
@@ -31,7 +31,7 @@ pub struct Match {
 pub struct Matcher {
     ids: Vec<String>,
     /// Controls that have a probe.
-    provable: Vec<&'static str>,
+    provable: Vec<String>,
     phrases: Vec<Phrase>,
     /// Phrases by stem.
     postings: HashMap<String, Vec<usize>>,
@@ -80,8 +80,8 @@ static REFUSED: LazyLock<Regex> = LazyLock::new(|| {
 const DAMAGED: &str = "process.damaged-item";
 
 impl Matcher {
-    /// An index of the catalogue.
-    pub fn new(catalogue: &Catalogue) -> Self {
+    /// An index of the catalogue; `provable` are the controls that have a probe.
+    pub fn new(catalogue: &Catalogue, provable: &[&str]) -> Self {
         let mut phrases = Vec::new();
         let mut counts: Vec<BTreeMap<String, usize>> = Vec::new();
         let mut controls_with: HashMap<String, HashSet<usize>> = HashMap::new();
@@ -112,7 +112,7 @@ impl Matcher {
         }
         let vectors = counts.iter().map(|count| unit_vector(count, &rarity)).collect();
         let ids = catalogue.controls().iter().map(|control| control.id.clone()).collect();
-        let provable = crate::probes::all().iter().map(|probe| probe.control()).collect();
+        let provable = provable.iter().map(|id| (*id).to_owned()).collect();
         Self { ids, provable, phrases, postings, rarity, unknown: (1.0 + total).ln() * weight::UNKNOWN, vectors }
     }
 
@@ -159,7 +159,7 @@ impl Matcher {
 
     /// A control that can be proven needs a surer match: a wrong tick costs more than a line that stays open.
     fn threshold(&self, control: usize) -> f64 {
-        if self.provable.contains(&self.ids[control].as_str()) { PROVABLE_THRESHOLD } else { THRESHOLD }
+        if self.provable.contains(&self.ids[control]) { PROVABLE_THRESHOLD } else { THRESHOLD }
     }
 
     /// Controls that single parts of a composite line name on their own.
@@ -318,7 +318,7 @@ mod tests {
 
     fn matches(text: &str) -> Vec<Match> {
         let checklist = Checklist::parse("list.md".into(), text.as_bytes().to_vec(), true);
-        Matcher::new(Catalogue::built_in()).checklist(&checklist)
+        Matcher::new(Catalogue::built_in(), &[]).checklist(&checklist)
     }
 
     fn control(text: &str) -> Option<String> {

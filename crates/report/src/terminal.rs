@@ -2,8 +2,7 @@
 
 use std::{collections::BTreeSet, fmt::Write as _};
 
-use super::{Report, ReportItem};
-use crate::verdict::Verdict;
+use seaworthy_evidence::{Report, ReportItem, Verdict};
 
 /// How it may look.
 #[derive(Debug, Clone, Copy)]

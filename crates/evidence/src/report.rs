@@ -1,22 +1,11 @@
 //! What a run comes to, for people, for Markdown and for machines. The exit status depends on the verdicts alone.
 
-mod markdown;
-mod terminal;
-
 use std::collections::BTreeMap;
 
+use seaworthy_checklist::{Catalogue, Checklist, Form, Item, Mark, Match, ticked};
 use serde::Serialize;
 
-use crate::{
-    catalogue::Catalogue,
-    checklist::{Checklist, Form, Item},
-    matching::Match,
-    runner::Finding,
-    verdict::Verdict,
-};
-
-pub use markdown::ticked;
-pub use terminal::{Style, terminal, wrap};
+use crate::{finding::Finding, target::Target, verdict::Verdict};
 
 /// A whole run.
 #[derive(Debug)]
@@ -27,25 +16,6 @@ pub struct Report {
     pub findings: BTreeMap<String, Finding>,
     /// What was looked at.
     pub target: Target,
-}
-
-/// What was looked at, from where, when.
-#[derive(Debug, Clone, Default, Serialize)]
-pub struct Target {
-    /// The public address.
-    pub url: Option<String>,
-    /// The admin API.
-    pub admin: Option<String>,
-    /// The source.
-    pub repo: Option<String>,
-    /// The commit that is checked out there.
-    pub commit: Option<String>,
-    /// Where the prober stood.
-    pub vantage: String,
-    /// Our version.
-    pub seaworthy: String,
-    /// When the run began.
-    pub time: String,
 }
 
 /// One item of a checklist and its verdict.
@@ -117,6 +87,14 @@ impl Report {
         }
     }
 
+    /// One of its lists, with a tick exactly where an item is proven or attested.
+    pub fn ticked(&self, list: &Checklist) -> Vec<u8> {
+        let date = self.target.time.get(..10).unwrap_or_default();
+        let own = self.items.iter().filter(|item| item.file == list.name);
+        let mark = |item: &ReportItem| Mark { closes: item.verdict.closes(), word: format!("{} {date}", item.verdict) };
+        ticked(list, &own.map(|item| (item.line, mark(item))).collect())
+    }
+
     /// The run as one JSON object: `items`, `summary`, `target`.
     pub fn json(&self) -> serde_json::Value {
         serde_json::json!({ "items": self.items, "summary": self.summary(), "target": self.target })
@@ -124,7 +102,8 @@ impl Report {
 }
 
 impl ReportItem {
-    pub(crate) fn new(list: &Checklist, item: &Item, found: &Match, findings: &BTreeMap<String, Finding>) -> Self {
+    /// What the findings of its controls mean for an item.
+    pub fn new(list: &Checklist, item: &Item, found: &Match, findings: &BTreeMap<String, Finding>) -> Self {
         let needed: Vec<&Finding> = found.control.iter().chain(&found.also).filter_map(|id| findings.get(id)).collect();
         let (verdict, reason) = judge(found, &needed);
         Self {
