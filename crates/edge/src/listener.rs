@@ -5,11 +5,12 @@ use std::{
     fs::{DirBuilder, File, TryLockError},
     io,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
+    os::fd::AsFd,
     os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
 };
 
 use nix::{fcntl::OFlag, unistd::geteuid};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockFilter, SockRef, Socket, Type};
 use thiserror::Error;
 
 /// Connections that wait to be accepted, per socket. Linux cuts it to `net.core.somaxconn`.
@@ -108,6 +109,24 @@ fn socket(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
+/// From now on no handshake begins with this listener, and those that have begun may still end. A listener that is closed
+/// resets the connections that the kernel makes for it up to the last moment; one to which no client speaks any more has
+/// none. A client whose first packet is dropped sends it again a second later, to whoever listens then.
+pub(crate) fn take_no_more(listener: &impl AsFd) -> io::Result<()> {
+    /// The flags of a TCP header, and what the first packet of a connection has of SYN and ACK (RFC 9293, 3.1).
+    const FLAGS: u32 = 13;
+    const SYN_AND_ACK: u32 = 0x12;
+    const SYN: u32 = 0x02;
+    // Classic BPF: load the byte, mask it, drop the packet when SYN alone is left, else keep it whole.
+    SockRef::from(listener).attach_filter(&[
+        SockFilter::new(0x30, 0, 0, FLAGS),
+        SockFilter::new(0x54, 0, 0, SYN_AND_ACK),
+        SockFilter::new(0x15, 0, 1, SYN),
+        SockFilter::new(0x06, 0, 0, 0),
+        SockFilter::new(0x06, 0, 0, u32::MAX),
+    ])
+}
+
 /// Locks the address among Seaworthys of this machine; `Ok(None)` where no lock file can be made (then the trial bind alone
 /// must do).
 fn lock_port(address: SocketAddr) -> Result<Option<File>, ()> {
@@ -142,6 +161,18 @@ mod tests {
         let address = first.address();
         drop(first);
         Listeners::bind(address, 1).unwrap();
+    }
+
+    #[test]
+    fn a_listener_that_takes_no_more_still_has_what_it_took() {
+        let listener: TcpListener = socket("127.0.0.1:0".parse().unwrap(), true).unwrap();
+        let address = listener.local_addr().unwrap();
+        let _before = std::net::TcpStream::connect(address).unwrap();
+        take_no_more(&listener).unwrap();
+        let after = std::net::TcpStream::connect_timeout(&address, std::time::Duration::from_millis(200));
+        assert_eq!(after.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert!(listener.accept().is_ok());
+        assert_eq!(listener.accept().unwrap_err().kind(), io::ErrorKind::WouldBlock);
     }
 
     #[test]

@@ -24,7 +24,7 @@ use crate::{
     admission::{Admission, Refused},
     connection,
     dispatch::Core,
-    listener::Listeners,
+    listener::{Listeners, take_no_more},
     policy::Policy,
     pool::Pool,
     routing::{RouteError, RouteTable},
@@ -35,6 +35,8 @@ use crate::{
 
 /// How long a connection without a request may stay open once the order to stop is given.
 pub(crate) const LAST_REQUESTS: Duration = Duration::from_millis(500);
+/// How long a handshake that has begun may take to end by then: a round trip around the world.
+const LAST_HANDSHAKES: Duration = Duration::from_millis(200);
 const CONNECTIONS: &str = "seaworthy_edge_connections_open";
 /// Threads of a core that wait for the disk: enough for a disk, and a bound on what a slow one ties up.
 const FILE_THREADS: usize = 16;
@@ -265,7 +267,18 @@ impl Serving {
                 }
             }
         }
-        // Closing a listener resets what the kernel has accepted for it, so the queue is emptied in the same breath.
+        // Closing a listener resets what the kernel has accepted for it. So no handshake may begin any more, those that have
+        // begun get a moment, and the queue is emptied in the breath before the end.
+        if take_no_more(&listener).is_ok() {
+            let ending = sleep(LAST_HANDSHAKES);
+            tokio::pin!(ending);
+            loop {
+                tokio::select! {
+                    () = &mut ending => break,
+                    Ok((stream, peer)) = listener.accept() => self.take(stream, peer, secure),
+                }
+            }
+        }
         let Ok(listener) = listener.into_std() else { return };
         while let Ok((stream, peer)) = listener.accept() {
             if stream.set_nonblocking(true).is_ok()
