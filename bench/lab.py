@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import pathlib
+import random
 import re
 import resource
 import shutil
@@ -170,12 +171,15 @@ class Server:
 
 
 def free_ports(count):
-    """Return that many ports that are free now."""
+    """Return that many ports that are free now, below those that the system takes for outgoing connections."""
     with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for sock in sockets:
-            sock.bind(("127.0.0.1", 0))
-        return [sock.getsockname()[1] for sock in sockets]
+        ports = []
+        while len(ports) < count:
+            port = random.randrange(15000, 32000)
+            with contextlib.suppress(OSError):
+                stack.enter_context(socket.socket()).bind(("127.0.0.1", port))
+                ports.append(port)
+        return ports
 
 
 def make_certificate(folder, openssl):

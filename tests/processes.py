@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import pathlib
+import random
 import signal
 import socket
 import subprocess
@@ -53,10 +54,12 @@ class Process:
 
 
 def free_port():
-    """A port that is free now."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
+    """A port that is free now, below those that the system takes for outgoing connections: so it most likely stays free."""
+    while True:
+        port = random.randrange(15000, 32000)
+        with contextlib.suppress(OSError), socket.socket() as sock:
+            sock.bind(("127.0.0.1", port))
+            return port
 
 
 def python_program(name):
@@ -74,7 +77,7 @@ def seaworthy(binary, folder, to, workers, more):
     settings = {"app.to": f"http://127.0.0.1:{to}", "edge.listen": f"127.0.0.1:{port}", "edge.workers": workers,
                 "edge.errors": "pass", "edge.timeouts.request_head": "2s", "edge.timeouts.request_body_idle": "2s",
                 "observability.access_log": str(folder / "access.log"), "observability.format": "json",
-                "admin.listen": f"127.0.0.1:{free_port()}", "admin.socket": ""} | more
+                "admin.listen": "127.0.0.1:0", "admin.socket": ""} | more
     config = folder / "seaworthy.toml"
     config.write_text("".join(f"{key} = {toml(value)}\n" for key, value in settings.items()))
     process = Process("seaworthy", [str(binary), "run", "--config", str(config)], folder, port)

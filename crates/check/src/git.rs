@@ -7,6 +7,8 @@ use std::{
     process::{Command, Stdio},
 };
 
+use seaworthy_evidence::hash;
+
 /// A repository that can be read.
 #[derive(Debug)]
 pub(crate) struct Git {
@@ -34,12 +36,14 @@ impl Git {
         Ok(git)
     }
 
-    /// The commit that is checked out, with `+changes` when the files are not those of the commit.
+    /// The commit that is checked out; with `+changes:` and a hash of them when the files are not those of the commit.
     pub(crate) fn head(&self) -> Option<String> {
         let commit = self.output(&["rev-parse", "HEAD"]).ok()?.trim().to_owned();
-        let changed =
-            self.output(&["status", "--porcelain", "--untracked-files=no"]).is_ok_and(|text| !text.trim().is_empty());
-        Some(if changed { format!("{commit}+changes") } else { commit })
+        let changes = self.output(&["diff", "HEAD", "--no-ext-diff", "--no-textconv", "--binary"]).unwrap_or_default();
+        if changes.is_empty() {
+            return Some(commit);
+        }
+        Some(format!("{commit}+changes:{}", hash(changes.as_bytes()).get(..12).unwrap_or_default()))
     }
 
     /// Whether a path would be ignored by a `.gitignore` of the repository itself: a developer's own settings protect

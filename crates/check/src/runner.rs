@@ -62,6 +62,8 @@ impl Runner {
             kind: Some(probe.kind()),
             class: Some(probe.about().class),
             experiment,
+            expires: None,
+            evidence: None,
             took_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
             transcript: subject.transcript.lines(),
         }

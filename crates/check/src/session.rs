@@ -7,7 +7,10 @@ use std::{
 
 use seaworthy_checklist::{Catalogue, Checklist, ChecklistError, ControlKind, Form, Item, Match, Matcher};
 use seaworthy_core::Clock;
-use seaworthy_evidence::{Finding, Ledger, LedgerError, Report, ReportItem, Target};
+use seaworthy_evidence::{
+    Attested, Finding, ItemReference, Ledger, LedgerError, Record, Report, ReportItem, Standing, Target, Verdict,
+    attested, hash, standing, time,
+};
 
 use crate::{
     endpoint::Endpoint,
@@ -79,12 +82,14 @@ impl Asked {
         self.items().flat_map(|(_, _, found)| found.control.iter().chain(&found.also)).map(String::as_str).collect()
     }
 
-    /// Tries every control that has a probe and puts the report together. `ledger` keeps the evidence.
+    /// Tries every control that has a probe and puts the report together. `ledger` keeps the evidence; `past` is what it
+    /// held before: what could not be tried now may still stand from then, and people may have spoken.
     pub async fn check(
         &self,
         subject: &Subject,
         runner: &Runner,
         mut ledger: Option<&mut Ledger>,
+        past: &[Record],
         clock: &dyn Clock,
         progress: impl Fn(Progress<'_>),
     ) -> Result<Report, LedgerError> {
@@ -97,9 +102,10 @@ impl Asked {
         let trying = async {
             for (done, probe) in wanted.iter().enumerate() {
                 progress(Progress { control: probe.control(), done, total: wanted.len() });
-                let finding = runner.try_control(*probe, subject).await;
+                let mut finding = runner.try_control(*probe, subject).await;
                 if let Some(ledger) = ledger.as_deref_mut() {
-                    ledger.append(&finding, &target, clock)?;
+                    let references = self.references(&finding.control);
+                    ledger.append(&mut finding, references, &target, clock)?;
                 }
                 findings.insert(finding.control.clone(), finding);
             }
@@ -109,11 +115,83 @@ impl Asked {
         let ((), tried) = tokio::join!(runner.prepare(&wanted), trying);
         tried?;
         for control in controls {
-            findings.entry(control.to_owned()).or_insert_with(|| without_probe(control));
+            let tried = findings.remove(control).unwrap_or_else(|| without_probe(control));
+            findings.insert(control.to_owned(), with_past(tried, past, &target, clock));
         }
-        let items = self.items().map(|(list, item, found)| ReportItem::new(list, item, found, &findings)).collect();
-        Ok(Report { items, findings, target })
+        Ok(self.report(findings, target))
     }
+
+    /// What the ledger alone says, without trying anything: which boxes are still closed.
+    pub fn recall(&self, subject: &Subject, past: &[Record], clock: &dyn Clock) -> Report {
+        let target = target(subject, clock);
+        let remembered = |control: &str| {
+            let finding = Finding::not_run(control, "not tried yet");
+            (control.to_owned(), with_past(finding, past, &target, clock))
+        };
+        let findings = self.controls().into_iter().map(remembered).collect();
+        self.report(findings, target)
+    }
+
+    fn report(&self, findings: BTreeMap<String, Finding>, target: Target) -> Report {
+        let items = self.items().map(|(list, item, found)| ReportItem::new(list, item, found, &findings)).collect();
+        Report { items, findings, target }
+    }
+
+    /// The lines that need a control.
+    fn references(&self, control: &str) -> Vec<ItemReference> {
+        let needing = self.items().filter(|(_, _, found)| {
+            found.control.as_deref() == Some(control) || found.also.iter().any(|other| other == control)
+        });
+        let reference = |(list, item, _): (&Checklist, &Item, &Match)| ItemReference {
+            file: list.name.clone(),
+            line: item.line,
+            text_sha256: hash(item.text.as_bytes()),
+        };
+        needing.map(reference).collect()
+    }
+}
+
+/// What could not be tried now, or did not tell, may stand from an earlier run or by people's word. What was seen now always
+/// comes first.
+fn with_past(tried: Finding, past: &[Record], target: &Target, clock: &dyn Clock) -> Finding {
+    let now = time(clock);
+    let known = Catalogue::built_in().find(&tried.control);
+    let mut finding = tried;
+    if finding.verdict == Verdict::NotRun {
+        match standing(&finding.control, known, past, target, now) {
+            Some(Standing::Holds { finding: then, time, expires }) => {
+                let reason = format!("seen on {time}, and counts until {expires}: {}", then.reason);
+                finding = Finding { reason, expires: Some(expires), ..*then };
+            }
+            Some(Standing::Stale { time, why }) => {
+                finding.verdict = Verdict::Expired;
+                finding.reason = format!("held on {time}; {why}; now {}", finding.reason);
+            }
+            None => {}
+        }
+    }
+    if !matches!(finding.verdict, Verdict::NotRun | Verdict::Inconclusive) {
+        return finding;
+    }
+    match attested(&finding.control, past, now) {
+        Some(Attested::Holds { by, approved_by, because, until }) => {
+            finding.verdict = Verdict::Attested;
+            finding.reason = format!("{by} vouches for it until {until}, approved by {approved_by}: {because}");
+            finding.expires = Some(format!("{until}T23:59:59Z"));
+        }
+        Some(Attested::Unapproved { by, until, .. }) => {
+            finding.reason = format!(
+                "{by} vouches for it until {until}, and a second person must approve: seaworthy attest {} --approve --by NAME",
+                finding.control
+            );
+        }
+        Some(Attested::Expired { by, until }) => {
+            finding.verdict = Verdict::Expired;
+            finding.reason = format!("{by} vouched for it until {until}; attest it again");
+        }
+        None => {}
+    }
+    finding
 }
 
 /// A box with items below it holds only when they hold; from the last to the first, so that grandchildren count too.
@@ -136,7 +214,10 @@ fn add_children(list: &Checklist, matches: &mut [Match]) {
 
 fn without_probe(control: &str) -> Finding {
     let reason = match Catalogue::built_in().find(control) {
-        Some(known) if known.kind == ControlKind::Attest => format!("only a person can say: {}", known.proved),
+        Some(known) if known.kind == ControlKind::Attest => format!(
+            "only a person can say: seaworthy attest {control} --by NAME --until DATE --because \"…\" ({})",
+            known.proved.trim()
+        ),
         _ => "this release has no probe for it yet".to_owned(),
     };
     Finding::not_run(control, &reason)
@@ -149,6 +230,8 @@ fn target(subject: &Subject, clock: &dyn Clock) -> Target {
         admin: subject.admin.as_ref().map(show),
         repo: subject.repo.as_ref().map(|repo| repo.display().to_string()),
         commit: subject.repo.as_deref().and_then(|repo| Git::open(repo).ok()?.head()),
+        environment: subject.environment.clone(),
+        config: subject.config.clone(),
         vantage: match (subject.address, subject.url.as_ref().and_then(Endpoint::host)) {
             (Some(address), Some(host)) => format!("this machine, where {host} is taken as {address}"),
             _ => "this machine".into(),
@@ -175,7 +258,6 @@ mod tests {
     use std::time::Duration;
 
     use seaworthy_core::FixedClock;
-    use seaworthy_evidence::Verdict;
 
     use super::*;
 
@@ -203,7 +285,7 @@ mod tests {
     async fn a_run_without_a_target_proves_nothing_and_says_why() {
         let list = asked("- [x] LICENSE file\n- [ ] Security headers\n- [ ] Buy cake\n- [ ] Team trained\n", false);
         let runner = Runner::new(Duration::from_secs(5));
-        let report = list.check(&Subject::default(), &runner, None, &FixedClock(0), |_| {}).await.unwrap();
+        let report = list.check(&Subject::default(), &runner, None, &[], &FixedClock(0), |_| {}).await.unwrap();
         assert!(report.items.iter().all(|item| item.verdict == Verdict::NotRun), "{:?}", report.items);
         assert!(report.items[0].reason.contains("--repo"));
         assert!(report.items[2].reason.contains("no control"));

@@ -38,6 +38,10 @@ pub struct Settings {
     pub budget: HumanDuration,
     /// Where evidence is kept, one line a control and run.
     pub evidence: PathBuf,
+    /// The Ed25519 key that evidence is signed with; made at the first check, readable by its owner alone.
+    pub evidence_key: PathBuf,
+    /// How long what a probe saw counts, when release and config stay the same.
+    pub evidence_valid: HumanDuration,
     /// Where the ticked checklists are written.
     pub reports: PathBuf,
 }
@@ -58,6 +62,8 @@ impl Default for Settings {
             request_head: None,
             budget: HumanDuration::seconds(60),
             evidence: ".seaworthy/evidence.jsonl".into(),
+            evidence_key: ".seaworthy/evidence-key.pem".into(),
+            evidence_valid: HumanDuration::seconds(90 * 86_400),
             reports: ".seaworthy/reports".into(),
         }
     }
@@ -78,6 +84,11 @@ impl Settings {
             first_byte: self.first_byte.map(|duration| duration.0),
             request_head: self.request_head.map(|duration| duration.0),
         }
+    }
+
+    /// The team's own controls.
+    pub fn custom_ids(&self) -> Vec<String> {
+        Vec::new()
     }
 
     /// Whom probes trust with TLS.

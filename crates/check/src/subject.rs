@@ -21,6 +21,10 @@ pub struct Subject {
     pub admin: Option<Endpoint>,
     /// The app's source.
     pub repo: Option<PathBuf>,
+    /// The config's profile: what this environment is called.
+    pub environment: Option<String>,
+    /// SHA-256 of the config's files.
+    pub config: Option<String>,
     /// Starts scratch copies for drills.
     pub launcher: Option<Arc<dyn Launcher>>,
     /// The access log, as a file.

@@ -1,11 +1,11 @@
 //! What became of one control.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::verdict::Verdict;
 
 /// What became of one control.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Finding {
     /// The control.
     pub control: String,
@@ -27,13 +27,19 @@ pub struct Finding {
     pub experiment: Option<Experiment>,
     /// Milliseconds that it took, experiment included.
     pub took_ms: u64,
+    /// Until when it counts (RFC 3339), when it closes anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<String>,
+    /// SHA-256 of the record that keeps it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<String>,
     /// What was sent and seen.
     #[serde(skip)]
     pub transcript: Vec<String>,
 }
 
 /// A control experiment: does the probe tell good from bad?
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Experiment {
     /// Right in both directions.
     pub right: bool,
@@ -44,7 +50,7 @@ pub struct Experiment {
 }
 
 /// How a probe looks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ProbeKind {
     /// Reads files.
@@ -56,7 +62,7 @@ pub enum ProbeKind {
 }
 
 /// What a probe may do to its target.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SafetyClass {
     /// Only reads.
@@ -81,6 +87,8 @@ impl Finding {
             class: None,
             experiment: None,
             took_ms: 0,
+            expires: None,
+            evidence: None,
             transcript: Vec::new(),
         }
     }

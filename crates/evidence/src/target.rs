@@ -1,10 +1,11 @@
 //! What was looked at.
 
 use seaworthy_core::Clock;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What was looked at, from where, when.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Target {
     /// The public address.
     pub url: Option<String>,
@@ -12,8 +13,12 @@ pub struct Target {
     pub admin: Option<String>,
     /// The source.
     pub repo: Option<String>,
-    /// The commit that is checked out there.
+    /// The commit that is checked out there; with `+changes` and a hash of them when the files are others.
     pub commit: Option<String>,
+    /// The config's profile.
+    pub environment: Option<String>,
+    /// SHA-256 of the config's files.
+    pub config: Option<String>,
     /// Where the prober stood.
     pub vantage: String,
     /// Our version.
@@ -23,8 +28,13 @@ pub struct Target {
 }
 
 impl Target {
+    /// Whether this is the same app in the same environment, of whatever release.
+    pub fn is_same_place(&self, other: &Self) -> bool {
+        (&self.url, &self.repo, &self.environment) == (&other.url, &other.repo, &other.environment)
+    }
+
     /// The same target, looked at now.
     pub fn at(self, clock: &dyn Clock) -> Self {
-        Self { time: crate::ledger::timestamp(clock.unix_micros()), ..self }
+        Self { time: crate::ledger::second(crate::ledger::time(clock)), ..self }
     }
 }

@@ -11,7 +11,7 @@ use std::{
 use seaworthy_check::{Asked, Progress, Runner};
 use seaworthy_checklist::Checklist;
 use seaworthy_core::SystemClock;
-use seaworthy_evidence::{Ledger, Report};
+use seaworthy_evidence::Report;
 use seaworthy_report::{Style, terminal as report_text};
 use serde_json::json;
 use tokio::{
@@ -23,11 +23,9 @@ use crate::{
     cli::CheckArguments,
     config::{Config, ConfigSource},
     failure::Failure,
+    prover::{ERROR_STATUS, ledger, past},
     terminal,
 };
-
-/// An error of ours, as opposed to a verdict on the app, ends with 3.
-const ERROR_STATUS: u8 = 3;
 
 /// Checks and tells.
 pub fn main(arguments: CheckArguments) -> Result<ExitCode, Failure> {
@@ -71,11 +69,13 @@ async fn check(arguments: &CheckArguments, config: &Config, asked: &Asked) -> Re
     let subject = target::subject(arguments, config).await?;
     let runner = Runner::new(config.check.budget.0);
     let explain = |error| Failure::new("SEA_CHECK_EVIDENCE", &error).with_status(ERROR_STATUS);
-    let mut ledger = Ledger::open(&config.check.evidence).map_err(explain)?;
+    let mut ledger = ledger(&config.check)?;
+    let past = past(ledger.path(), ledger.key().public());
     let progress = |step: Progress<'_>| {
         terminal::progress(&format!("[{}/{}] trying {}", step.done + 1, step.total, step.control));
     };
-    let report = asked.check(&subject, &runner, Some(&mut ledger), &SystemClock, progress).await.map_err(explain)?;
+    let report =
+        asked.check(&subject, &runner, Some(&mut ledger), &past, &SystemClock, progress).await.map_err(explain)?;
     terminal::progress("");
     let written = write_lists(arguments, config, asked, &report)?;
     if arguments.json {

@@ -1,11 +1,13 @@
 //! The command line.
 
 mod config;
+mod prover;
 
 use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 pub use config::{CompletionsArguments, ConfigArguments, ConfigCommand, ExplainArguments};
+pub use prover::{AttestArguments, EvidenceArguments, EvidenceCommand, Place, ShowArguments, VerifyArguments};
 
 /// Makes a web app production-ready, and proves it.
 #[derive(Debug, Parser)]
@@ -28,6 +30,12 @@ pub enum Command {
     /// Try each item of a checklist on the live system, and keep the evidence.
     #[command(after_help = CHECK_EXAMPLES)]
     Check(CheckArguments),
+    /// Vouch for what only a person can say.
+    #[command(after_help = prover::ATTEST_EXAMPLES)]
+    Attest(AttestArguments),
+    /// Look at the evidence: verify it, show it.
+    #[command(after_help = prover::EVIDENCE_EXAMPLES)]
+    Evidence(EvidenceArguments),
     /// See it work: a small unready app, checked bare and then behind Seaworthy.
     #[command(after_help = DEMO_EXAMPLES)]
     Demo(DemoArguments),

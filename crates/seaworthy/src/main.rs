@@ -11,6 +11,7 @@ mod demo;
 mod failure;
 mod init;
 mod pipeline;
+mod prover;
 mod run;
 mod terminal;
 mod trial;
@@ -31,6 +32,8 @@ fn main() -> ExitCode {
         cli::Command::Init(arguments) => init::main(arguments),
         cli::Command::Run(arguments) => run::main(arguments),
         cli::Command::Check(arguments) => check::main(arguments),
+        cli::Command::Attest(arguments) => prover::attest::main(&arguments),
+        cli::Command::Evidence(arguments) => prover::evidence::main(&arguments),
         cli::Command::Demo(arguments) => demo::main(arguments),
         cli::Command::Config(arguments) => config_command::main(&arguments),
         cli::Command::Completions(arguments) => completions::main(&arguments),

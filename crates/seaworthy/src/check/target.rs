@@ -1,7 +1,7 @@
 //! What `seaworthy check` has to look at: the address, the admin API behind it, and how drills start copies.
 
 use std::{
-    env,
+    env, fs,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
     path::PathBuf,
     sync::Arc,
@@ -9,11 +9,16 @@ use std::{
 };
 
 use seaworthy_check::{Change, Client, CommandLauncher, Endpoint, Subject, Transcript};
+use seaworthy_evidence::hash;
 use serde_json::Value;
 use tokio::net::lookup_host;
 
-use super::ERROR_STATUS;
-use crate::{cli::CheckArguments, config::Config, failure::Failure};
+use crate::{
+    cli::CheckArguments,
+    config::{Config, ConfigSource},
+    failure::Failure,
+    prover::ERROR_STATUS,
+};
 
 /// Everything that can be known of the target without asking the user more than once.
 pub async fn subject(arguments: &CheckArguments, config: &Config) -> Result<Subject, Failure> {
@@ -49,6 +54,10 @@ pub async fn subject(arguments: &CheckArguments, config: &Config) -> Result<Subj
         (subject.url, subject.address) = (None, None);
     }
     subject.repo = Some(arguments.repo.clone().unwrap_or_else(|| ".".into()));
+    let source = ConfigSource::new(arguments.config.as_deref(), arguments.profile.as_deref());
+    let files: Vec<Vec<u8>> = source.files().iter().filter_map(|file| fs::read(file).ok()).collect();
+    subject.config = (!files.is_empty()).then(|| hash(&files.join(&0)));
+    subject.environment = config.profile.name().map(str::to_owned);
     subject.launcher = launcher(arguments, config)?.map(|launcher| Arc::new(launcher) as _);
     Ok(subject)
 }

@@ -12,7 +12,7 @@ use std::{
 use seaworthy_check::{Asked, Client, CommandLauncher, Hints, Progress, Runner, Subject, Transcript};
 use seaworthy_checklist::Checklist;
 use seaworthy_core::{SystemClock, UpstreamAddress};
-use seaworthy_evidence::{Ledger, Report};
+use seaworthy_evidence::{Ledger, Report, SigningKey};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
@@ -98,7 +98,11 @@ impl Stage {
         behind.access_log = Some(self.access_log());
 
         let explain = |error| Failure::new("SEA_DEMO_EVIDENCE", &error);
-        let ledger = |name: &str| Ledger::open(&self.folder.path().join(name)).map_err(explain);
+        let ledger = |name: &str| {
+            let key = SigningKey::open(&self.folder.path().join("evidence-key.pem"));
+            let key = key.map_err(|error| Failure::new("SEA_DEMO_EVIDENCE", &error))?;
+            Ledger::open(&self.folder.path().join(name), key, Duration::from_secs(86_400)).map_err(explain)
+        };
         let (mut bare_ledger, mut behind_ledger) = (ledger("evidence-bare.jsonl")?, ledger("evidence-behind.jsonl")?);
         let progress = |side: &'static str| {
             move |step: Progress<'_>| {
@@ -106,8 +110,8 @@ impl Stage {
             }
         };
         let (bare, behind) = tokio::join!(
-            asked.check(&bare, &runner, Some(&mut bare_ledger), &SystemClock, progress("bare")),
-            asked.check(&behind, &runner, Some(&mut behind_ledger), &SystemClock, progress("behind")),
+            asked.check(&bare, &runner, Some(&mut bare_ledger), &[], &SystemClock, progress("bare")),
+            asked.check(&behind, &runner, Some(&mut behind_ledger), &[], &SystemClock, progress("behind")),
         );
         Ok((bare.map_err(explain)?, behind.map_err(explain)?))
     }

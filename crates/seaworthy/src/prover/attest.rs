@@ -1,0 +1,100 @@
+//! `seaworthy attest`: what only people can say.
+
+use std::process::ExitCode;
+
+use jiff::Timestamp;
+use seaworthy_checklist::Catalogue;
+use seaworthy_core::SystemClock;
+use seaworthy_evidence::{Attested, Content, Ledger, Record, Statement, StatementError, attested, time};
+use serde_json::json;
+
+use super::{ERROR_STATUS, ledger, past, settings};
+use crate::{cli::AttestArguments, failure::Failure, terminal};
+
+/// Keeps a statement, or shows them.
+pub fn main(arguments: &AttestArguments) -> Result<ExitCode, Failure> {
+    let settings = settings(&arguments.place)?;
+    let mut ledger = ledger(&settings)?;
+    let mut records = past(ledger.path(), ledger.key().public());
+    let now = time(&SystemClock);
+    let (Some(control), Some(by)) = (&arguments.control, &arguments.by) else {
+        list(&records, now, arguments.json);
+        return Ok(ExitCode::SUCCESS);
+    };
+    known(control, &settings.custom_ids())?;
+    let refuse = |error: StatementError| Failure::new("SEA_ATTEST_REFUSED", &error);
+    let because = arguments.because.as_deref().unwrap_or_default();
+    let statement = match () {
+        () if arguments.approve => Statement::approves(control, by, because, &records, now),
+        () if arguments.withdraw => Statement::withdraws(control, by, because),
+        () => Statement::holds(control, by, arguments.role.as_deref(), because, arguments.until, now),
+    };
+    keep(&mut ledger, statement.map_err(refuse)?, &mut records)?;
+    if let Some(approver) = &arguments.approver {
+        let approval = Statement::approves(control, approver, "", &records, now).map_err(refuse)?;
+        keep(&mut ledger, approval, &mut records)?;
+    }
+    tell(control, attested(control, &records, now).as_ref(), arguments.json);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn keep(ledger: &mut Ledger, statement: Statement, records: &mut Vec<Record>) -> Result<(), Failure> {
+    ledger
+        .keep(Content::Statement(statement), &SystemClock)
+        .map_err(|error| Failure::new("SEA_CHECK_EVIDENCE", &error).with_status(ERROR_STATUS))?;
+    *records = past(ledger.path(), ledger.key().public());
+    Ok(())
+}
+
+/// A control that is in no list cannot be vouched for: it is a slip.
+fn known(control: &str, custom: &[String]) -> Result<(), Failure> {
+    let catalogue = Catalogue::built_in();
+    if catalogue.find(control).is_some() || custom.iter().any(|id| id == control) {
+        return Ok(());
+    }
+    let near = catalogue.controls().iter().map(|known| &known.id).chain(custom);
+    let near =
+        near.max_by(|one, other| strsim::jaro_winkler(one, control).total_cmp(&strsim::jaro_winkler(other, control)));
+    let near = near.map(|id| format!("did you mean `{id}`? ")).unwrap_or_default();
+    let text = format!("there is no control `{control}`; {near}seaworthy check --controls lists them");
+    Err(Failure::text("SEA_ATTEST_CONTROL", text))
+}
+
+fn list(records: &[Record], now: Timestamp, as_json: bool) {
+    let mut controls: Vec<&str> = Vec::new();
+    for record in records {
+        if let Content::Statement(statement) = &record.content
+            && !controls.contains(&statement.control.as_str())
+        {
+            controls.push(&statement.control);
+        }
+    }
+    for control in &controls {
+        tell(control, attested(control, records, now).as_ref(), as_json);
+    }
+    if controls.is_empty() && !as_json {
+        terminal::line("nobody has attested anything");
+    }
+}
+
+fn tell(control: &str, state: Option<&Attested>, as_json: bool) {
+    let (word, text) = match state {
+        Some(Attested::Holds { by, approved_by, because, until }) => {
+            ("attested", format!("{by} vouches for it until {until}, approved by {approved_by}: {because}"))
+        }
+        Some(Attested::Unapproved { by, until, .. }) => (
+            "unapproved",
+            format!(
+                "{by} vouches for it until {until}. It counts once a second person has approved: seaworthy attest {control} \
+                 --approve --by NAME"
+            ),
+        ),
+        Some(Attested::Expired { by, until }) => ("expired", format!("{by} vouched for it until {until}")),
+        None => ("withdrawn", "nobody vouches for it any more".to_owned()),
+    };
+    if as_json {
+        terminal::line(&json!({ "control": control, "state": word, "text": text }).to_string());
+    } else {
+        terminal::line(&format!("{control}: {word}. {text}"));
+    }
+}
