@@ -139,7 +139,8 @@ impl Git {
         let mut command = Command::new("git");
         // A repository is data to us: none of its hooks or configured programs may run.
         command.arg("-C").arg(&self.folder).args(["-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"]);
-        command.args(arguments).stderr(Stdio::piped());
+        // `status` and `diff` would refresh the index, and a check must leave no trace.
+        command.env("GIT_OPTIONAL_LOCKS", "0").args(arguments).stderr(Stdio::piped());
         command
     }
 }

@@ -5,7 +5,7 @@ use std::{
     path::Path,
 };
 
-use seaworthy_checklist::{Catalogue, Checklist, ChecklistError, ControlKind, Form, Item, Match, Matcher};
+use seaworthy_checklist::{Catalogue, Checklist, ChecklistError, Form, Item, Match, Matcher};
 use seaworthy_core::Clock;
 use seaworthy_evidence::{
     Attested, Finding, ItemReference, Ledger, LedgerError, Record, Report, ReportItem, Standing, Target, Verdict,
@@ -17,6 +17,7 @@ use crate::{
     git::Git,
     probe::Probe,
     runner::Runner,
+    state::{State, untried},
     subject::{Hints, Subject},
 };
 
@@ -213,12 +214,13 @@ fn add_children(list: &Checklist, matches: &mut [Match]) {
 }
 
 fn without_probe(control: &str) -> Finding {
-    let reason = match Catalogue::built_in().find(control) {
-        Some(known) if known.kind == ControlKind::Attest => format!(
+    let reason = match Catalogue::built_in().find(control).map(|known| (known, untried(known))) {
+        Some((known, State::Person)) => format!(
             "only a person can say: seaworthy attest {control} --by NAME --until DATE --because \"…\" ({})",
             known.proved.trim()
         ),
-        _ => "this release has no probe for it yet".to_owned(),
+        Some((_, State::Waits(what))) => format!("no probe of this release tries it; it waits for {what}"),
+        _ => "no probe of this release tries it".to_owned(),
     };
     Finding::not_run(control, &reason)
 }

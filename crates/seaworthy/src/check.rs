@@ -1,6 +1,7 @@
 //! `seaworthy check`: finds out what there is to look at, lets the prover look, and shows what came of it.
 
 mod target;
+mod watch;
 
 use std::{
     fs,
@@ -11,7 +12,7 @@ use std::{
 use seaworthy_check::{Asked, Progress, Runner};
 use seaworthy_checklist::Checklist;
 use seaworthy_core::SystemClock;
-use seaworthy_evidence::Report;
+use seaworthy_evidence::{Report, Verdict};
 use seaworthy_report::{Style, terminal as report_text};
 use serde_json::json;
 use tokio::{
@@ -19,18 +20,22 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 
+use self::watch::{Reason, Watch};
 use crate::{
     cli::CheckArguments,
     config::{Config, ConfigSource},
     failure::Failure,
-    prover::{ERROR_STATUS, ledger, past},
+    prover::{ERROR_STATUS, controls, fix, ledger, past},
     terminal,
 };
 
 /// Checks and tells.
 pub fn main(arguments: CheckArguments) -> Result<ExitCode, Failure> {
-    let asked = Asked::new(&arguments.files, arguments.all_asks)
-        .map_err(|error| Failure::new("SEA_CHECK_FILE", &error).with_status(ERROR_STATUS))?;
+    if arguments.controls {
+        controls::list(arguments.json);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let asked = read(&arguments)?;
     if arguments.match_only {
         show_matches(&asked, arguments.json);
         return Ok(ExitCode::SUCCESS);
@@ -42,7 +47,7 @@ pub fn main(arguments: CheckArguments) -> Result<ExitCode, Failure> {
     let runtime = runtime.map_err(|error| Failure::new("SEA_CHECK_RUNTIME", &error).with_status(ERROR_STATUS))?;
     runtime.block_on(async {
         tokio::select! {
-            outcome = check(&arguments, &config, &asked) => outcome,
+            outcome = check(&arguments, config, asked) => outcome,
             // The copies that drills have started end with the future that is dropped here.
             signal = interrupted() => Ok(ExitCode::from(signal)),
         }
@@ -65,7 +70,38 @@ pub async fn interrupted() -> u8 {
     }
 }
 
-async fn check(arguments: &CheckArguments, config: &Config, asked: &Asked) -> Result<ExitCode, Failure> {
+fn read(arguments: &CheckArguments) -> Result<Asked, Failure> {
+    Asked::new(&arguments.files, arguments.all_asks)
+        .map_err(|error| Failure::new("SEA_CHECK_FILE", &error).with_status(ERROR_STATUS))
+}
+
+async fn check(arguments: &CheckArguments, mut config: Config, mut asked: Asked) -> Result<ExitCode, Failure> {
+    let source = ConfigSource::new(arguments.config.as_deref(), arguments.profile.as_deref());
+    let repo = arguments.repo.clone().unwrap_or_else(|| ".".into());
+    loop {
+        // Before the look, so that what changes while it looks is a reason to look again.
+        let mut watch = Watch::new(&arguments.files, &source, &repo);
+        let (report, behind) = look(arguments, &config, &asked).await?;
+        if arguments.fix && !arguments.json {
+            offer(&report, &source, behind, &folder(arguments, &config))?;
+        }
+        if !arguments.watch {
+            return Ok(ExitCode::from(report.exit_status()));
+        }
+        let reason = watch.reason(&report, arguments.every.0).await;
+        // A list or a config that is being written, or is wrong now, is read again at the next change.
+        asked = read(arguments).unwrap_or(asked);
+        config = Config::load_with(&source).unwrap_or(config);
+        tell(&reason);
+        if reason != Reason::Time {
+            let reopened = recall(arguments, &config, &asked).await?;
+            terminal::line(&format!("{} boxes are open again until they were tried", reopened));
+        }
+    }
+}
+
+/// Tries everything once, and tells. True when there is a Seaworthy around the app.
+async fn look(arguments: &CheckArguments, config: &Config, asked: &Asked) -> Result<(Report, bool), Failure> {
     let subject = target::subject(arguments, config).await?;
     let runner = Runner::new(config.check.budget.0);
     let explain = |error| Failure::new("SEA_CHECK_EVIDENCE", &error).with_status(ERROR_STATUS);
@@ -83,7 +119,53 @@ async fn check(arguments: &CheckArguments, config: &Config, asked: &Asked) -> Re
     } else {
         show(asked, &report, config, &written);
     }
-    Ok(ExitCode::from(report.exit_status()))
+    Ok((report, subject.admin.is_some()))
+}
+
+/// Writes the lists with what still counts, without trying anything. How many boxes are open that were closed.
+async fn recall(arguments: &CheckArguments, config: &Config, asked: &Asked) -> Result<usize, Failure> {
+    let subject = target::subject(arguments, config).await?;
+    let ledger = ledger(&config.check)?;
+    let past = past(ledger.path(), ledger.key().public());
+    let report = asked.recall(&subject, &past, &SystemClock);
+    write_lists(arguments, config, asked, &report)?;
+    Ok(report.items.iter().filter(|item| item.verdict == Verdict::Expired).count())
+}
+
+fn tell(reason: &Reason) {
+    terminal::line(&match reason {
+        Reason::Changed(file) => format!("\n{} has changed; what was seen before no longer counts", file.display()),
+        Reason::Expired => "\nevidence has come to its end".to_owned(),
+        Reason::Time => "\nlooking again".to_owned(),
+    });
+}
+
+/// Shows what would close what failed, and writes it as a diff.
+fn offer(report: &Report, source: &ConfigSource, behind: bool, folder: &Path) -> Result<(), Failure> {
+    let proposal = fix::propose(report, source, behind);
+    for note in &proposal.notes {
+        terminal::line(&format!("  {note}"));
+    }
+    if proposal.diff.is_empty() {
+        terminal::line("no line of seaworthy.toml closes more than is closed");
+        return Ok(());
+    }
+    let path = folder.join("fix.diff");
+    fs::write(&path, &proposal.diff).map_err(|error| {
+        let text = format!("cannot write {}: {error}; choose another folder with --out", path.display());
+        Failure::text("SEA_CHECK_REPORT", text).with_status(ERROR_STATUS)
+    })?;
+    terminal::line(&format!("\n{}", proposal.diff.trim_end()));
+    terminal::line(&format!(
+        "\nto apply it: patch -p1 < {}   ({} is not changed yet)",
+        path.display(),
+        proposal.file.display()
+    ));
+    Ok(())
+}
+
+fn folder(arguments: &CheckArguments, config: &Config) -> PathBuf {
+    arguments.out.clone().unwrap_or_else(|| config.check.reports.clone())
 }
 
 /// Writes each list with its ticks; two files of one name do not overwrite each other.
@@ -93,7 +175,7 @@ fn write_lists(
     asked: &Asked,
     report: &Report,
 ) -> Result<Vec<PathBuf>, Failure> {
-    let folder = arguments.out.clone().unwrap_or_else(|| config.check.reports.clone());
+    let folder = folder(arguments, config);
     let explain = |path: &Path, error: std::io::Error| {
         let text = format!("cannot write {}: {error}; choose another folder with --out", path.display());
         Failure::text("SEA_CHECK_REPORT", text).with_status(ERROR_STATUS)

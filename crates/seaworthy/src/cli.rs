@@ -81,6 +81,9 @@ Examples:
   seaworthy check --url http://localhost:8000 --repo . CHECKLIST.md
   seaworthy check --match CHECKLIST.md                only show which control each item means
   seaworthy check CHECKLIST.md --json                 for a machine
+  seaworthy check CHECKLIST.md --fix                  what would close what failed, as a diff of seaworthy.toml
+  seaworthy check CHECKLIST.md --watch                look again whenever something changes
+  seaworthy check --controls                          everything that can be asked for, and how it is tried
 
 Exit status: 0 all proven, 1 an item failed, 2 something is open, 3 an error or nothing ran.";
 
@@ -145,7 +148,7 @@ pub struct RunArguments {
 #[derive(Debug, Args)]
 pub struct CheckArguments {
     /// Checklists in Markdown
-    #[arg(required = true, value_name = "FILE")]
+    #[arg(required_unless_present = "controls", value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// Only match items to controls; runs no probe
     #[arg(long = "match")]
@@ -177,6 +180,18 @@ pub struct CheckArguments {
     /// Write the ticked checklists into this folder
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Show the changes of seaworthy.toml that close what failed, and write them as a diff
+    #[arg(long)]
+    pub fix: bool,
+    /// Look again when the lists, the config or the release change, and every now and then; reopens boxes by itself
+    #[arg(long, conflicts_with_all = ["match_only", "fix", "json"])]
+    pub watch: bool,
+    /// With --watch: look again at the latest after this long
+    #[arg(long, value_name = "TIME", default_value = "1h", requires = "watch")]
+    pub every: seaworthy_config::HumanDuration,
+    /// List every control, how it is tried, and what those that are not tried wait for
+    #[arg(long, conflicts_with_all = ["match_only", "fix", "watch"])]
+    pub controls: bool,
 }
 
 /// `seaworthy demo`.

@@ -1,7 +1,9 @@
 //! What is done with evidence beside a check: people's word, verification, looking.
 
 pub mod attest;
+pub mod controls;
 pub mod evidence;
+pub mod fix;
 
 use std::path::Path;
 
