@@ -163,7 +163,7 @@ mod tests {
     fn every_fix_is_of_a_known_control_and_a_valid_config_that_changes_something() {
         for fix in FIXES.iter() {
             assert!(Catalogue::built_in().find(&fix.control).is_some(), "{}", fix.control);
-            assert!(fix.on != !fix.set.is_empty(), "{} does one of both", fix.control);
+            assert!(fix.on == fix.set.is_empty(), "{} does one of both", fix.control);
             let mut document = DocumentMut::new();
             set(document.as_table_mut(), &["app", "command"], Value::from("node server.js"));
             for (key, value) in &fix.set {
