@@ -86,7 +86,19 @@ fn run(line: &str) {
             if let Some(at) = url {
                 words[at + 1] = "http://127.0.0.1:9".into();
             }
-            ends(folder.path(), &words, &[0, 1, 2, 3], line);
+            // A line may go on with another command, which finds what the first has left.
+            let (first, second) = match words.iter().position(|word| word == "&&") {
+                Some(at) => (words[..at].to_vec(), words[at + 2..].to_vec()),
+                None => (words, Vec::new()),
+            };
+            ends(folder.path(), &first, &[0, 1, 2, 3], line);
+            if !second.is_empty() {
+                ends(folder.path(), &second, &[0], line);
+            }
+        }
+        "evidence" => {
+            ends(folder.path(), &["check", "CHECKLIST.md"].map(String::from), &[0, 1, 2, 3], line);
+            ends(folder.path(), &words, &[0], line);
         }
         _ => ends(folder.path(), &words, &[0], line),
     }

@@ -22,6 +22,7 @@ mod frameworks;
 mod house;
 mod http;
 mod init;
+mod prover;
 mod proxy;
 mod support;
 
@@ -31,6 +32,7 @@ fn main() {
     let tests = [
         apps::tests(),
         check::tests(),
+        prover::tests(),
         command_line::tests(),
         config::tests(),
         documents::tests(),

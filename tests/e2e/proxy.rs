@@ -180,7 +180,7 @@ fn echo_server() -> std::net::SocketAddr {
 }
 
 /// A server of one thread a connection, for as long as the test process lives.
-fn serve(answer: impl Fn(TcpStream) + Send + Sync + 'static) -> std::net::SocketAddr {
+pub fn serve(answer: impl Fn(TcpStream) + Send + Sync + 'static) -> std::net::SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let answer = std::sync::Arc::new(answer);
