@@ -16,7 +16,7 @@ use thiserror::Error;
 use crate::{finding::Finding, target::Target};
 
 /// Evidence older than this no longer counts.
-const VALID_DAYS: i64 = 90;
+pub const VALID_DAYS: i64 = 90;
 /// Longer transcripts are cut; their hash covers the whole.
 const KEPT_LINES: usize = 200;
 

@@ -7,7 +7,7 @@ mod target;
 mod verdict;
 
 pub use finding::{Experiment, Finding, ProbeKind, SafetyClass};
-pub use ledger::{Ledger, LedgerError};
+pub use ledger::{Ledger, LedgerError, VALID_DAYS};
 pub use report::{ControlReport, Report, ReportItem};
 pub use target::Target;
 pub use verdict::Verdict;

@@ -1,10 +1,11 @@
 //! What was looked at.
 
+use schemars::JsonSchema;
 use seaworthy_core::Clock;
 use serde::Serialize;
 
 /// What was looked at, from where, when.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, JsonSchema)]
 pub struct Target {
     /// The public address.
     pub url: Option<String>,
