@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use seaworthy_checklist::{Catalogue, Checklist, Form, Item, Mark, Match, ticked};
 use serde::Serialize;
 
@@ -19,7 +20,7 @@ pub struct Report {
 }
 
 /// One item of a checklist and its verdict.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct ReportItem {
     /// The file, as given.
     pub file: String,
@@ -49,7 +50,7 @@ pub struct ReportItem {
 }
 
 /// What became of one control of an item.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct ControlReport {
     /// The control.
     pub control: String,

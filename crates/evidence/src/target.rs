@@ -1,10 +1,11 @@
 //! What was looked at.
 
+use schemars::JsonSchema;
 use seaworthy_core::Clock;
 use serde::{Deserialize, Serialize};
 
 /// What was looked at, from where, when.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Target {
     /// The public address.

@@ -4,6 +4,8 @@ use std::{collections::BTreeSet, fmt::Write as _};
 
 use seaworthy_evidence::{Report, ReportItem, Verdict};
 
+use crate::sign::sign;
+
 /// How it may look.
 #[derive(Debug, Clone, Copy)]
 pub struct Style {
@@ -43,10 +45,9 @@ fn heading(text: &mut String, item: &ReportItem, items: &[&ReportItem], style: S
 }
 
 fn lines(text: &mut String, item: &ReportItem, advised: &mut BTreeSet<String>, style: Style) {
-    let (sign, colour) = sign(item.verdict);
     let claim = if item.ticked && !item.verdict.closes() { "  (ticked in the file: a claim)" } else { "" };
     let title = shorten(&plain(&item.text), style.width.saturating_sub(6 + claim.len()));
-    let _ = writeln!(text, "  {} {title}{claim}", paint(sign, colour, style));
+    let _ = writeln!(text, "  {} {title}{claim}", paint(sign(item.verdict), colour(item.verdict), style));
     let controls: Vec<&str> = item.control.iter().chain(&item.also).map(String::as_str).collect();
     if !controls.is_empty() {
         let _ = writeln!(text, "      {}", paint(&controls.join(" + "), "2", style));
@@ -64,17 +65,13 @@ fn lines(text: &mut String, item: &ReportItem, advised: &mut BTreeSet<String>, s
     }
 }
 
-/// Sign and colour; the sign alone is enough.
-fn sign(verdict: Verdict) -> (&'static str, &'static str) {
+/// Beside the sign, which alone is enough.
+fn colour(verdict: Verdict) -> &'static str {
     match verdict {
-        Verdict::Pass => ("✔", "32"),
-        Verdict::Attested => ("✍", "32"),
-        Verdict::Fail => ("✘", "31;1"),
-        Verdict::Error => ("!", "31;1"),
-        Verdict::Inconclusive => ("?", "33"),
-        Verdict::Expired => ("⌛", "33"),
-        Verdict::NotApplicable => ("–", "2"),
-        Verdict::NotRun => ("◌", "2"),
+        Verdict::Pass | Verdict::Attested => "32",
+        Verdict::Fail | Verdict::Error => "31;1",
+        Verdict::Inconclusive | Verdict::Expired => "33",
+        Verdict::NotApplicable | Verdict::NotRun => "2",
     }
 }
 

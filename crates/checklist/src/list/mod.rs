@@ -7,6 +7,7 @@ mod tree;
 
 use std::{fs, io, path::Path};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use thiserror::Error;
 
@@ -34,7 +35,7 @@ pub struct Item {
 }
 
 /// How an item is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Form {
     /// `- [ ] text`.
