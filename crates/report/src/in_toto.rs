@@ -56,10 +56,11 @@ pub enum EnvelopeError {
     Untrusted(usize),
 }
 
-/// The statement. Without commit and artifacts its subject is the JSON report itself.
+/// The statement. Without artifacts, and without a commit whose files are as committed, its subject is the JSON report itself.
 pub fn statement(report: &Report, artifacts: &[Artifact]) -> Value {
     let target = &report.target;
-    let commit = target.commit.as_ref().map(|commit| {
+    let clean = target.commit.as_ref().filter(|commit| commit.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    let commit = clean.map(|commit| {
         // SHA-256 repositories have longer names; both are what in-toto calls gitCommit.
         json!({ "name": "commit", "digest": { "gitCommit": text::line(commit) } })
     });

@@ -2,6 +2,7 @@
 
 mod target;
 mod watch;
+mod written;
 
 use std::{
     fs,
@@ -13,7 +14,7 @@ use seaworthy_check::{Asked, Progress, Runner};
 use seaworthy_checklist::Checklist;
 use seaworthy_core::SystemClock;
 use seaworthy_evidence::{Report, Verdict};
-use seaworthy_report::{Style, terminal as report_text};
+use seaworthy_report::{Format, Style, terminal as report_text};
 use serde_json::json;
 use tokio::{
     runtime,
@@ -78,12 +79,13 @@ fn read(arguments: &CheckArguments) -> Result<Asked, Failure> {
 async fn check(arguments: &CheckArguments, mut config: Config, mut asked: Asked) -> Result<ExitCode, Failure> {
     let source = ConfigSource::new(arguments.config.as_deref(), arguments.profile.as_deref());
     let repo = arguments.repo.clone().unwrap_or_else(|| ".".into());
+    let formats = written::formats(arguments)?;
     loop {
         // Before the look, so that what changes while it looks is a reason to look again.
         let mut watch = Watch::new(&arguments.files, &source, &repo);
-        let (report, behind) = look(arguments, &config, &asked).await?;
+        let (report, behind) = look(arguments, &config, &asked, &formats).await?;
         if arguments.fix && !arguments.json {
-            offer(&report, &source, behind, &folder(arguments, &config))?;
+            offer(&report, &source, behind, &written::folder(arguments, &config))?;
         }
         if !arguments.watch {
             return Ok(ExitCode::from(report.exit_status()));
@@ -101,7 +103,12 @@ async fn check(arguments: &CheckArguments, mut config: Config, mut asked: Asked)
 }
 
 /// Tries everything once, and tells. True when there is a Seaworthy around the app.
-async fn look(arguments: &CheckArguments, config: &Config, asked: &Asked) -> Result<(Report, bool), Failure> {
+async fn look(
+    arguments: &CheckArguments,
+    config: &Config,
+    asked: &Asked,
+    formats: &[(Format, Option<PathBuf>)],
+) -> Result<(Report, bool), Failure> {
     let subject = target::subject(arguments, config).await?;
     let runner = Runner::new(config.check.budget.0);
     let explain = |error| Failure::new("SEA_CHECK_EVIDENCE", &error).with_status(ERROR_STATUS);
@@ -113,7 +120,9 @@ async fn look(arguments: &CheckArguments, config: &Config, asked: &Asked) -> Res
     let report =
         asked.check(&subject, &runner, Some(&mut ledger), &past, &SystemClock, progress).await.map_err(explain)?;
     terminal::progress("");
-    let written = write_lists(arguments, config, asked, &report)?;
+    let folder = written::folder(arguments, config);
+    let mut written = written::lists(&folder, asked, &report)?;
+    written.extend(written::reports(&folder, formats, &report, ledger.key())?);
     if arguments.json {
         terminal::line(&report.json().to_string());
     } else {
@@ -128,7 +137,7 @@ async fn recall(arguments: &CheckArguments, config: &Config, asked: &Asked) -> R
     let ledger = ledger(&config.check)?;
     let past = past(ledger.path(), ledger.key().public());
     let report = asked.recall(&subject, &past, &SystemClock);
-    write_lists(arguments, config, asked, &report)?;
+    written::lists(&written::folder(arguments, config), asked, &report)?;
     Ok(report.items.iter().filter(|item| item.verdict == Verdict::Expired).count())
 }
 
@@ -164,48 +173,6 @@ fn offer(report: &Report, source: &ConfigSource, behind: bool, folder: &Path) ->
     Ok(())
 }
 
-fn folder(arguments: &CheckArguments, config: &Config) -> PathBuf {
-    arguments.out.clone().unwrap_or_else(|| config.check.reports.clone())
-}
-
-/// Writes each list with its ticks; two files of one name do not overwrite each other.
-fn write_lists(
-    arguments: &CheckArguments,
-    config: &Config,
-    asked: &Asked,
-    report: &Report,
-) -> Result<Vec<PathBuf>, Failure> {
-    let folder = folder(arguments, config);
-    let explain = |path: &Path, error: std::io::Error| {
-        let text = format!("cannot write {}: {error}; choose another folder with --out", path.display());
-        Failure::text("SEA_CHECK_REPORT", text).with_status(ERROR_STATUS)
-    };
-    fs::create_dir_all(&folder).map_err(|error| explain(&folder, error))?;
-    let mut written: Vec<PathBuf> = Vec::new();
-    for list in &asked.checklists {
-        let name = Path::new(&list.name)
-            .file_name()
-            .map_or_else(|| "CHECKLIST.md".into(), |name| name.to_string_lossy().into_owned());
-        let mut path = folder.join(&name);
-        for number in 2.. {
-            if !written.contains(&path) {
-                break;
-            }
-            path = folder.join(format!("{number}-{name}"));
-        }
-        if path.canonicalize().is_ok_and(|there| Path::new(&list.name).canonicalize().is_ok_and(|own| own == there)) {
-            let text = format!(
-                "{} is the list itself, and is not overwritten; choose another folder with --out",
-                path.display()
-            );
-            return Err(Failure::text("SEA_CHECK_REPORT", text).with_status(ERROR_STATUS));
-        }
-        fs::write(&path, report.ticked(list)).map_err(|error| explain(&path, error))?;
-        written.push(path);
-    }
-    Ok(written)
-}
-
 fn show(asked: &Asked, report: &Report, config: &Config, written: &[PathBuf]) {
     let target = &report.target;
     let or_none = |value: &Option<String>| value.clone().unwrap_or_else(|| "none".into());
@@ -222,7 +189,7 @@ fn show(asked: &Asked, report: &Report, config: &Config, written: &[PathBuf]) {
     let style = Style { colours: terminal::output_colours(), width: terminal::width() };
     terminal::line(report_text(report, style).trim_end());
     let files: Vec<String> = written.iter().map(|path| path.display().to_string()).collect();
-    terminal::line(&format!("ticked list: {}   evidence: {}", files.join(", "), config.check.evidence.display()));
+    terminal::line(&format!("written: {}   evidence: {}", files.join(", "), config.check.evidence.display()));
 }
 
 fn warn_of_hidden_boxes(list: &Checklist) {

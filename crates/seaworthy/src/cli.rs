@@ -83,6 +83,7 @@ Examples:
   seaworthy check CHECKLIST.md --json                 for a machine
   seaworthy check CHECKLIST.md --fix                  what would close what failed, as a diff of seaworthy.toml
   seaworthy check CHECKLIST.md --watch                look again whenever something changes
+  seaworthy check CHECKLIST.md --report html --report junit=target/readiness.xml
   seaworthy check --controls                          everything that can be asked for, and how it is tried
 
 Exit status: 0 all proven, 1 an item failed, 2 something is open, 3 an error or nothing ran.";
@@ -180,6 +181,10 @@ pub struct CheckArguments {
     /// Write the ticked checklists into this folder
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Write a report for machines or people too, into the same folder or to PATH: html, json, junit, sarif, oscal, in-toto,
+    /// prometheus; may be repeated
+    #[arg(long = "report", value_name = "FORMAT[=PATH]")]
+    pub reports: Vec<String>,
     /// Show the changes of seaworthy.toml that close what failed, and write them as a diff
     #[arg(long)]
     pub fix: bool,
