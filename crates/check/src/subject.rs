@@ -5,6 +5,7 @@ use std::{any::Any, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 use crate::{
     endpoint::Endpoint,
     http::{Client, Transcript},
+    routes::Gathered,
     scratch::Launcher,
     tls::Trust,
 };
@@ -27,6 +28,8 @@ pub struct Subject {
     pub access_log: Option<PathBuf>,
     /// Where to look in the app, and what it claims.
     pub hints: Hints,
+    /// The routes of the app, gathered once for all probes.
+    pub routes: Gathered,
     /// Whom to trust with TLS.
     pub trust: Trust,
     /// What was sent and seen.
