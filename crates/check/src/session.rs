@@ -13,7 +13,7 @@ use crate::{
     endpoint::Endpoint,
     git::Git,
     probe::Probe,
-    runner::Runner,
+    runner::{Runner, Step},
     subject::{Hints, Subject},
 };
 
@@ -55,7 +55,8 @@ impl Asked {
     /// As [`Asked::new`], for checklists that were parsed with all their asks.
     pub fn from_checklists(checklists: Vec<Checklist>, all_asks: bool) -> Self {
         let probes = crate::probes::all();
-        let provable: Vec<&str> = probes.iter().map(|probe| probe.control()).collect();
+        let provable: Vec<_> = probes.iter().map(|probe| probe.control()).collect();
+        let provable: Vec<&str> = provable.iter().map(AsRef::as_ref).collect();
         let matcher = Matcher::new(Catalogue::built_in(), &provable);
         let matches = checklists.iter().map(|list| {
             let mut matches = matcher.checklist(list);
@@ -92,22 +93,19 @@ impl Asked {
         let controls = self.controls();
         let probes = crate::probes::all();
         let wanted: Vec<&dyn Probe> =
-            probes.iter().map(Box::as_ref).filter(|probe| controls.contains(probe.control())).collect();
+            probes.iter().map(Box::as_ref).filter(|probe| controls.contains(probe.control().as_ref())).collect();
         let mut findings: BTreeMap<String, Finding> = BTreeMap::new();
-        let trying = async {
-            for (done, probe) in wanted.iter().enumerate() {
-                progress(Progress { control: probe.control(), done, total: wanted.len() });
-                let finding = runner.try_control(*probe, subject).await;
-                if let Some(ledger) = ledger.as_deref_mut() {
-                    ledger.append(&finding, &target, clock)?;
-                }
-                findings.insert(finding.control.clone(), finding);
+        let found = runner.run(&wanted, subject, |step| {
+            if let Step::Began { control, done, total } = step {
+                progress(Progress { control, done, total });
             }
-            Ok(())
-        };
-        // Experiments have targets of their own, so they run beside the first looks.
-        let ((), tried) = tokio::join!(runner.prepare(&wanted), trying);
-        tried?;
+        });
+        for finding in found.await {
+            if let Some(ledger) = ledger.as_deref_mut() {
+                ledger.append(&finding, &target, clock)?;
+            }
+            findings.insert(finding.control.clone(), finding);
+        }
         for control in controls {
             findings.entry(control.to_owned()).or_insert_with(|| without_probe(control));
         }

@@ -5,6 +5,7 @@ use std::{any::Any, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 use crate::{
     endpoint::Endpoint,
     http::{Client, Transcript},
+    processes::Processes,
     routes::Gathered,
     scratch::Launcher,
     tls::Trust,
@@ -24,6 +25,8 @@ pub struct Subject {
     pub repo: Option<PathBuf>,
     /// Starts scratch copies for drills.
     pub launcher: Option<Arc<dyn Launcher>>,
+    /// Ends instances of the live target, when a disruptive drill may; `None`: whoever can do that on this machine.
+    pub processes: Option<Arc<dyn Processes>>,
     /// The access log, as a file.
     pub access_log: Option<PathBuf>,
     /// Where to look in the app, and what it claims.

@@ -24,7 +24,7 @@ const ROUTES: usize = 20;
 
 impl Probe for AccessLogs {
     fn about(&self) -> About {
-        About { control: "observability.access-logs", kind: ProbeKind::Live, class: SafetyClass::Active }
+        About { control: "observability.access-logs".into(), kind: ProbeKind::Live, class: SafetyClass::Active }
     }
 
     fn look<'a>(&'a self, subject: &'a Subject) -> Working<'a, Sighting> {

@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Probe for ErrorHandler {
     fn about(&self) -> About {
-        About { control: "edge.api-error-handler", kind: ProbeKind::Live, class: SafetyClass::Active }
+        About { control: "edge.api-error-handler".into(), kind: ProbeKind::Live, class: SafetyClass::Active }
     }
 
     fn look<'a>(&'a self, subject: &'a Subject) -> Working<'a, Sighting> {

@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Probe for HttpsOnly {
     fn about(&self) -> About {
-        About { control: "edge.https-only", kind: ProbeKind::Live, class: SafetyClass::Active }
+        About { control: "edge.https-only".into(), kind: ProbeKind::Live, class: SafetyClass::Active }
     }
 
     fn look<'a>(&'a self, subject: &'a Subject) -> Working<'a, Sighting> {

@@ -28,7 +28,7 @@ const PATHS: &[&str] = &[
 
 impl Probe for MetricsSecured {
     fn about(&self) -> About {
-        About { control: "observability.metrics-secured", kind: ProbeKind::Live, class: SafetyClass::Active }
+        About { control: "observability.metrics-secured".into(), kind: ProbeKind::Live, class: SafetyClass::Active }
     }
 
     fn look<'a>(&'a self, subject: &'a Subject) -> Working<'a, Sighting> {

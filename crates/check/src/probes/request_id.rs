@@ -23,7 +23,7 @@ const HEADERS: &[&str] = &["x-request-id", "request-id", "x-correlation-id"];
 
 impl Probe for RequestIds {
     fn about(&self) -> About {
-        About { control: "observability.request-id", kind: ProbeKind::Live, class: SafetyClass::Active }
+        About { control: "observability.request-id".into(), kind: ProbeKind::Live, class: SafetyClass::Active }
     }
 
     fn look<'a>(&'a self, subject: &'a Subject) -> Working<'a, Sighting> {

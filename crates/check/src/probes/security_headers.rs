@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Probe for SecurityHeaders {
     fn about(&self) -> About {
-        About { control: "edge.security-headers", kind: ProbeKind::Live, class: SafetyClass::Active }
+        About { control: "edge.security-headers".into(), kind: ProbeKind::Live, class: SafetyClass::Active }
     }
 
     fn look<'a>(&'a self, subject: &'a Subject) -> Working<'a, Sighting> {

@@ -29,7 +29,7 @@ const TERMINATED: i32 = 128 + SIGTERM;
 
 impl Probe for Starts {
     fn about(&self) -> About {
-        About { control: "deploy.starts", kind: ProbeKind::Drill, class: SafetyClass::Scratch }
+        About { control: "deploy.starts".into(), kind: ProbeKind::Drill, class: SafetyClass::Scratch }
     }
 
     fn look<'a>(&'a self, subject: &'a Subject) -> Working<'a, Sighting> {
@@ -56,7 +56,7 @@ async fn look(subject: &Subject) -> Sighting {
     };
     let mut cases = Cases::plan(1);
     let started = Instant::now();
-    let mut copy = match launcher.start(&subject.transcript).await {
+    let mut copy = match launcher.start_with(&[], &subject.transcript).await {
         Ok(copy) => copy,
         Err(StartError::Impossible(why)) => return cases.gave_up(why),
         Err(error) => {

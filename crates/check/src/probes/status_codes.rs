@@ -50,7 +50,7 @@ enum Expected {
 
 impl Probe for StatusCodes {
     fn about(&self) -> About {
-        About { control: "edge.api-status-codes", kind: ProbeKind::Live, class: SafetyClass::Active }
+        About { control: "edge.api-status-codes".into(), kind: ProbeKind::Live, class: SafetyClass::Active }
     }
 
     fn look<'a>(&'a self, subject: &'a Subject) -> Working<'a, Sighting> {
