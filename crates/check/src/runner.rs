@@ -31,8 +31,11 @@ pub struct Runner {
     budget: Duration,
     whole: Option<Duration>,
     permission: Permission,
-    experiments: Mutex<HashMap<(String, bool), Arc<OnceCell<Experiment>>>>,
+    experiments: Mutex<Experiments>,
 }
+
+/// By control, and whether it is the disruptive way.
+type Experiments = HashMap<(String, bool), Arc<OnceCell<Experiment>>>;
 
 /// What may be broken on the live target.
 #[derive(Debug, Clone, Copy, Default)]
@@ -480,13 +483,16 @@ mod tests {
         }
     }
 
+    /// Who looks now, and how many did so at once.
+    type Lookers = (Vec<&'static str>, usize);
+
     /// A probe that says when it looks.
     struct Looking {
         control: &'static str,
         class: SafetyClass,
         kind: ProbeKind,
         takes: Duration,
-        now: Arc<Mutex<(Vec<&'static str>, usize)>>,
+        now: Arc<Mutex<Lookers>>,
     }
 
     impl Probe for Looking {
@@ -521,10 +527,7 @@ mod tests {
         }
     }
 
-    fn looking(
-        names: &[&'static str],
-        takes: impl Fn(usize) -> u64,
-    ) -> (Vec<Looking>, Arc<Mutex<(Vec<&'static str>, usize)>>) {
+    fn looking(names: &[&'static str], takes: impl Fn(usize) -> u64) -> (Vec<Looking>, Arc<Mutex<Lookers>>) {
         let now = Arc::new(Mutex::new((Vec::new(), 0)));
         let one = |(index, control): (usize, &&'static str)| Looking {
             control,
