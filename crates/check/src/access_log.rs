@@ -13,6 +13,12 @@ use tokio::time::{Instant, sleep};
 /// A log is written in batches: this long is waited for lines that must come.
 const PATIENCE: Duration = Duration::from_secs(3);
 
+/// Paths that many leave out of their log on purpose, because a machine asks for them every second.
+pub(crate) fn is_quiet(path: &str) -> bool {
+    let words = ["health", "ready", "live", "ping", "metrics", "status", "favicon"];
+    path.split('/').any(|segment| words.iter().any(|word| segment.starts_with(word)))
+}
+
 /// Sees what is appended from now on.
 pub(crate) struct LogReader {
     path: PathBuf,

@@ -42,6 +42,13 @@ pub struct Client {
     reached_at: Option<IpAddr>,
 }
 
+/// How much of an answer is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    Head,
+    Whole,
+}
+
 /// A connection of whatever kind.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
@@ -185,17 +192,29 @@ impl Client {
         request
     }
 
+    /// `GET path`, and of its answer the head alone: a stream may never end.
+    pub(crate) async fn head_of(&self, path: &str) -> Result<Answer, HttpError> {
+        self.converse(self.request(Method::GET, path), Reading::Head).await
+    }
+
     /// Sends one request and reads its answer.
     pub(crate) async fn send(&self, request: Request<ProbeBody>) -> Result<Answer, HttpError> {
+        self.converse(request, Reading::Whole).await
+    }
+
+    async fn converse(&self, request: Request<ProbeBody>, reading: Reading) -> Result<Answer, HttpError> {
         let (method, path) = (request.method().clone(), request.uri().to_string());
         let started = Instant::now();
-        let exchange = async { exchange(self.connect().await?, request).await };
+        let exchange = async { exchange(self.connect().await?, request, reading).await };
         let result = match timeout(self.patience, exchange).await {
             Ok(result) => result.map(|answer| Answer { elapsed: started.elapsed(), ..answer }),
             Err(_) => Err(HttpError::Slow(method.clone(), path.clone(), self.patience)),
         };
         let took = started.elapsed().as_millis();
         self.transcript.note(match &result {
+            Ok(answer) if reading == Reading::Head => {
+                format!("{method} {path} → {}, {took} ms", answer.status.as_u16())
+            }
             Ok(answer) => format!("{method} {path} → {}, {} bytes, {took} ms", answer.status.as_u16(), answer.length),
             Err(error) => format!("{method} {path} → {error}, {took} ms"),
         });
@@ -277,7 +296,7 @@ pub(crate) fn full(bytes: impl Into<Bytes>) -> ProbeBody {
     Full::new(bytes.into()).map_err(|never| match never {}).boxed()
 }
 
-async fn exchange(stream: Box<dyn Stream>, request: Request<ProbeBody>) -> Result<Answer, HttpError> {
+async fn exchange(stream: Box<dyn Stream>, request: Request<ProbeBody>, reading: Reading) -> Result<Answer, HttpError> {
     let (method, path) = (request.method().clone(), request.uri().to_string());
     let broken = |error| HttpError::Broken(method.clone(), path.clone(), error);
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
@@ -285,7 +304,9 @@ async fn exchange(stream: Box<dyn Stream>, request: Request<ProbeBody>) -> Resul
         let response = sender.send_request(request).await?;
         let (parts, mut incoming) = response.into_parts();
         let (mut body, mut length) = (BytesMut::new(), 0_u64);
-        while let Some(frame) = incoming.frame().await {
+        while reading == Reading::Whole
+            && let Some(frame) = incoming.frame().await
+        {
             if let Some(data) = frame?.data_ref() {
                 length += data.len() as u64;
                 let room = KEPT_BODY - body.len();

@@ -31,6 +31,15 @@ pub(crate) struct Tally {
 impl Load {
     /// `GET path` on so many lanes, each with one request at a time, `most` in all.
     pub(crate) fn begin(client: &Client, path: &str, lanes: usize, most: usize) -> Self {
+        Self::start(client, path, lanes, most, Duration::ZERO)
+    }
+
+    /// The same with a pause after each request, until it is ended: for a target that others use.
+    pub(crate) fn begin_light(client: &Client, path: &str, lanes: usize, pause: Duration) -> Self {
+        Self::start(client, path, lanes, usize::MAX, pause)
+    }
+
+    fn start(client: &Client, path: &str, lanes: usize, most: usize, pause: Duration) -> Self {
         let load = Self { stop: Shutdown::new(), tally: Arc::default() };
         let begun = Arc::new(AtomicUsize::new(0));
         for _ in 0..lanes {
@@ -44,9 +53,14 @@ impl Load {
                         Ok(_) => None,
                         Err(error) => Some(error.to_string()),
                     };
-                    let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
-                    tally.sent += 1;
-                    tally.failures.extend(failure.map(|failure| (at, failure)));
+                    {
+                        let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
+                        tally.sent += 1;
+                        tally.failures.extend(failure.map(|failure| (at, failure)));
+                    }
+                    if !pause.is_zero() {
+                        sleep(pause).await;
+                    }
                 }
             });
         }

@@ -9,12 +9,12 @@ use crate::http::Client;
 pub(crate) struct Operation {
     /// In capitals.
     pub method: String,
+    /// As it is described, with `{name}` for each parameter.
+    pub template: String,
     /// With values that fit in the place of its parameters.
     pub path: String,
     /// With a value that does not fit, when a parameter has a type that allows to know.
     pub misfit: Option<String>,
-    /// It has parameters in its path.
-    pub parametric: bool,
     /// It cannot be called without a query.
     pub needs_query: bool,
     /// It takes a body of JSON.
@@ -84,12 +84,12 @@ fn one<'a>(
                 let (fits, typed) = match (schema["type"].as_str(), schema["format"].as_str()) {
                     (Some("integer" | "number"), _) => ("1", true),
                     (_, Some("uuid")) => ("00000000-0000-4000-8000-000000000000", true),
-                    _ => ("seaworthy-check", false),
+                    _ => ("1", false),
                 };
                 if typed {
                     misfit.get_or_insert_with(|| path.replace(&place, "not-of-this-type"));
                 }
-                path = path.replace(&place, fits);
+                path = path.replace(&place, &example(parameter, schema).unwrap_or_else(|| fits.to_owned()));
             }
             Some("query") => needs_query |= parameter["required"].as_bool().unwrap_or_default(),
             _ => {}
@@ -101,7 +101,7 @@ fn one<'a>(
     let security = operation.get("security").or_else(|| document.get("security")).and_then(Value::as_array);
     Operation {
         method: method.to_uppercase(),
-        parametric: template.contains('{'),
+        template: template.to_owned(),
         misfit: misfit.filter(untold),
         path: path.replace(['{', '}'], ""),
         needs_query,
@@ -111,6 +111,24 @@ fn one<'a>(
             !all.is_empty() && all.iter().all(|one| one.as_object().is_some_and(|one| !one.is_empty()))
         }),
     }
+}
+
+/// The value that the description itself gives, as a segment of a path.
+fn example(parameter: &Value, schema: &Value) -> Option<String> {
+    let given =
+        [&parameter["example"], &schema["example"], &schema["examples"][0], &schema["default"], &schema["enum"][0]];
+    let named = parameter["examples"].as_object().and_then(|all| all.values().next()).map(|one| &one["value"]);
+    let text = given.into_iter().chain(named).find_map(|value| match value {
+        Value::String(text) if !text.is_empty() => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    })?;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    Some(
+        text.bytes()
+            .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+            .collect(),
+    )
 }
 
 fn parameters(document: &Value, holder: &Value) -> Vec<Value> {
@@ -160,7 +178,8 @@ mod tests {
         assert_eq!(found.len(), 3);
         assert_eq!(found[0].path, "/api/items/1");
         assert_eq!(found[0].misfit.as_deref(), Some("/api/items/not-of-this-type"));
-        assert!(found[0].parametric && !found[0].secured && !found[0].takes_json);
+        assert_eq!(found[0].template, "/api/items/{id}");
+        assert!(!found[0].secured && !found[0].takes_json);
         assert!(found[1].takes_json && !found[1].secured && found[1].method == "POST");
         assert!(found[2].secured && found[2].needs_query);
     }

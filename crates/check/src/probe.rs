@@ -4,7 +4,7 @@
 //! one where the thing is present and one where it is absent. Before its word counts, it must say *holds* of the first
 //! and *broken* of the second (see [`crate::runner`]).
 
-use std::{future::Future, io, pin::Pin};
+use std::{borrow::Cow, future::Future, io, pin::Pin};
 
 use seaworthy_evidence::{ProbeKind, SafetyClass};
 
@@ -19,13 +19,29 @@ pub trait Probe: Send + Sync {
     fn about(&self) -> About;
 
     /// The control's id in the catalogue.
-    fn control(&self) -> &'static str {
+    fn control(&self) -> Cow<'static, str> {
         self.about().control
     }
 
     /// How it looks.
     fn kind(&self) -> ProbeKind {
         self.about().kind
+    }
+
+    /// It measures time, load or counters of the target, or breaks something: nothing else may run beside it.
+    fn alone(&self) -> bool {
+        self.kind() == ProbeKind::Drill
+    }
+
+    /// Its target is the app at its public address: where that does not answer, there is nothing to look at.
+    fn needs_target(&self) -> bool {
+        self.kind() == ProbeKind::Live
+    }
+
+    /// Another way to try the same, for when this one is not possible: it breaks something on the live target, and runs
+    /// only when that was asked for.
+    fn disruptive(&self) -> Option<&dyn Probe> {
+        None
     }
 
     /// Tries the control.
@@ -39,10 +55,10 @@ pub trait Probe: Send + Sync {
 }
 
 /// What a probe is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct About {
     /// The control's id in the catalogue.
-    pub control: &'static str,
+    pub control: Cow<'static, str>,
     /// How it looks.
     pub kind: ProbeKind,
     /// What it may do to its target.

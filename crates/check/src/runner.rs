@@ -6,14 +6,14 @@
 
 use std::{
     collections::HashMap,
-    future::{Future, poll_fn},
     io,
+    pin::pin,
     sync::{Arc, Mutex, PoisonError},
-    task::Poll,
     time::{Duration, Instant},
 };
 
-use seaworthy_evidence::{Experiment, Finding, ProbeKind, Verdict};
+use futures_util::{StreamExt, future::join_all, stream::FuturesUnordered};
+use seaworthy_evidence::{Experiment, Finding, SafetyClass, Verdict};
 use tokio::{sync::OnceCell, time::timeout};
 
 use crate::{
@@ -22,26 +22,164 @@ use crate::{
     subject::{Fixture, Subject},
 };
 
+/// So many probes look at the target at once, of those that may.
+const AT_ONCE: usize = 4;
+
 /// Runs probes, each control experiment once.
 #[derive(Debug)]
 pub struct Runner {
     budget: Duration,
-    experiments: Mutex<HashMap<&'static str, Arc<OnceCell<Experiment>>>>,
+    whole: Option<Duration>,
+    permission: Permission,
+    experiments: Mutex<Experiments>,
+}
+
+/// By control, and whether it is the disruptive way.
+type Experiments = HashMap<(String, bool), Arc<OnceCell<Experiment>>>;
+
+/// What may be broken on the live target.
+#[derive(Debug, Clone, Copy, Default)]
+struct Permission {
+    asked: bool,
+    production: bool,
+    in_production_too: bool,
+}
+
+/// Where a run stands.
+#[derive(Debug)]
+pub enum Step<'a> {
+    /// A control is tried from now on.
+    Began {
+        /// Which one.
+        control: &'a str,
+        /// How many are done.
+        done: usize,
+        /// How many there are.
+        total: usize,
+    },
+    /// A control is done, or its turn did not come.
+    Ended {
+        /// What became of it.
+        finding: &'a Finding,
+        /// How many are done, this one included.
+        done: usize,
+        /// How many there are.
+        total: usize,
+    },
 }
 
 impl Runner {
     /// Each look at a subject may take this long.
     pub fn new(budget: Duration) -> Self {
-        Self { budget, experiments: Mutex::default() }
+        Self { budget, whole: None, permission: Permission::default(), experiments: Mutex::default() }
+    }
+
+    /// A whole run may take this long; what did not get its turn by then is *not-run*.
+    #[must_use]
+    pub fn within(self, whole: Duration) -> Self {
+        Self { whole: Some(whole), ..self }
+    }
+
+    /// Whether drills that break something on the live target were asked for.
+    #[must_use]
+    pub fn allow_disruptive(self, asked: bool) -> Self {
+        Self { permission: Permission { asked, ..self.permission }, ..self }
+    }
+
+    /// The target is production, and whether it may be broken all the same when that is asked for.
+    #[must_use]
+    pub fn in_production(self, in_production_too: bool) -> Self {
+        Self { permission: Permission { production: true, in_production_too, ..self.permission }, ..self }
+    }
+
+    /// Tries these controls and tells each step. Passive and active probes work side by side; what measures time or load,
+    /// and every drill, has the target for itself. The findings are in the order of the probes, whatever ended first.
+    pub async fn run(&self, probes: &[&dyn Probe], subject: &Subject, mut step: impl FnMut(Step<'_>)) -> Vec<Finding> {
+        let deadline = self.whole.map(|whole| Instant::now() + whole);
+        let total = probes.len();
+        let mut findings: Vec<Option<Finding>> = probes.iter().map(|_| None).collect();
+        let (alone, together): (Vec<usize>, Vec<usize>) = (0..total).partition(|index| probes[*index].alone());
+        let trying = async {
+            let mut done = 0;
+            for (group, at_once) in [(together, AT_ONCE), (alone, 1)] {
+                let mut waiting = group.into_iter();
+                let mut running = FuturesUnordered::new();
+                loop {
+                    while running.len() < at_once
+                        && let Some(index) = waiting.next()
+                    {
+                        step(Step::Began { control: &probes[index].control(), done, total });
+                        running.push(async move { (index, self.turn(probes[index], subject, deadline).await) });
+                    }
+                    let Some((index, finding)) = running.next().await else { break };
+                    done += 1;
+                    step(Step::Ended { finding: &finding, done, total });
+                    findings[index] = Some(finding);
+                }
+            }
+        };
+        // Experiments have targets of their own, so they run beside the looks; nobody waits for one that is not needed.
+        {
+            let (mut trying, mut preparing) = (pin!(trying), pin!(self.prepare(probes)));
+            tokio::select! {
+                () = &mut trying => {}
+                () = &mut preparing => trying.await,
+            }
+        }
+        findings.into_iter().flatten().collect()
     }
 
     /// Tries one control.
     pub async fn try_control(&self, probe: &dyn Probe, subject: &Subject) -> Finding {
+        let finding = self.try_one(probe, subject).await;
+        let other = probe.disruptive().filter(|_| finding.verdict == Verdict::NotRun && subject.admin.is_some());
+        match (other, self.permission.refusal()) {
+            (None, _) => finding,
+            (Some(other), None) => self.try_one(other, subject).await,
+            (Some(_), Some(why)) => {
+                let reason = format!(
+                    "{}; it can also be tried by killing an instance of the live target: {why}",
+                    finding.reason
+                );
+                Finding { reason, ..finding }
+            }
+        }
+    }
+
+    /// One control in its turn of a run.
+    async fn turn(&self, probe: &dyn Probe, subject: &Subject, deadline: Option<Instant>) -> Finding {
+        let Some(left) = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) else {
+            return self.try_control(probe, subject).await;
+        };
+        let seconds = self.whole.unwrap_or_default().as_secs();
+        let finding = |verdict, reason: String| Finding {
+            verdict,
+            kind: Some(probe.kind()),
+            class: Some(probe.about().class),
+            ..Finding::not_run(&probe.control(), &reason)
+        };
+        if left.is_zero() {
+            let why = format!("its turn did not come: the whole run may take {seconds} s ([check] whole_budget)");
+            return finding(Verdict::NotRun, why);
+        }
+        match timeout(left, self.try_control(probe, subject)).await {
+            Ok(finding) => finding,
+            Err(_) => {
+                let why = format!("it was not done when the whole run's {seconds} s were over ([check] whole_budget)");
+                finding(Verdict::Inconclusive, why)
+            }
+        }
+    }
+
+    async fn try_one(&self, probe: &dyn Probe, subject: &Subject) -> Finding {
         let started = Instant::now();
         let subject = Subject { transcript: Default::default(), ..subject.clone() };
-        let mut sighting = match unreachable(probe, &subject).await {
-            Some(why) => Sighting { outcome: Outcome::Unclear(why), ..Sighting::not_tried("") },
-            None => self.look(probe, &subject).await,
+        let about = probe.about();
+        let refusal = self.permission.refusal().filter(|_| about.class == SafetyClass::Disruptive);
+        let mut sighting = match (refusal, unreachable(probe, &subject).await) {
+            (Some(why), _) => Sighting::not_tried(why),
+            (None, Some(why)) => Sighting { outcome: Outcome::Unclear(why), ..Sighting::not_tried("") },
+            (None, None) => self.look(probe, &subject).await,
         };
         // Without a look there is nothing that an experiment could support.
         let experiment = match sighting.outcome {
@@ -53,14 +191,14 @@ impl Runner {
         }
         let (verdict, reason) = judge(&sighting, experiment.as_ref());
         Finding {
-            control: probe.control().into(),
+            control: about.control.into_owned(),
             verdict,
             reason: redact(&reason),
             planned: sighting.planned,
             executed: sighting.executed,
             observed: redact(&sighting.observed),
-            kind: Some(probe.kind()),
-            class: Some(probe.about().class),
+            kind: Some(about.kind),
+            class: Some(about.class),
             experiment,
             expires: None,
             evidence: None,
@@ -69,19 +207,9 @@ impl Runner {
         }
     }
 
-    /// Does the control experiments of these probes side by side, so that they need not be waited for later. They use
-    /// targets of their own and disturb nothing.
-    pub async fn prepare(&self, probes: &[&dyn Probe]) {
-        let mut running: Vec<_> = probes.iter().map(|probe| Some(Box::pin(self.experiment(*probe)))).collect();
-        poll_fn(|context| {
-            for slot in &mut running {
-                if slot.as_mut().is_some_and(|experiment| experiment.as_mut().poll(context).is_ready()) {
-                    *slot = None;
-                }
-            }
-            if running.iter().all(Option::is_none) { Poll::Ready(()) } else { Poll::Pending }
-        })
-        .await;
+    /// Does the control experiments of these probes side by side, so that they need not be waited for later.
+    async fn prepare(&self, probes: &[&dyn Probe]) {
+        join_all(probes.iter().map(|probe| self.experiment(*probe))).await;
     }
 
     async fn look(&self, probe: &dyn Probe, subject: &Subject) -> Sighting {
@@ -96,9 +224,11 @@ impl Runner {
 
     /// Done once, however many wait for it.
     async fn experiment(&self, probe: &dyn Probe) -> Experiment {
+        let about = probe.about();
         let cell = {
             let mut all = self.experiments.lock().unwrap_or_else(PoisonError::into_inner);
-            all.entry(probe.control()).or_default().clone()
+            let key = (about.control.into_owned(), about.class == SafetyClass::Disruptive);
+            all.entry(key).or_default().clone()
         };
         let trying = async || {
             let present = self.look_at_fixture(probe, probe.present()).await;
@@ -117,9 +247,20 @@ impl Runner {
     }
 }
 
+impl Permission {
+    /// Why nothing may be broken, and how to ask.
+    fn refusal(self) -> Option<&'static str> {
+        if !self.asked {
+            return Some("that must be asked for, with --disruptive");
+        }
+        (self.production && !self.in_production_too)
+            .then_some("the target is production, where that must be allowed as well, with --disruptive-in-production")
+    }
+}
+
 /// Why a live probe need not even start.
 async fn unreachable(probe: &dyn Probe, subject: &Subject) -> Option<String> {
-    if probe.kind() != ProbeKind::Live {
+    if !probe.needs_target() {
         return None;
     }
     match subject.client()?.patience(Duration::from_secs(5)).get("/").await {
@@ -172,26 +313,52 @@ fn words(outcome: &Outcome) -> String {
 mod tests {
     use std::path::PathBuf;
 
+    use seaworthy_evidence::ProbeKind;
+
     use super::*;
-    use crate::probes;
+    use crate::{
+        fixture::{self, PoolManners},
+        probe::{About, Cases},
+        probes,
+    };
 
     fn runner() -> Runner {
-        Runner::new(Duration::from_secs(30))
+        Runner::new(Duration::from_secs(30)).allow_disruptive(true)
+    }
+
+    /// The disruptive way of a probe, as a probe of its own.
+    struct OtherWay(Box<dyn Probe>);
+
+    impl OtherWay {
+        fn way(&self) -> &dyn Probe {
+            self.0.disruptive().unwrap()
+        }
+    }
+
+    impl Probe for OtherWay {
+        fn about(&self) -> About {
+            self.way().about()
+        }
+        fn look<'a>(&'a self, subject: &'a Subject) -> Working<'a, Sighting> {
+            self.way().look(subject)
+        }
+        fn present(&self) -> Working<'_, io::Result<Fixture>> {
+            self.way().present()
+        }
+        fn absent(&self) -> Working<'_, io::Result<Fixture>> {
+            self.way().absent()
+        }
+    }
+
+    /// Every probe, and every other way of one.
+    fn all() -> impl Iterator<Item = Box<dyn Probe>> {
+        let ways = probes::all().into_iter().filter(|probe| probe.disruptive().is_some());
+        probes::all().into_iter().chain(ways.map(|probe| Box::new(OtherWay(probe)) as Box<dyn Probe>))
     }
 
     /// Does the same to every probe, side by side: most of the time is waiting.
     async fn each(test: impl AsyncFn(Box<dyn Probe>)) {
-        let testable = probes::all().into_iter().filter(|probe| can_be_tested(&**probe));
-        let mut running: Vec<_> = testable.map(|probe| Some(Box::pin(test(probe)))).collect();
-        poll_fn(|context| {
-            for slot in &mut running {
-                if slot.as_mut().is_some_and(|test| test.as_mut().poll(context).is_ready()) {
-                    *slot = None;
-                }
-            }
-            if running.iter().all(Option::is_none) { Poll::Ready(()) } else { Poll::Pending }
-        })
-        .await;
+        join_all(all().filter(|probe| can_be_tested(&**probe)).map(|probe| test(probe))).await;
     }
 
     /// Two probes read Git repositories. Without git they cannot be tested, which is a failure where everything must be.
@@ -210,7 +377,7 @@ mod tests {
     struct Sabotaged(Box<dyn Probe>);
 
     impl Probe for Sabotaged {
-        fn about(&self) -> crate::probe::About {
+        fn about(&self) -> About {
             self.0.about()
         }
         fn look<'a>(&'a self, subject: &'a Subject) -> Working<'a, Sighting> {
@@ -313,8 +480,125 @@ mod tests {
     fn every_probe_is_of_a_control_in_the_catalogue_and_none_has_two() {
         let mut seen = std::collections::HashSet::new();
         for probe in probes::all() {
-            assert!(seaworthy_checklist::Catalogue::built_in().find(probe.control()).is_some(), "{}", probe.control());
+            assert!(seaworthy_checklist::Catalogue::built_in().find(&probe.control()).is_some(), "{}", probe.control());
             assert!(seen.insert(probe.control()), "{} has two probes", probe.control());
         }
+    }
+
+    /// Who looks now, and how many did so at once.
+    type Lookers = (Vec<&'static str>, usize);
+
+    /// A probe that says when it looks.
+    struct Looking {
+        control: &'static str,
+        class: SafetyClass,
+        kind: ProbeKind,
+        takes: Duration,
+        now: Arc<Mutex<Lookers>>,
+    }
+
+    impl Probe for Looking {
+        fn about(&self) -> About {
+            About { control: self.control.into(), kind: self.kind, class: self.class }
+        }
+        fn look<'a>(&'a self, subject: &'a Subject) -> Working<'a, Sighting> {
+            Box::pin(async move {
+                let mut cases = Cases::plan(1);
+                if subject.repo.is_none() {
+                    let most = {
+                        let mut now = self.now.lock().unwrap();
+                        now.0.push(self.control);
+                        now.1 = now.1.max(now.0.len());
+                        now.0.len()
+                    };
+                    assert!(most == 1 || !self.alone(), "{} is not alone", self.control);
+                    tokio::time::sleep(self.takes).await;
+                    self.now.lock().unwrap().0.retain(|one| *one != self.control);
+                }
+                cases.tried(subject.repo.as_deref() != Some(std::path::Path::new("absent")), "seen");
+                cases.sighting("seen")
+            })
+        }
+        fn present(&self) -> Working<'_, io::Result<Fixture>> {
+            let subject = Subject { repo: Some("present".into()), ..Subject::default() };
+            Box::pin(async { Ok(Fixture { subject, _keep: Vec::new() }) })
+        }
+        fn absent(&self) -> Working<'_, io::Result<Fixture>> {
+            let subject = Subject { repo: Some("absent".into()), ..Subject::default() };
+            Box::pin(async { Ok(Fixture { subject, _keep: Vec::new() }) })
+        }
+    }
+
+    fn looking(names: &[&'static str], takes: impl Fn(usize) -> u64) -> (Vec<Looking>, Arc<Mutex<Lookers>>) {
+        let now = Arc::new(Mutex::new((Vec::new(), 0)));
+        let one = |(index, control): (usize, &&'static str)| Looking {
+            control,
+            class: SafetyClass::Active,
+            kind: if control.starts_with("drill") { ProbeKind::Drill } else { ProbeKind::Static },
+            takes: Duration::from_millis(takes(index)),
+            now: now.clone(),
+        };
+        (names.iter().enumerate().map(one).collect(), now)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn probes_work_side_by_side_drills_alone_and_the_order_stays() {
+        let names = ["drill-a", "b", "c", "d", "e", "f", "drill-g"];
+        let (probes, now) = looking(&names, |index| 100 - 10 * index as u64);
+        let probes: Vec<&dyn Probe> = probes.iter().map(|probe| probe as &dyn Probe).collect();
+        let mut told = Vec::new();
+        let (runner, subject) = (Runner::new(Duration::from_secs(5)), Subject::default());
+        let found = runner.run(&probes, &subject, |step| {
+            told.push(match step {
+                Step::Began { control, done, total } => format!("+{control} {done}/{total}"),
+                Step::Ended { finding, done, total } => format!("-{} {done}/{total}", finding.control),
+            });
+        });
+        let found = found.await;
+        let order: Vec<&str> = found.iter().map(|finding| finding.control.as_str()).collect();
+        assert_eq!(order, names);
+        assert!(found.iter().all(|finding| finding.verdict == Verdict::Pass), "{found:?}");
+        assert_eq!(now.lock().unwrap().1, AT_ONCE);
+        assert_eq!(told.len(), 14);
+        assert_eq!(told[..4], ["+b 0/7", "+c 0/7", "+d 0/7", "+e 0/7"]);
+        assert_eq!(told[13], "-drill-g 7/7");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_did_not_get_its_turn_is_not_run_and_says_why() {
+        let (probes, _) = looking(&["drill-a", "drill-b", "drill-c"], |_| 700);
+        let probes: Vec<&dyn Probe> = probes.iter().map(|probe| probe as &dyn Probe).collect();
+        let runner = Runner::new(Duration::from_secs(5)).within(Duration::ZERO);
+        let found = runner.run(&probes, &Subject::default(), |_| {}).await;
+        assert!(found.iter().all(|one| one.verdict == Verdict::NotRun && one.reason.contains("turn did not come")));
+    }
+
+    #[tokio::test]
+    async fn the_live_target_is_broken_only_when_that_was_asked_for_and_never_silently_in_production() {
+        let probe = probes::all().into_iter().find(|probe| probe.control() == "deploy.self-heal").unwrap();
+        let manners = PoolManners { instances: 2, spreads: true, ejects: true, replaces: true };
+        let fixture = fixture::live_pool(manners).unwrap();
+        let tried = async |runner: Runner| runner.try_control(&*probe, &fixture.subject).await;
+        let new = || Runner::new(Duration::from_secs(30));
+        let refused = [
+            (tried(new()).await, "--disruptive"),
+            (tried(new().in_production(true)).await, "--disruptive"),
+            (tried(new().allow_disruptive(true).in_production(false)).await, "--disruptive-in-production"),
+        ];
+        for (finding, how) in refused {
+            assert_eq!(finding.verdict, Verdict::NotRun);
+            assert!(finding.reason.ends_with(how), "{}", finding.reason);
+        }
+        assert!(fixture.subject.processes.as_ref().unwrap().is_here(1, None).is_ok(), "nothing was killed");
+        let finding = tried(new().allow_disruptive(true).in_production(true)).await;
+        assert_eq!(
+            (finding.verdict, finding.class),
+            (Verdict::Pass, Some(SafetyClass::Disruptive)),
+            "{}",
+            finding.reason
+        );
+        assert!(fixture.subject.processes.as_ref().unwrap().is_gone(1), "an instance was killed");
+        let unknown = new().try_control(&*probe, &Subject::default()).await;
+        assert!(!unknown.reason.contains("--disruptive"), "{}", unknown.reason);
     }
 }

@@ -16,7 +16,7 @@ use crate::{
     endpoint::Endpoint,
     git::Git,
     probe::Probe,
-    runner::Runner,
+    runner::{Runner, Step},
     state::{State, untried},
     subject::{Hints, Subject},
 };
@@ -59,7 +59,8 @@ impl Asked {
     /// As [`Asked::new`], for checklists that were parsed with all their asks.
     pub fn from_checklists(checklists: Vec<Checklist>, all_asks: bool) -> Self {
         let probes = crate::probes::all();
-        let provable: Vec<&str> = probes.iter().map(|probe| probe.control()).collect();
+        let provable: Vec<_> = probes.iter().map(|probe| probe.control()).collect();
+        let provable: Vec<&str> = provable.iter().map(AsRef::as_ref).collect();
         let matcher = Matcher::new(Catalogue::built_in(), &provable);
         let matches = checklists.iter().map(|list| {
             let mut matches = matcher.checklist(list);
@@ -98,23 +99,23 @@ impl Asked {
         let controls = self.controls();
         let probes = crate::probes::all();
         let wanted: Vec<&dyn Probe> =
-            probes.iter().map(Box::as_ref).filter(|probe| controls.contains(probe.control())).collect();
+            probes.iter().map(Box::as_ref).filter(|probe| controls.contains(probe.control().as_ref())).collect();
         let mut findings: BTreeMap<String, Finding> = BTreeMap::new();
-        let trying = async {
-            for (done, probe) in wanted.iter().enumerate() {
-                progress(Progress { control: probe.control(), done, total: wanted.len() });
-                let mut finding = runner.try_control(*probe, subject).await;
-                if let Some(ledger) = ledger.as_deref_mut() {
+        // Kept as each is done: what was seen survives a run that is broken off.
+        let mut kept: Result<(), LedgerError> = Ok(());
+        let found = runner.run(&wanted, subject, |step| match step {
+            Step::Began { control, done, total } => progress(Progress { control, done, total }),
+            Step::Ended { finding, .. } => {
+                let mut finding = finding.clone();
+                if let (Some(ledger), true) = (ledger.as_deref_mut(), kept.is_ok()) {
                     let references = self.references(&finding.control);
-                    ledger.append(&mut finding, references, &target, clock)?;
+                    kept = ledger.append(&mut finding, references, &target, clock);
                 }
                 findings.insert(finding.control.clone(), finding);
             }
-            Ok(())
-        };
-        // Experiments have targets of their own, so they run beside the first looks.
-        let ((), tried) = tokio::join!(runner.prepare(&wanted), trying);
-        tried?;
+        });
+        found.await;
+        kept?;
         for control in controls {
             let tried = findings.remove(control).unwrap_or_else(|| without_probe(control));
             findings.insert(control.to_owned(), with_past(tried, past, &target, clock));

@@ -36,6 +36,8 @@ pub struct Settings {
     pub request_head: Option<HumanDuration>,
     /// How long one look of a probe may take.
     pub budget: HumanDuration,
+    /// How long a whole run may take. What did not get its turn by then is *not-run*, and says so.
+    pub whole_budget: HumanDuration,
     /// Where evidence is kept, one line a control and run.
     pub evidence: PathBuf,
     /// The Ed25519 key that evidence is signed with; made at the first check, readable by its owner alone.
@@ -61,6 +63,7 @@ impl Default for Settings {
             first_byte: None,
             request_head: None,
             budget: HumanDuration::seconds(60),
+            whole_budget: HumanDuration::seconds(600),
             evidence: ".seaworthy/evidence.jsonl".into(),
             evidence_key: ".seaworthy/evidence-key.pem".into(),
             evidence_valid: HumanDuration::seconds(90 * 86_400),

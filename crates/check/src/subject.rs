@@ -5,6 +5,8 @@ use std::{any::Any, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 use crate::{
     endpoint::Endpoint,
     http::{Client, Transcript},
+    processes::Processes,
+    routes::Gathered,
     scratch::Launcher,
     tls::Trust,
 };
@@ -27,10 +29,14 @@ pub struct Subject {
     pub config: Option<String>,
     /// Starts scratch copies for drills.
     pub launcher: Option<Arc<dyn Launcher>>,
+    /// Ends instances of the live target, when a disruptive drill may; `None`: whoever can do that on this machine.
+    pub processes: Option<Arc<dyn Processes>>,
     /// The access log, as a file.
     pub access_log: Option<PathBuf>,
     /// Where to look in the app, and what it claims.
     pub hints: Hints,
+    /// The routes of the app, gathered once for all probes.
+    pub routes: Gathered,
     /// Whom to trust with TLS.
     pub trust: Trust,
     /// What was sent and seen.

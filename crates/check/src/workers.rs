@@ -40,6 +40,18 @@ pub(crate) fn of(instance: &str, group: u32, port: Option<u16>) -> Vec<Worker> {
     ids.into_iter().map(|process| Worker { instance: instance.to_owned(), process }).collect()
 }
 
+/// Whether the process leads a group of which somebody listens on this port.
+pub(crate) fn serves(leader: u32, port: u16) -> bool {
+    let sockets = listening(port);
+    let members: Vec<Process> = processes().into_iter().filter(|process| process.group == leader).collect();
+    members.iter().any(|process| process.id == leader) && members.iter().any(|process| holds(process.id, &sockets))
+}
+
+/// Whether anything of a process group still runs.
+pub(crate) fn lives(group: u32) -> bool {
+    processes().iter().any(|process| process.group == group)
+}
+
 /// What a process was given under this name when it started; `None` when that is nothing or cannot be read.
 pub(crate) fn variable(process: u32, name: &str) -> Option<String> {
     let bytes = fs::read(format!("/proc/{process}/environ")).ok()?;

@@ -71,6 +71,8 @@ pub enum SafetyClass {
     Active,
     /// Makes copies of its own and destroys them; the live system is not touched.
     Scratch,
+    /// Breaks something on the live target: only when asked, and in production only when that was allowed as well.
+    Disruptive,
 }
 
 impl Finding {

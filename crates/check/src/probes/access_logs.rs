@@ -8,7 +8,7 @@ use tokio::{io::AsyncWriteExt, time::sleep};
 use seaworthy_evidence::{ProbeKind, SafetyClass};
 
 use crate::{
-    access_log::LogReader,
+    access_log::{LogReader, is_quiet},
     fixture::{self, reply},
     http::Client,
     probe::{About, Cases, Probe, Sighting, Working},
@@ -19,10 +19,12 @@ pub(super) struct AccessLogs;
 
 /// Requests of each kind.
 const EACH: usize = 10;
+/// So many routes are asked once each.
+const ROUTES: usize = 20;
 
 impl Probe for AccessLogs {
     fn about(&self) -> About {
-        About { control: "observability.access-logs", kind: ProbeKind::Live, class: SafetyClass::Active }
+        About { control: "observability.access-logs".into(), kind: ProbeKind::Live, class: SafetyClass::Active }
     }
 
     fn look<'a>(&'a self, subject: &'a Subject) -> Working<'a, Sighting> {
@@ -64,6 +66,7 @@ async fn look(subject: &Subject) -> Sighting {
     let Some(path) = &subject.access_log else {
         return Sighting::not_tried("no access log is known as a file; behind Seaworthy: run --access-log FILE");
     };
+    let sample = subject.sample(ROUTES).await;
     let log = LogReader::from_now(path);
     let mark = format!("seaworthy-check-{:016x}", fastrand::u64(..));
     let mut sent: Vec<(Method, u16)> = Vec::new();
@@ -81,24 +84,49 @@ async fn look(subject: &Subject) -> Sighting {
     if let Err(why) = leave_early(&client, &format!("/{mark}/hasty")).await {
         return cases.gave_up(why);
     }
-    let lines = log.lines_until(|lines| lines.iter().filter(|line| line.contains(&mark)).count() > sent.len()).await;
+    let routes: Vec<&str> = sample.paths().filter(|path| !path.contains('?') && !is_quiet(path)).collect();
+    cases.plan_more(routes.len());
+    let mut asked: Vec<(&str, u16)> = Vec::new();
+    for path in routes {
+        match client.head_of(path).await {
+            Ok(answer) => asked.push((path, answer.status.as_u16())),
+            Err(error) => cases.told_nothing(error.to_string()),
+        }
+    }
+    let lines = log.lines_until(|lines| has_all(lines, &mark, sent.len(), &asked)).await;
     let hasty = lines.iter().filter(|line| line.contains(&mark) && line.contains("/hasty")).count();
     cases.tried(hasty == 1, format!("{hasty} lines for a request whose client left at once"));
     let marked: Vec<&String> = lines.iter().filter(|line| line.contains(&mark) && !line.contains("/hasty")).collect();
     let exact = marked.len() == sent.len();
     cases.tried(exact, format!("{} of {} marked requests are in the access log", marked.len(), sent.len()));
+    for (path, status) in &asked {
+        let there = lines.iter().any(|line| names(line, path) && tells(line, &Method::GET, *status));
+        let seen = if there { "a line" } else { "no whole line in the access log" };
+        cases.tried(there, format!("GET {path} ({status}): {seen}"));
+    }
     let whole = sent.iter().enumerate().filter(|(index, (method, status))| {
-        let own = format!("/{mark}/{index}\"");
-        let plain = format!("/{mark}/{index} ");
-        marked.iter().any(|line| (line.contains(&own) || line.contains(&plain)) && tells(line, method, *status))
+        let own = format!("/{mark}/{index}");
+        marked.iter().any(|line| names(line, &own) && tells(line, method, *status))
     });
     let whole = whole.count();
     cases.tried(whole == sent.len(), format!("{whole} of {} lines tell method, status and duration", sent.len()));
     cases.sighting(format!(
-        "{} marked requests (statuses {}) and one whose client left: a line for each, with method, status and duration",
+        "{} marked requests (statuses {}) and one whose client left: a line for each, with method, status and duration; \
+         so for {sample}",
         sent.len(),
         statuses(&sent)
     ))
+}
+
+/// Whether everything that was asked has left its line.
+fn has_all(lines: &[String], mark: &str, sent: usize, asked: &[(&str, u16)]) -> bool {
+    lines.iter().filter(|line| line.contains(mark)).count() > sent
+        && asked.iter().all(|(path, _)| lines.iter().any(|line| names(line, path)))
+}
+
+/// Whether a line is of this very path.
+fn names(line: &str, path: &str) -> bool {
+    ["\"", " ", "?"].iter().any(|end| line.contains(&format!("{path}{end}")))
 }
 
 fn tells(line: &str, method: &Method, status: u16) -> bool {

@@ -92,7 +92,7 @@ const FOLDERS: [&str; 12] = [
 
 impl Probe for Environments {
     fn about(&self) -> About {
-        About { control: "config.environments", kind: ProbeKind::Static, class: SafetyClass::Passive }
+        About { control: "config.environments".into(), kind: ProbeKind::Static, class: SafetyClass::Passive }
     }
 
     fn look<'a>(&'a self, subject: &'a Subject) -> Working<'a, Sighting> {

@@ -1,6 +1,6 @@
 //! `edge.api-error-handler`: an unhandled error of the app shows the client an id, and nothing of the inside.
 
-use std::{io, sync::LazyLock};
+use std::{io, sync::LazyLock, time::Duration};
 
 use regex::Regex;
 
@@ -8,16 +8,22 @@ use seaworthy_evidence::{ProbeKind, SafetyClass};
 
 use crate::{
     fixture::{self, reply},
-    http::Answer,
+    http::{Answer, Client},
     probe::{About, Cases, Probe, Sighting, Working},
     subject::{Fixture, Subject},
 };
 
 pub(super) struct ErrorHandler;
 
+/// Cases of one error.
+const EACH: usize = 3;
+/// So many routes are looked at for errors, each for so long.
+const ROUTES: usize = 50;
+const PATIENCE: Duration = Duration::from_secs(5);
+
 impl Probe for ErrorHandler {
     fn about(&self) -> About {
-        About { control: "edge.api-error-handler", kind: ProbeKind::Live, class: SafetyClass::Active }
+        About { control: "edge.api-error-handler".into(), kind: ProbeKind::Live, class: SafetyClass::Active }
     }
 
     fn look<'a>(&'a self, subject: &'a Subject) -> Working<'a, Sighting> {
@@ -52,20 +58,50 @@ fn failing(kind: &'static str, body: &'static str) -> io::Result<Fixture> {
 
 async fn look(subject: &Subject) -> Sighting {
     let Some(client) = subject.client() else { return Sighting::not_tried("name the app's address with --url") };
-    let Some(path) = &subject.hints.error_path else {
-        return Sighting::not_tried("name a path on which the app fails unhandled: [check] error_path = \"/…\"");
-    };
-    let mut cases = Cases::plan(3);
-    let answer = match client.get(path).await {
-        Ok(answer) if answer.status.is_server_error() => answer,
-        Ok(answer) => {
-            return cases
-                .gave_up(format!("GET {path} answered {}: no unhandled error was provoked", answer.status.as_u16()));
+    let mut cases = Cases::default();
+    let known = subject.hints.error_path.as_deref();
+    let mut seen = Vec::new();
+    if let Some(path) = known {
+        cases.plan_more(EACH);
+        match client.get(path).await {
+            Ok(answer) if answer.status.is_server_error() => seen.push(judge(path, &answer, &mut cases)),
+            Ok(answer) => {
+                let status = answer.status.as_u16();
+                return cases.gave_up(format!("GET {path} answered {status}: no unhandled error was provoked"));
+            }
+            Err(error) => return cases.gave_up(error.to_string()),
         }
-        Err(error) => {
-            return cases.gave_up(error.to_string());
+    }
+    // Whatever else fails by itself is shown to clients in the same way.
+    let sample = subject.sample(ROUTES).await;
+    let client = client.patience(PATIENCE);
+    for route in sample.routes.iter().filter(|route| !subject.hints.fails_on(&route.path)) {
+        for path in [Some(&route.path), route.misfit.as_ref()].into_iter().flatten() {
+            let fails = client.head_of(path).await.is_ok_and(|answer| answer.status.is_server_error());
+            if let Some(answer) = failing_again(&client, path, fails).await {
+                cases.plan_more(EACH);
+                seen.push(judge(path, &answer, &mut cases));
+            }
         }
-    };
+    }
+    if seen.is_empty() {
+        return Sighting::not_tried(format!(
+            "{sample} answer without an error: name a path on which the app fails unhandled, [check] error_path = \"/…\""
+        ));
+    }
+    cases.sighting(format!("{}; looked for errors at {sample}", seen.join("; ")))
+}
+
+/// The whole answer of a path that has just failed, when it fails again.
+async fn failing_again(client: &Client, path: &str, fails: bool) -> Option<Answer> {
+    let answer = if fails { client.get(path).await.ok()? } else { return None };
+    // What stands in between says that nobody answers; that is no error of the app.
+    let of_the_app = !matches!(answer.status.as_u16(), 501..=504);
+    (answer.status.is_server_error() && of_the_app).then_some(answer)
+}
+
+/// Three cases: nothing of the inside, problem+json, an id.
+fn judge(path: &str, answer: &Answer, cases: &mut Cases) -> String {
     // Frames inside JSON strings have their line breaks and quotes escaped.
     let body = answer.text().replace("\\n", "\n").replace("\\\"", "\"");
     let leak = LEAKS.iter().find_map(|(what, shape)| shape.find(&body).map(|found| (*what, found.as_str().to_owned())));
@@ -77,13 +113,9 @@ async fn look(subject: &Subject) -> Sighting {
     }
     let kind = answer.header("content-type").unwrap_or("no content type").to_owned();
     cases.tried(kind.starts_with("application/problem+json"), format!("GET {path} answers {kind}"));
-    let id = id_of(&answer);
+    let id = id_of(answer);
     cases.tried(id.is_some(), format!("GET {path} names {}", id.as_deref().unwrap_or("no request id")));
-    cases.sighting(format!(
-        "GET {path}: {} problem+json with request id {}",
-        answer.status.as_u16(),
-        id.unwrap_or_default()
-    ))
+    format!("GET {path}: {} problem+json with request id {}", answer.status.as_u16(), id.unwrap_or_default())
 }
 
 /// The id must be in the body, where the person who reports the error sees it.

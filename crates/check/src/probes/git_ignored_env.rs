@@ -15,7 +15,7 @@ pub(super) struct GitIgnoredEnv;
 
 impl Probe for GitIgnoredEnv {
     fn about(&self) -> About {
-        About { control: "config.gitignore-env", kind: ProbeKind::Static, class: SafetyClass::Passive }
+        About { control: "config.gitignore-env".into(), kind: ProbeKind::Static, class: SafetyClass::Passive }
     }
 
     fn look<'a>(&'a self, subject: &'a Subject) -> Working<'a, Sighting> {

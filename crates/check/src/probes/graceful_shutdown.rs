@@ -26,7 +26,7 @@ const TERMINATED: i32 = 128 + SIGTERM;
 
 impl Probe for GracefulShutdown {
     fn about(&self) -> About {
-        About { control: "deploy.graceful-shutdown", kind: ProbeKind::Drill, class: SafetyClass::Scratch }
+        About { control: "deploy.graceful-shutdown".into(), kind: ProbeKind::Drill, class: SafetyClass::Scratch }
     }
 
     fn look<'a>(&'a self, subject: &'a Subject) -> Working<'a, Sighting> {

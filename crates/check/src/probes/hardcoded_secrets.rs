@@ -86,7 +86,7 @@ static RULES: LazyLock<Vec<(&str, Regex)>> = LazyLock::new(|| {
 
 impl Probe for HardcodedSecrets {
     fn about(&self) -> About {
-        About { control: "config.no-hardcoded-secrets", kind: ProbeKind::Static, class: SafetyClass::Passive }
+        About { control: "config.no-hardcoded-secrets".into(), kind: ProbeKind::Static, class: SafetyClass::Passive }
     }
 
     fn look<'a>(&'a self, subject: &'a Subject) -> Working<'a, Sighting> {

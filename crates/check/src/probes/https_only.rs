@@ -19,11 +19,13 @@ pub(super) struct HttpsOnly;
 
 /// Half a year: what preload lists and scanners take as the least.
 const HSTS_SECONDS: u64 = 15_552_000;
+/// So many routes are asked, over plain HTTP and over TLS.
+const ROUTES: usize = 30;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Probe for HttpsOnly {
     fn about(&self) -> About {
-        About { control: "edge.https-only", kind: ProbeKind::Live, class: SafetyClass::Active }
+        About { control: "edge.https-only".into(), kind: ProbeKind::Live, class: SafetyClass::Active }
     }
 
     fn look<'a>(&'a self, subject: &'a Subject) -> Working<'a, Sighting> {
@@ -77,8 +79,9 @@ async fn look(subject: &Subject) -> Sighting {
             (subject.hints.plain.clone().or(standard), Some(url.clone()))
         }
     };
-    let mut paths = vec!["/".to_owned(), "/seaworthy-check/no-such-page?page=1".to_owned()];
-    paths.extend(subject.hints.paths.iter().chain(&subject.hints.list_paths).cloned());
+    let sample = subject.sample(ROUTES).await;
+    let mut paths = vec!["/", "/seaworthy-check/no-such-page?page=1"];
+    paths.extend(sample.paths().filter(|path| *path != "/"));
     let mut cases = Cases::plan(paths.len());
     let Some(plain) = plain else {
         return cases.gave_up("which port takes plain HTTP is not known: [check] plain_url = \"http://HOST:PORT\"");
@@ -103,14 +106,15 @@ async fn look(subject: &Subject) -> Sighting {
     }
     let inside = try_instances(subject, &mut cases).await;
     cases.sighting(format!(
-        "{over_plain}; {encrypted}: {} answers with HSTS of at least {HSTS_SECONDS} s and no cookie without Secure{inside}",
+        "{over_plain}; {encrypted}: {} answers with HSTS of at least {HSTS_SECONDS} s and no cookie without Secure{inside}; \
+         {sample}",
         paths.len()
     ))
 }
 
 /// One path over plain HTTP: what kind of answer it was, and where it leads.
 async fn try_plain(client: &Client, path: &str, cases: &mut Cases) -> (&'static str, Option<Endpoint>) {
-    let answer = match client.get(path).await {
+    let answer = match client.head_of(path).await {
         Ok(answer) => answer,
         Err(HttpError::Connect(_, error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
             cases.tried(true, format!("GET {path} over plain HTTP: nobody listens"));
@@ -147,7 +151,7 @@ fn judge_plain(answer: &Answer, asked: &Endpoint, path: &str) -> Result<Option<E
         302 | 303 | 307 => return Err("the redirect is temporary: clients ask in the open again and again".into()),
         // Forbidden, misdirected, upgrade required, or not understood at all.
         400 | 403 | 421 | 426 => return Ok(None),
-        _ => return Err(format!("it answers {} bytes in the open", answer.length)),
+        _ => return Err("it answers in the open".into()),
     }
     let location = answer.header("location").unwrap_or_default();
     let uri: Uri = location.parse().map_err(|_| format!("Location `{location}` is no address"))?;
@@ -180,7 +184,7 @@ async fn plain_on_tls_port(client: &Client, encrypted: &Endpoint, cases: &mut Ca
 }
 
 async fn try_encrypted(client: &Client, path: &str, cases: &mut Cases) {
-    let answer = match client.get(path).await {
+    let answer = match client.head_of(path).await {
         Ok(answer) => answer,
         Err(error) => return cases.told_nothing(error.to_string()),
     };

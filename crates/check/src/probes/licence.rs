@@ -31,7 +31,7 @@ const KNOWN: &[(&str, &[&str])] = &[
 
 impl Probe for Licence {
     fn about(&self) -> About {
-        About { control: "docs.license", kind: ProbeKind::Static, class: SafetyClass::Passive }
+        About { control: "docs.license".into(), kind: ProbeKind::Static, class: SafetyClass::Passive }
     }
 
     fn look<'a>(&'a self, subject: &'a Subject) -> Working<'a, Sighting> {

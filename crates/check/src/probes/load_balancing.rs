@@ -36,7 +36,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 
 impl Probe for LoadBalancing {
     fn about(&self) -> About {
-        About { control: "edge.load-balancing", kind: ProbeKind::Drill, class: SafetyClass::Scratch }
+        About { control: "edge.load-balancing".into(), kind: ProbeKind::Drill, class: SafetyClass::Scratch }
     }
 
     fn look<'a>(&'a self, subject: &'a Subject) -> Working<'a, Sighting> {

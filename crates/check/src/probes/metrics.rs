@@ -24,7 +24,12 @@ const REQUESTS: usize = 50;
 
 impl Probe for Metrics {
     fn about(&self) -> About {
-        About { control: "observability.metrics", kind: ProbeKind::Live, class: SafetyClass::Active }
+        About { control: "observability.metrics".into(), kind: ProbeKind::Live, class: SafetyClass::Active }
+    }
+
+    // It counts every request that is answered meanwhile.
+    fn alone(&self) -> bool {
+        true
     }
 
     fn look<'a>(&'a self, subject: &'a Subject) -> Working<'a, Sighting> {

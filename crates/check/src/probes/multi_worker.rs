@@ -34,7 +34,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Probe for MultiWorker {
     fn about(&self) -> About {
-        About { control: "deploy.multi-worker", kind: ProbeKind::Drill, class: SafetyClass::Scratch }
+        About { control: "deploy.multi-worker".into(), kind: ProbeKind::Drill, class: SafetyClass::Scratch }
     }
 
     fn look<'a>(&'a self, subject: &'a Subject) -> Working<'a, Sighting> {

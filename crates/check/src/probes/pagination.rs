@@ -18,7 +18,7 @@ const LARGEST_PAGE: usize = 100;
 
 impl Probe for Pagination {
     fn about(&self) -> About {
-        About { control: "edge.api-pagination", kind: ProbeKind::Live, class: SafetyClass::Active }
+        About { control: "edge.api-pagination".into(), kind: ProbeKind::Live, class: SafetyClass::Active }
     }
 
     fn look<'a>(&'a self, subject: &'a Subject) -> Working<'a, Sighting> {

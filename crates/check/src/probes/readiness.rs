@@ -21,7 +21,7 @@ const LIVE: &[&str] = &["/livez", "/live", "/health/live", "/healthz"];
 
 impl Probe for Readiness {
     fn about(&self) -> About {
-        About { control: "observability.readiness", kind: ProbeKind::Drill, class: SafetyClass::Scratch }
+        About { control: "observability.readiness".into(), kind: ProbeKind::Drill, class: SafetyClass::Scratch }
     }
 
     fn look<'a>(&'a self, subject: &'a Subject) -> Working<'a, Sighting> {

@@ -7,7 +7,7 @@ use http::{HeaderValue, Method};
 use seaworthy_evidence::{ProbeKind, SafetyClass};
 
 use crate::{
-    access_log::LogReader,
+    access_log::{LogReader, is_quiet},
     fixture::{self, reply},
     http::Answer,
     probe::{About, Cases, Probe, Sighting, Working},
@@ -17,11 +17,13 @@ use crate::{
 pub(super) struct RequestIds;
 
 const REQUESTS: usize = 5;
+/// So many routes are asked once each.
+const ROUTES: usize = 20;
 const HEADERS: &[&str] = &["x-request-id", "request-id", "x-correlation-id"];
 
 impl Probe for RequestIds {
     fn about(&self) -> About {
-        About { control: "observability.request-id", kind: ProbeKind::Live, class: SafetyClass::Active }
+        About { control: "observability.request-id".into(), kind: ProbeKind::Live, class: SafetyClass::Active }
     }
 
     fn look<'a>(&'a self, subject: &'a Subject) -> Working<'a, Sighting> {
@@ -56,17 +58,20 @@ fn with_ids(good: bool) -> io::Result<Fixture> {
 
 async fn look(subject: &Subject) -> Sighting {
     let Some(client) = subject.client() else { return Sighting::not_tried("name the app's address with --url") };
-    let mut cases = Cases::plan(REQUESTS + 2);
+    let sample = subject.sample(ROUTES).await;
+    let mut paths = vec!["/"; REQUESTS];
+    paths.extend(sample.paths().filter(|path| *path != "/" && !is_quiet(path)));
+    let mut cases = Cases::plan(paths.len() + 2);
     let log = subject.access_log.as_deref().map(LogReader::from_now);
     let mut ids = HashSet::new();
-    for _ in 0..REQUESTS {
-        match client.get("/").await {
+    for path in &paths {
+        match client.head_of(path).await {
             Ok(answer) => match id_of(&answer) {
                 Some(id) => {
                     let new = ids.insert(id.clone());
                     cases.tried(new, if new { format!("id {id}") } else { format!("two requests have the id {id}") });
                 }
-                None => cases.tried(false, "GET / answers without a request id"),
+                None => cases.tried(false, format!("GET {path} answers without a request id")),
             },
             Err(error) => cases.told_nothing(error.to_string()),
         }
@@ -94,8 +99,10 @@ async fn look(subject: &Subject) -> Sighting {
         }
     }
     cases.sighting(format!(
-        "{REQUESTS} requests have {REQUESTS} ids, a given id is kept, all {} are in the access log",
-        REQUESTS + 1
+        "{} requests have {} ids, a given id is kept, all {} are in the access log; {sample}",
+        paths.len(),
+        paths.len(),
+        ids.len()
     ))
 }
 

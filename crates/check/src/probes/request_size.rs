@@ -29,7 +29,7 @@ const LARGEST: u64 = 256 << 20;
 
 impl Probe for RequestSize {
     fn about(&self) -> About {
-        About { control: "edge.request-size-limit", kind: ProbeKind::Live, class: SafetyClass::Active }
+        About { control: "edge.request-size-limit".into(), kind: ProbeKind::Live, class: SafetyClass::Active }
     }
 
     fn look<'a>(&'a self, subject: &'a Subject) -> Working<'a, Sighting> {

@@ -30,7 +30,12 @@ const SLACK: Duration = Duration::from_millis(700);
 
 impl Probe for RequestTimeout {
     fn about(&self) -> About {
-        About { control: "edge.request-timeout", kind: ProbeKind::Live, class: SafetyClass::Active }
+        About { control: "edge.request-timeout".into(), kind: ProbeKind::Live, class: SafetyClass::Active }
+    }
+
+    // It measures time.
+    fn alone(&self) -> bool {
+        true
     }
 
     fn look<'a>(&'a self, subject: &'a Subject) -> Working<'a, Sighting> {

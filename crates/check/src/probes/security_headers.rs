@@ -1,6 +1,6 @@
 //! `edge.security-headers`: every class of answer carries them, not only the front page.
 
-use std::io;
+use std::{io, time::Duration};
 
 use http::HeaderMap;
 
@@ -15,9 +15,13 @@ use crate::{
 
 pub(super) struct SecurityHeaders;
 
+/// So many routes are asked, each for so long.
+const ROUTES: usize = 50;
+const PATIENCE: Duration = Duration::from_secs(5);
+
 impl Probe for SecurityHeaders {
     fn about(&self) -> About {
-        About { control: "edge.security-headers", kind: ProbeKind::Live, class: SafetyClass::Active }
+        About { control: "edge.security-headers".into(), kind: ProbeKind::Live, class: SafetyClass::Active }
     }
 
     fn look<'a>(&'a self, subject: &'a Subject) -> Working<'a, Sighting> {
@@ -58,11 +62,18 @@ impl Probe for SecurityHeaders {
 
 async fn look(subject: &Subject) -> Sighting {
     let Some(client) = subject.client() else { return Sighting::not_tried("name the app's address with --url") };
-    let mut paths = vec!["/".to_owned(), "/seaworthy-check/no-such-page".to_owned()];
-    paths.extend(subject.hints.paths.iter().chain(&subject.hints.list_paths).chain(&subject.hints.error_path).cloned());
+    let sample = subject.sample(ROUTES).await;
+    let mut paths = vec!["/", "/seaworthy-check/no-such-page"];
+    paths.extend(subject.hints.error_path.as_deref());
+    for path in sample.paths() {
+        if !paths.contains(&path) {
+            paths.push(path);
+        }
+    }
+    let client = client.patience(PATIENCE);
     let mut cases = Cases::plan(paths.len());
     for path in &paths {
-        match client.get(path).await {
+        match client.head_of(path).await {
             Ok(answer) => {
                 let missing = missing(&answer.headers);
                 let seen =
@@ -72,7 +83,7 @@ async fn look(subject: &Subject) -> Sighting {
             Err(error) => cases.told_nothing(error.to_string()),
         }
     }
-    cases.sighting(format!("{} answers carry nosniff, framing, referrer and content policies", paths.len()))
+    cases.sighting(format!("{} answers carry nosniff, framing, referrer and content policies: {sample}", paths.len()))
 }
 
 fn class(answer: &Answer) -> String {

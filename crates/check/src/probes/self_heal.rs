@@ -1,5 +1,7 @@
 //! `deploy.self-heal`: an app that is killed comes back by itself.
 
+mod live;
+
 use std::{io, time::Duration};
 
 use http::StatusCode;
@@ -25,7 +27,11 @@ const LANDING: Duration = Duration::from_millis(500);
 
 impl Probe for SelfHeal {
     fn about(&self) -> About {
-        About { control: "deploy.self-heal", kind: ProbeKind::Drill, class: SafetyClass::Scratch }
+        About { control: "deploy.self-heal".into(), kind: ProbeKind::Drill, class: SafetyClass::Scratch }
+    }
+
+    fn disruptive(&self) -> Option<&dyn Probe> {
+        Some(&live::SelfHealLive)
     }
 
     fn look<'a>(&'a self, subject: &'a Subject) -> Working<'a, Sighting> {

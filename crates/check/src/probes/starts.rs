@@ -29,7 +29,7 @@ const TERMINATED: i32 = 128 + SIGTERM;
 
 impl Probe for Starts {
     fn about(&self) -> About {
-        About { control: "deploy.starts", kind: ProbeKind::Drill, class: SafetyClass::Scratch }
+        About { control: "deploy.starts".into(), kind: ProbeKind::Drill, class: SafetyClass::Scratch }
     }
 
     fn look<'a>(&'a self, subject: &'a Subject) -> Working<'a, Sighting> {
@@ -56,7 +56,7 @@ async fn look(subject: &Subject) -> Sighting {
     };
     let mut cases = Cases::plan(1);
     let started = Instant::now();
-    let mut copy = match launcher.start(&subject.transcript).await {
+    let mut copy = match launcher.start_with(&[], &subject.transcript).await {
         Ok(copy) => copy,
         Err(StartError::Impossible(why)) => return cases.gave_up(why),
         Err(error) => {
@@ -84,7 +84,7 @@ async fn try_routes(client: &Client, subject: &Subject, cases: &mut Cases) -> St
     let mut paths = vec!["/".to_owned()];
     paths.extend(subject.hints.paths.iter().chain(&subject.hints.list_paths).cloned());
     let described = openapi::discover(&client.clone().quiet()).await.map(|(_, found)| found).unwrap_or_default();
-    let all = described.iter().filter(|one| one.method == "GET" && !one.parametric && !one.needs_query);
+    let all = described.iter().filter(|one| one.method == "GET" && !one.template.contains('{') && !one.needs_query);
     let all = all.filter(|one| !subject.hints.fails_on(&one.path));
     let all: Vec<String> = all.map(|one| one.path.clone()).collect();
     paths.extend(all.iter().take(SAMPLE).cloned());

@@ -30,7 +30,7 @@ const HOPS: usize = 3;
 
 impl Probe for StaticAssets {
     fn about(&self) -> About {
-        About { control: "cache.static-assets", kind: ProbeKind::Live, class: SafetyClass::Active }
+        About { control: "cache.static-assets".into(), kind: ProbeKind::Live, class: SafetyClass::Active }
     }
 
     fn look<'a>(&'a self, subject: &'a Subject) -> Working<'a, Sighting> {

@@ -12,8 +12,8 @@ use seaworthy_evidence::{ProbeKind, SafetyClass};
 use crate::{
     fixture::{self, reply},
     http::{Answer, Client, full},
-    openapi::{self, Operation},
     probe::{About, Cases, Probe, Sighting, Working},
+    routes::{Origin, Route},
     subject::{Fixture, Hints, Subject},
 };
 
@@ -21,6 +21,8 @@ pub(super) struct StatusCodes;
 
 /// So many operations are tried for each kind of mistake.
 const SAMPLE: usize = 10;
+/// So many routes are asked with a method that they do not know.
+const ROUTES: usize = 20;
 /// Asks for properties and changes nothing, wherever somebody should implement it (RFC 4918, 9.1).
 const UNUSUAL: &str = "PROPFIND";
 
@@ -48,7 +50,7 @@ enum Expected {
 
 impl Probe for StatusCodes {
     fn about(&self) -> About {
-        About { control: "edge.api-status-codes", kind: ProbeKind::Live, class: SafetyClass::Active }
+        About { control: "edge.api-status-codes".into(), kind: ProbeKind::Live, class: SafetyClass::Active }
     }
 
     fn look<'a>(&'a self, subject: &'a Subject) -> Working<'a, Sighting> {
@@ -92,14 +94,13 @@ fn api(handles: bool) -> io::Result<Fixture> {
 
 async fn look(subject: &Subject) -> Sighting {
     let Some(client) = subject.client() else { return Sighting::not_tried("name the app's address with --url") };
-    let described = openapi::discover(&client).await;
-    let mut triggers = always(subject);
-    let source = match &described {
-        Some((place, operations)) => {
-            triggers.extend(from_description(operations, &subject.hints));
-            format!("{} operations in {place}", operations.len())
-        }
-        None => "no OpenAPI description was found".to_owned(),
+    let sample = subject.sample(ROUTES).await;
+    let routes = subject.routes().await;
+    let mut triggers = always(subject, sample.routes.iter());
+    triggers.extend(from_routes(&routes.all, &subject.hints));
+    let source = match routes.described_at {
+        Some(place) => format!("described in {place}; {sample}"),
+        None => format!("no OpenAPI description was found; {sample}"),
     };
     let mut cases = Cases::plan(triggers.len());
     let mut seen: BTreeMap<&str, (usize, BTreeSet<u16>)> = BTreeMap::new();
@@ -130,7 +131,7 @@ async fn look(subject: &Subject) -> Sighting {
 }
 
 /// What can be tried anywhere.
-fn always(subject: &Subject) -> Vec<Trigger> {
+fn always<'a>(subject: &Subject, routes: impl Iterator<Item = &'a Route>) -> Vec<Trigger> {
     let get =
         |what, path: &str, expected| Trigger { what, method: Method::GET, path: path.into(), body: None, expected };
     let hints = &subject.hints;
@@ -140,7 +141,8 @@ fn always(subject: &Subject) -> Vec<Trigger> {
         get("odd query", "/?seaworthy-check=%ff%00&page=minus-one", Expected::NoServerError),
         unusual("/"),
     ];
-    triggers.extend(hints.paths.iter().chain(&hints.list_paths).map(|path| unusual(path)));
+    let fixed = routes.filter(|route| !route.is_parametric() && route.path != "/");
+    triggers.extend(fixed.map(|route| unusual(&route.path)));
     triggers.extend(hints.error_path.iter().map(|path| get("failing path", path, Expected::ServerError)));
     triggers
 }
@@ -150,19 +152,19 @@ fn unusual(path: &str) -> Trigger {
     Trigger { what: "wrong method", method, path: path.into(), body: None, expected: Expected::OneOf(NO_METHOD) }
 }
 
-/// What the app's own description allows to try.
-fn from_description(operations: &[Operation], hints: &Hints) -> Vec<Trigger> {
+/// What is known of the routes allows to try more: bodies and types only where the app's own description tells of them.
+fn from_routes(routes: &[Route], hints: &Hints) -> Vec<Trigger> {
     let trigger =
         |what, method, path: &str, body, expected| Trigger { what, method, path: path.into(), body, expected };
-    let gets = || operations.iter().filter(|one| one.method == "GET");
+    let gets = || routes.iter().filter(|one| one.method == "GET");
     let has_get = |path: &str| gets().any(|one| one.path == path);
     let mut triggers = Vec::new();
-    let only_written = operations.iter().filter(|one| one.method != "GET" && !has_get(&one.path));
+    let only_written = routes.iter().filter(|one| one.method != "GET" && !has_get(&one.path));
     let only_written: BTreeSet<&str> = only_written.map(|one| one.path.as_str()).collect();
     for path in only_written.into_iter().take(SAMPLE) {
         triggers.push(trigger("wrong method", Method::GET, path, None, Expected::OneOf(NO_METHOD)));
     }
-    for one in operations.iter().filter(|one| one.takes_json && one.method == "POST").take(SAMPLE) {
+    for one in routes.iter().filter(|one| one.takes_json && one.method == "POST").take(SAMPLE) {
         // No handler can act on what it cannot read.
         let body = Some("{\"seaworthy-check\": ");
         triggers.push(trigger("malformed JSON", Method::POST, &one.path, body, Expected::OneOf(BAD_INPUT)));
@@ -173,7 +175,14 @@ fn from_description(operations: &[Operation], hints: &Hints) -> Vec<Trigger> {
     for one in gets().filter(|one| one.secured).take(SAMPLE) {
         triggers.push(trigger("no credentials", Method::GET, &one.path, None, Expected::OneOf(NO_ENTRY)));
     }
-    let valid = |one: &&Operation| !one.secured && !one.parametric && !one.needs_query;
+    // A guess may need what nobody told.
+    let valid = |one: &&Route| {
+        !one.secured
+            && !one.is_parametric()
+            && !one.needs_query
+            && one.origin != Origin::Guess
+            && !one.changes_something()
+    };
     for one in gets().filter(valid).filter(|one| !hints.fails_on(&one.path)).take(SAMPLE) {
         triggers.push(trigger("valid call", Method::GET, &one.path, None, Expected::NoServerError));
     }
@@ -257,21 +266,17 @@ mod tests {
 
     #[test]
     fn each_kind_of_mistake_comes_from_the_description() {
-        let operation = |method: &str, path: &str| Operation {
-            method: method.into(),
-            path: path.into(),
-            misfit: None,
-            parametric: false,
-            needs_query: false,
+        let route = |method: &str, path: &str| Route {
             takes_json: method == "POST",
             secured: path == "/me",
+            ..Route::plain(method, path, Origin::OpenApi)
         };
-        let operations = ["GET /me", "POST /a", "GET /b", "GET /fails"].map(|one| {
+        let routes = ["GET /me", "POST /a", "GET /b", "GET /fails"].map(|one| {
             let (method, path) = one.split_once(' ').unwrap();
-            operation(method, path)
+            route(method, path)
         });
         let hints = Hints { error_path: Some("/fails?loudly=1".into()), ..Hints::default() };
-        let triggers = from_description(&operations, &hints);
+        let triggers = from_routes(&routes, &hints);
         let kinds: Vec<&str> = triggers.iter().map(|one| one.what).collect();
         assert_eq!(kinds, ["wrong method", "malformed JSON", "no credentials", "valid call"]);
     }

@@ -26,7 +26,7 @@ const DAY: f64 = 86_400.0;
 
 impl Probe for TlsCertificate {
     fn about(&self) -> About {
-        About { control: "edge.tls-certificate", kind: ProbeKind::Live, class: SafetyClass::Active }
+        About { control: "edge.tls-certificate".into(), kind: ProbeKind::Live, class: SafetyClass::Active }
     }
 
     fn look<'a>(&'a self, subject: &'a Subject) -> Working<'a, Sighting> {

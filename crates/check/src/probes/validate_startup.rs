@@ -24,7 +24,7 @@ const EXAMPLES: [&str; 4] = [".env.example", ".env.sample", ".env.template", "en
 
 impl Probe for ValidateStartup {
     fn about(&self) -> About {
-        About { control: "config.validate-startup", kind: ProbeKind::Drill, class: SafetyClass::Scratch }
+        About { control: "config.validate-startup".into(), kind: ProbeKind::Drill, class: SafetyClass::Scratch }
     }
 
     fn look<'a>(&'a self, subject: &'a Subject) -> Working<'a, Sighting> {
@@ -67,7 +67,7 @@ async fn look(subject: &Subject) -> Sighting {
     }
     let mut cases = Cases::plan(1);
     let started = Instant::now();
-    match launcher.start(&subject.transcript).await {
+    match launcher.start_with(&[], &subject.transcript).await {
         Ok(_copy) => cases.tried(true, "with everything set it starts"),
         Err(why) => return cases.gave_up(format!("with everything set it does not start: {}", String::from(why))),
     }

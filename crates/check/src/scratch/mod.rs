@@ -8,16 +8,38 @@ use thiserror::Error;
 
 pub use process::CommandLauncher;
 
-use crate::{endpoint::Endpoint, http::Transcript, probe::Working, workers::Worker};
+use crate::{
+    endpoint::Endpoint,
+    http::{Client, Transcript},
+    probe::Working,
+    steady::steady,
+    workers::Worker,
+};
+
+/// A copy in its steady state answers within this time.
+const STEADY: Duration = Duration::from_secs(5);
 
 /// Starts copies.
 pub trait Launcher: Send + Sync {
-    /// Starts one and waits until it answers. The error says what was seen.
+    /// Starts one for a drill and waits for its steady state. The error says what was seen.
     fn start<'a>(&'a self, transcript: &'a Transcript) -> Working<'a, Result<Box<dyn ScratchCopy>, StartError>> {
-        self.start_with(&[], transcript)
+        Box::pin(async move {
+            let copy = self.start_with(&[], transcript).await?;
+            let client = |address| Client::new(address, Transcript::default()).patience(STEADY);
+            match steady(&client(copy.url()), copy.admin().map(client).as_ref()).await {
+                Ok(status) => {
+                    transcript.note(format!("steady state: GET / answers {}, several times", status.as_u16()))
+                }
+                Err(why) => {
+                    let why = format!("the scratch copy is not in a steady state, and nothing was broken: {why}");
+                    return Err(StartError::Impossible(why));
+                }
+            }
+            Ok(copy)
+        })
     }
 
-    /// The same in a changed environment.
+    /// Starts one in a changed environment and waits until it answers.
     fn start_with<'a>(
         &'a self,
         changes: &'a [Change],
