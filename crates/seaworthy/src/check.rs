@@ -110,7 +110,10 @@ async fn look(
     formats: &[(Format, Option<PathBuf>)],
 ) -> Result<(Report, bool), Failure> {
     let subject = target::subject(arguments, config).await?;
-    let runner = Runner::new(config.check.budget.0);
+    let mut runner = Runner::new(config.check.budget.0).allow_disruptive(arguments.disruptive);
+    if config.profile.is_production() {
+        runner = runner.in_production(arguments.even_in_production);
+    }
     let explain = |error| Failure::new("SEA_CHECK_EVIDENCE", &error).with_status(ERROR_STATUS);
     let mut ledger = ledger(&config.check)?;
     let past = past(ledger.path(), ledger.key().public());

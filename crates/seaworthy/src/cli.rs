@@ -181,6 +181,12 @@ pub struct CheckArguments {
     /// Write the ticked checklists into this folder
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Drills may break instances of the live app too, where no copy can be started; not in production
+    #[arg(long)]
+    pub disruptive: bool,
+    /// With --disruptive: in the profile `production` too
+    #[arg(long, requires = "disruptive")]
+    pub even_in_production: bool,
     /// Write a report for machines or people too, into the same folder or to PATH: html, json, junit, sarif, oscal, in-toto,
     /// prometheus; may be repeated
     #[arg(long = "report", value_name = "FORMAT[=PATH]")]
