@@ -112,7 +112,7 @@ async fn look(
     let subject = target::subject(arguments, config).await?;
     let mut runner = Runner::new(config.check.budget.0).allow_disruptive(arguments.disruptive);
     if config.profile.is_production() {
-        runner = runner.in_production(arguments.even_in_production);
+        runner = runner.in_production(arguments.disruptive_in_production);
     }
     let explain = |error| Failure::new("SEA_CHECK_EVIDENCE", &error).with_status(ERROR_STATUS);
     let mut ledger = ledger(&config.check)?;

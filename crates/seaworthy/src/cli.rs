@@ -186,7 +186,7 @@ pub struct CheckArguments {
     pub disruptive: bool,
     /// With --disruptive: in the profile `production` too
     #[arg(long, requires = "disruptive")]
-    pub even_in_production: bool,
+    pub disruptive_in_production: bool,
     /// Write a report for machines or people too, into the same folder or to PATH: html, json, junit, sarif, oscal, in-toto,
     /// prometheus; may be repeated
     #[arg(long = "report", value_name = "FORMAT[=PATH]")]
