@@ -30,6 +30,8 @@ const REQUESTS: usize = 1000;
 const LANES: usize = 8;
 /// How far a share may be from an equal one.
 const TOLERANCE: f64 = 0.2;
+/// Farther than this is no chance.
+const UNEVEN: f64 = 0.5;
 /// What the balancer may take to notice a dead instance.
 const EJECTION: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -120,9 +122,14 @@ async fn try_shares(public: &Client, admin: &Client, count: usize, cases: &mut C
         return shown;
     }
     let equal = REQUESTS as f64 / count as f64;
-    let fair =
-        shares.len() == count && shares.iter().all(|(_, share)| (*share as f64 - equal).abs() <= equal * TOLERANCE);
-    cases.tried(fair, format!("of {REQUESTS} requests {count} instances served: {shown}"));
+    let within = |tolerance: f64| shares.iter().all(|(_, share)| (*share as f64 - equal).abs() <= equal * tolerance);
+    let seen = format!("of {REQUESTS} requests {count} instances served: {shown}");
+    if shares.len() == count && !within(TOLERANCE) && within(UNEVEN) {
+        // A balancer by load gives less to the slower one, and which is slower depends on the machine too.
+        cases.told_nothing(format!("{seen}: uneven, and whether by the balancer or by a busy machine cannot be told"));
+    } else {
+        cases.tried(shares.len() == count && within(TOLERANCE), seen);
+    }
     shown
 }
 
