@@ -80,6 +80,15 @@ mod tests {
     }
 
     #[test]
+    fn a_part_that_fits_no_control_is_something_to_do() {
+        let mut items = sample::report().items;
+        let item = items.iter_mut().find(|item| item.verdict == Verdict::Pass).unwrap();
+        // As `ReportItem::new` judges an item with a part that is not understood.
+        item.verdict = Verdict::NotRun;
+        assert!(next_steps(item)[0].text.contains("a part of this line fits none"));
+    }
+
+    #[test]
     fn what_only_a_person_can_say_names_the_command() {
         assert!(
             step(Verdict::NotRun, "process.security-audit", "").contains("seaworthy attest process.security-audit")
