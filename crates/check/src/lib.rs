@@ -4,6 +4,7 @@
 //! (a limit, a log's path) only says where to look.
 
 mod access_log;
+mod custom;
 mod endpoint;
 mod fixture;
 mod git;
@@ -26,6 +27,9 @@ mod subject;
 mod tls;
 mod workers;
 
+pub use custom::{
+    CommandLine, Custom, Expectation, HttpCheck, SqlCheck, SqlExpectation, StandIn, custom_controls, custom_probes,
+};
 pub use endpoint::Endpoint;
 pub use http::{Answer, Client, HttpError, Transcript};
 pub use probe::{About, Cases, Outcome, Probe, Sighting, Working};

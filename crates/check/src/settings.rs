@@ -6,7 +6,12 @@ use schemars::JsonSchema;
 use seaworthy_config::{ByteSize, Findings, HumanDuration, Section};
 use serde::Deserialize;
 
-use crate::{endpoint::Endpoint, subject::Hints, tls::Trust};
+use crate::{
+    custom::{self, Custom},
+    endpoint::Endpoint,
+    subject::Hints,
+    tls::Trust,
+};
 
 /// What the probes must know of the app and cannot find out.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -38,6 +43,8 @@ pub struct Settings {
     pub budget: HumanDuration,
     /// How long a whole run may take. What did not get its turn by then is *not-run*, and says so.
     pub whole_budget: HumanDuration,
+    /// Controls of the team's own.
+    pub custom: Vec<Custom>,
     /// Where evidence is kept, one line a control and run.
     pub evidence: PathBuf,
     /// The Ed25519 key that evidence is signed with; made at the first check, readable by its owner alone.
@@ -64,6 +71,7 @@ impl Default for Settings {
             request_head: None,
             budget: HumanDuration::seconds(60),
             whole_budget: HumanDuration::seconds(600),
+            custom: Vec::new(),
             evidence: ".seaworthy/evidence.jsonl".into(),
             evidence_key: ".seaworthy/evidence-key.pem".into(),
             evidence_valid: HumanDuration::seconds(90 * 86_400),
@@ -104,6 +112,7 @@ impl Section for Settings {
     const KEY: &'static str = "check";
 
     fn validate(&self, findings: &mut Findings) {
+        custom::validate(&self.custom, findings);
         let single =
             [("slow_path", &self.slow_path), ("error_path", &self.error_path), ("upload_path", &self.upload_path)];
         let lists = [("list_paths", &self.list_paths), ("paths", &self.paths)];

@@ -3,6 +3,7 @@
 use std::{any::Any, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use crate::{
+    custom::StandIn,
     endpoint::Endpoint,
     http::{Client, Transcript},
     processes::Processes,
@@ -37,6 +38,8 @@ pub struct Subject {
     pub hints: Hints,
     /// The routes of the app, gathered once for all probes.
     pub routes: Gathered,
+    /// What the experiment of a custom control tries in place of the team's own.
+    pub stand_in: Option<StandIn>,
     /// Whom to trust with TLS.
     pub trust: Trust,
     /// What was sent and seen.

@@ -83,6 +83,12 @@ impl Catalogue {
         &BUILT_IN
     }
 
+    /// The same with more controls: a team's own.
+    #[must_use]
+    pub fn with(&self, more: impl IntoIterator<Item = Control>) -> Self {
+        Self { controls: self.controls.iter().cloned().chain(more).collect() }
+    }
+
     /// Every control.
     pub fn controls(&self) -> &[Control] {
         &self.controls

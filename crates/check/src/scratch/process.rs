@@ -157,7 +157,8 @@ impl ProcessCopy {
 }
 
 impl Ending {
-    fn of(status: ExitStatus) -> Self {
+    /// From what the system says.
+    pub(crate) fn of(status: ExitStatus) -> Self {
         Self { code: status.code(), signal: status.signal() }
     }
 }
