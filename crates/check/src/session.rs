@@ -13,6 +13,7 @@ use seaworthy_evidence::{
 };
 
 use crate::{
+    custom::{Custom, custom_controls, custom_probes},
     endpoint::Endpoint,
     git::Git,
     probe::Probe,
@@ -29,6 +30,8 @@ pub struct Asked {
     /// For each file, for each item.
     pub matches: Vec<Vec<Match>>,
     all_asks: bool,
+    /// Controls of the team's own.
+    custom: Vec<Custom>,
 }
 
 /// Where a run stands.
@@ -44,7 +47,7 @@ pub struct Progress<'a> {
 
 impl Asked {
     /// Matches every item. Boxes alone, or with `all_asks` everything; a box also needs what the bullets below it ask for.
-    pub fn new(files: &[impl AsRef<Path>], all_asks: bool) -> Result<Self, ChecklistError> {
+    pub fn new(files: &[impl AsRef<Path>], all_asks: bool, custom: &[Custom]) -> Result<Self, ChecklistError> {
         let mut checklists = Vec::new();
         for file in files {
             let checklist = Checklist::read(file.as_ref(), true)?;
@@ -53,22 +56,23 @@ impl Asked {
             }
             checklists.push(checklist);
         }
-        Ok(Self::from_checklists(checklists, all_asks))
+        Ok(Self::from_checklists(checklists, all_asks, custom))
     }
 
     /// As [`Asked::new`], for checklists that were parsed with all their asks.
-    pub fn from_checklists(checklists: Vec<Checklist>, all_asks: bool) -> Self {
-        let probes = crate::probes::all();
+    pub fn from_checklists(checklists: Vec<Checklist>, all_asks: bool, custom: &[Custom]) -> Self {
+        let catalogue = Catalogue::built_in().with(custom_controls(custom));
+        let probes: Vec<_> = crate::probes::all().into_iter().chain(custom_probes(custom, None)).collect();
         let provable: Vec<_> = probes.iter().map(|probe| probe.control()).collect();
         let provable: Vec<&str> = provable.iter().map(AsRef::as_ref).collect();
-        let matcher = Matcher::new(Catalogue::built_in(), &provable);
+        let matcher = Matcher::new(&catalogue, &provable);
         let matches = checklists.iter().map(|list| {
             let mut matches = matcher.checklist(list);
             add_children(list, &mut matches);
             matches
         });
         let matches = matches.collect();
-        Self { checklists, matches, all_asks }
+        Self { checklists, matches, all_asks, custom: custom.to_vec() }
     }
 
     /// Every item that counts, with its file and what it means, in the user's order.
@@ -97,7 +101,8 @@ impl Asked {
     ) -> Result<Report, LedgerError> {
         let target = target(subject, clock);
         let controls = self.controls();
-        let probes = crate::probes::all();
+        let own = custom_probes(&self.custom, subject.repo.as_deref());
+        let probes: Vec<_> = crate::probes::all().into_iter().chain(own).collect();
         let wanted: Vec<&dyn Probe> =
             probes.iter().map(Box::as_ref).filter(|probe| controls.contains(probe.control().as_ref())).collect();
         let mut findings: BTreeMap<String, Finding> = BTreeMap::new();
@@ -265,7 +270,7 @@ mod tests {
     use super::*;
 
     fn asked(text: &str, all_asks: bool) -> Asked {
-        Asked::from_checklists(vec![Checklist::parse("list.md".into(), text.as_bytes().to_vec(), true)], all_asks)
+        Asked::from_checklists(vec![Checklist::parse("list.md".into(), text.as_bytes().to_vec(), true)], all_asks, &[])
     }
 
     #[test]

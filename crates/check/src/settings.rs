@@ -99,7 +99,7 @@ impl Settings {
 
     /// The team's own controls.
     pub fn custom_ids(&self) -> Vec<String> {
-        Vec::new()
+        self.custom.iter().map(|custom| custom.id.clone()).collect()
     }
 
     /// Whom probes trust with TLS.

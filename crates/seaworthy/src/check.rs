@@ -36,14 +36,14 @@ pub fn main(arguments: CheckArguments) -> Result<ExitCode, Failure> {
         controls::list(arguments.json);
         return Ok(ExitCode::SUCCESS);
     }
-    let asked = read(&arguments)?;
+    // Status 2 would mean that something is inconclusive.
+    let source = ConfigSource::new(arguments.config.as_deref(), arguments.profile.as_deref());
+    let config = Config::load_with(&source).map_err(|error| Failure::from(error).with_status(ERROR_STATUS))?;
+    let asked = read(&arguments, &config)?;
     if arguments.match_only {
         show_matches(&asked, arguments.json);
         return Ok(ExitCode::SUCCESS);
     }
-    // Status 2 would mean that something is inconclusive.
-    let source = ConfigSource::new(arguments.config.as_deref(), arguments.profile.as_deref());
-    let config = Config::load_with(&source).map_err(|error| Failure::from(error).with_status(ERROR_STATUS))?;
     let runtime = runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.map_err(|error| Failure::new("SEA_CHECK_RUNTIME", &error).with_status(ERROR_STATUS))?;
     runtime.block_on(async {
@@ -71,8 +71,8 @@ pub async fn interrupted() -> u8 {
     }
 }
 
-fn read(arguments: &CheckArguments) -> Result<Asked, Failure> {
-    Asked::new(&arguments.files, arguments.all_asks)
+fn read(arguments: &CheckArguments, config: &Config) -> Result<Asked, Failure> {
+    Asked::new(&arguments.files, arguments.all_asks, &config.check.custom)
         .map_err(|error| Failure::new("SEA_CHECK_FILE", &error).with_status(ERROR_STATUS))
 }
 
@@ -92,8 +92,8 @@ async fn check(arguments: &CheckArguments, mut config: Config, mut asked: Asked)
         }
         let reason = watch.reason(&report, arguments.every.0).await;
         // A list or a config that is being written, or is wrong now, is read again at the next change.
-        asked = read(arguments).unwrap_or(asked);
         config = Config::load_with(&source).unwrap_or(config);
+        asked = read(arguments, &config).unwrap_or(asked);
         tell(&reason);
         if reason != Reason::Time {
             let reopened = recall(arguments, &config, &asked).await?;
@@ -110,7 +110,8 @@ async fn look(
     formats: &[(Format, Option<PathBuf>)],
 ) -> Result<(Report, bool), Failure> {
     let subject = target::subject(arguments, config).await?;
-    let mut runner = Runner::new(config.check.budget.0).allow_disruptive(arguments.disruptive);
+    let mut runner =
+        Runner::new(config.check.budget.0).within(config.check.whole_budget.0).allow_disruptive(arguments.disruptive);
     if config.profile.is_production() {
         runner = runner.in_production(arguments.disruptive_in_production);
     }

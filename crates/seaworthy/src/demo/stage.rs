@@ -150,7 +150,7 @@ impl Stage {
 /// The demo's list.
 fn asked() -> Asked {
     let bytes = include_bytes!("checklist.md").to_vec();
-    Asked::from_checklists(vec![Checklist::parse("checklist.md".into(), bytes, true)], false)
+    Asked::from_checklists(vec![Checklist::parse("checklist.md".into(), bytes, true)], false, &[])
 }
 
 /// What both are measured against.
