@@ -60,7 +60,7 @@ pub fn lists(folder: &Path, asked: &Asked, report: &Report) -> Result<Vec<PathBu
     let whole = folder.join(ALL_LISTS);
     let is_a_list =
         asked.checklists.iter().any(|list| Path::new(&list.name).canonicalize().ok() == whole.canonicalize().ok());
-    if !written.contains(&whole) && !(whole.exists() && is_a_list) {
+    if !(written.contains(&whole) || is_a_list && whole.exists()) {
         let all: Vec<Vec<u8>> = asked.checklists.iter().map(|list| report.ticked(list)).collect();
         fs::write(&whole, all.join(&b'\n')).map_err(|error| explain(&whole, &error))?;
         written.push(whole);
