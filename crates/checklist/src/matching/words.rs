@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, collections::HashSet, sync::LazyLock};
 
-use regex::Regex;
+use regex::{Regex, RegexSet};
 use rust_stemmers::{Algorithm, Stemmer};
 
 /// Words that say nothing about *what* is asked for.
@@ -82,6 +82,11 @@ static REPLACEMENTS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
     #[expect(clippy::expect_used, reason = "constant patterns, compiled in every test")]
     TERMS.iter().map(|(term, plain)| (Regex::new(term).expect("the pattern is valid"), *plain)).collect()
 });
+/// Which of them are in a text at all, in one look.
+static PRESENT: LazyLock<RegexSet> = LazyLock::new(|| {
+    #[expect(clippy::expect_used, reason = "constant patterns, compiled in every test")]
+    RegexSet::new(TERMS.iter().map(|(term, _)| term)).expect("the patterns are valid")
+});
 static FILLER_WORDS: LazyLock<HashSet<&str>> = LazyLock::new(|| FILLER.split_whitespace().collect());
 static SAME_WORDS: LazyLock<HashMap<&str, &str>> = LazyLock::new(|| SAME.iter().copied().collect());
 static STEMMER: LazyLock<Stemmer> = LazyLock::new(|| Stemmer::create(Algorithm::English));
@@ -89,7 +94,8 @@ static STEMMER: LazyLock<Stemmer> = LazyLock::new(|| Stemmer::create(Algorithm::
 /// Stems of the words that carry meaning, in their order, repeats included.
 pub(super) fn stems(text: &str) -> Vec<String> {
     let mut text = text.to_lowercase().replace('’', "'");
-    for (term, plain) in REPLACEMENTS.iter() {
+    for index in PRESENT.matches(&text) {
+        let (term, plain) = &REPLACEMENTS[index];
         text = term.replace_all(&text, *plain).into_owned();
     }
     let in_word = |character: char| character.is_ascii_alphanumeric() || character == '\'' || character == '_';
