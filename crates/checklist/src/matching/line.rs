@@ -20,6 +20,8 @@ pub(super) struct Line {
     pub context: BTreeSet<usize>,
     /// How many others there are.
     pub context_unknown: f64,
+    /// How many different stems it has.
+    pub size: usize,
     /// Known and unknown (`None`) stems of the line in their order.
     pub sequence: Vec<Option<usize>>,
 }
@@ -37,6 +39,7 @@ impl Line {
         for stem in stems(&name) {
             strengths.insert(stem, 1.0);
         }
+        let size = strengths.len();
         let (mut own, mut unknown) = (BTreeMap::new(), 0.0);
         for (stem, strength) in strengths {
             match texts.number(&stem) {
@@ -48,7 +51,7 @@ impl Line {
         let context: BTreeSet<usize> = around.iter().filter_map(|stem| texts.number(stem)).collect();
         let context_unknown = (around.len() - context.len()) as f64;
         let sequence = stems(text).iter().map(|stem| texts.number(stem)).collect();
-        Self { own, unknown, context, context_unknown, sequence }
+        Self { own, unknown, context, context_unknown, size, sequence }
     }
 }
 

@@ -4,12 +4,12 @@
 //! Multi-class passive-aggressive learning with averaged weights (Crammer et al., 2006). Only weights that something
 //! touched exist. The order of the texts is fixed, so the same catalogue always gives the same weights.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use super::{line::Line, texts::Texts};
 
 /// How often every text is looked at.
-const ROUNDS: usize = 4;
+const ROUNDS: usize = 3;
 /// The longest step for a single text.
 const AGGRESSIVENESS: f32 = 1.0;
 /// How far the right control should be ahead.
@@ -52,7 +52,7 @@ impl Linear {
             texts.all.iter().map(|text| text.stems.iter().copied().map(Some).collect()).collect();
         let mut texts_with = vec![0_usize; size];
         for sequence in &sequences {
-            linear.counts(sequence).into_keys().for_each(|feature| texts_with[feature] += 1);
+            linear.counts(sequence).iter().for_each(|(feature, _)| texts_with[*feature] += 1);
         }
         let total = sequences.len() as f32;
         linear.rarity = texts_with.iter().map(|with| ((1.0 + total) / (1.0 + *with as f32)).ln() + 1.0).collect();
@@ -77,13 +77,12 @@ impl Linear {
         scores
     }
 
-    fn counts(&self, sequence: &[Option<usize>]) -> BTreeMap<usize, usize> {
-        let mut counts = BTreeMap::new();
+    /// Features by number, and how often each is there.
+    fn counts(&self, sequence: &[Option<usize>]) -> Vec<(usize, usize)> {
         let pairs = sequence.windows(2).filter_map(|pair| self.pairs.get(&(pair[0]?, pair[1]?)));
-        for feature in sequence.iter().flatten().chain(pairs) {
-            *counts.entry(*feature).or_insert(0) += 1;
-        }
-        counts
+        let mut features: Vec<usize> = sequence.iter().flatten().chain(pairs).copied().collect();
+        features.sort_unstable();
+        features.chunk_by(|left, right| left == right).map(|same| (same[0], same.len())).collect()
     }
 
     fn features(&self, sequence: &[Option<usize>]) -> Features {

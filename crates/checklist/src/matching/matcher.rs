@@ -56,11 +56,11 @@ pub struct Matcher {
 }
 
 /// Less is unmatched.
-const THRESHOLD: f64 = 0.45;
+const THRESHOLD: f64 = 0.78;
 /// The same for a control that has a probe: a wrong tick costs more than a line that stays open.
-const PROVABLE_THRESHOLD: f64 = 0.55;
+const PROVABLE_THRESHOLD: f64 = 0.82;
 /// A part of a line names a further control from here on…
-const COMPOSITE: f64 = 0.8;
+const COMPOSITE: f64 = 0.78;
 /// …if its words explain this much of it.
 const COMPOSITE_EXPLAINED: f64 = 0.4;
 /// A line that says that the thing is not wanted asks for nothing.
@@ -121,19 +121,33 @@ impl Matcher {
             item.parent.and_then(|index| all.get(index)).map(|parent| parent.text.as_str()).unwrap_or_default();
         let Some(best) = self.scorers.best(&item.text, section, parent) else { return Match::default() };
         let confidence = round(best.probability);
-        if best.probability < self.threshold(&best) {
-            return Match { confidence, ..Match::default() };
+        let parts = self.parts(&item.text, section);
+        let mut named: Vec<String> = parts.iter().flatten().cloned().collect();
+        named.dedup();
+        if best.probability >= self.threshold(&best) {
+            let id = self.ids[best.control].clone();
+            let mut also: Vec<String> = Vec::new();
+            for other in named {
+                if other != id && !also.contains(&other) {
+                    also.push(other);
+                }
+            }
+            return Match { control: Some(id), also, confidence, ..Match::default() };
         }
-        let id = self.ids[best.control].clone();
-        Match { also: self.further(&item.text, section, &id), control: Some(id), confidence, ..Match::default() }
+        // Nothing fits the whole of a composite line well, but every part of it may be clear.
+        if named.len() >= 2 && parts.iter().all(Option::is_some) {
+            let (control, confidence) = (Some(named.remove(0)), COMPOSITE);
+            return Match { control, also: named, confidence, ..Match::default() };
+        }
+        Match { confidence, ..Match::default() }
     }
 
     fn threshold(&self, best: &Best) -> f64 {
         if self.provable.contains(&self.ids[best.control]) { PROVABLE_THRESHOLD } else { THRESHOLD }
     }
 
-    /// Controls that single parts of a composite line name on their own.
-    fn further(&self, text: &str, section: &str, first: &str) -> Vec<String> {
+    /// What single parts of a composite line name on their own; nothing for a line in one part.
+    fn parts(&self, text: &str, section: &str) -> Vec<Option<String>> {
         static JOINT: LazyLock<Regex> = LazyLock::new(|| {
             #[expect(clippy::expect_used, reason = "a constant pattern, compiled in every test")]
             Regex::new(r"\s+(?:&|and|\+|plus)\s+|[,;/()]|\s[-–—]\s").expect("the pattern is valid")
@@ -142,18 +156,10 @@ impl Matcher {
         if parts.len() < 2 {
             return Vec::new();
         }
-        let mut also = Vec::new();
-        for part in parts {
-            if let Some(best) = self.scorers.best(part, section, "")
-                && best.probability >= COMPOSITE
-                && best.explained >= COMPOSITE_EXPLAINED
-                && self.ids[best.control] != first
-                && !also.contains(&self.ids[best.control])
-            {
-                also.push(self.ids[best.control].clone());
-            }
-        }
-        also
+        let sure = |best: &Best| best.probability >= COMPOSITE && best.explained >= COMPOSITE_EXPLAINED;
+        let name =
+            |part: &str| self.scorers.best(part, section, "").filter(sure).map(|best| self.ids[best.control].clone());
+        parts.into_iter().map(name).collect()
     }
 }
 

@@ -9,10 +9,18 @@ use crate::catalogue::Catalogue;
 
 /// Fitted weights.
 mod weight {
-    pub const PHRASE: f64 = 4.7;
-    pub const VOCABULARY: f64 = 20.0;
-    pub const LINEAR: f64 = 5.6;
-    pub const CONTEXT: f64 = 2.3;
+    pub const PHRASE: f64 = 2.5;
+    pub const VOCABULARY: f64 = 12.0;
+    pub const LINEAR: f64 = 4.5;
+    pub const CONTEXT: f64 = 1.5;
+}
+
+/// From the scorers' odds to how often they are right: they are not independent, so together they are too sure, most of all
+/// about a line of one or two words.
+mod calibration {
+    pub const SLOPE: f64 = 0.6;
+    pub const LENGTH: f64 = 1.1;
+    pub const OFFSET: f64 = -0.75;
 }
 
 /// All scorers, built from one catalogue.
@@ -63,6 +71,11 @@ impl Scorers {
             .collect();
         let (control, highest) = scores.iter().copied().enumerate().rev().max_by(|a, b| a.1.total_cmp(&b.1))?;
         let all: f64 = scores.iter().map(|score| (score - highest).exp()).sum();
-        Some(Best { control, probability: 1.0 / all, explained: explained[control] })
+        // The best one's own share of `all` is 1.
+        let odds = -(all - 1.0).max(1e-6).ln();
+        let length = (line.size as f64).ln();
+        let odds = calibration::SLOPE * odds + calibration::LENGTH * length + calibration::OFFSET;
+        let probability = 1.0 / (1.0 + (-odds).exp());
+        Some(Best { control, probability, explained: explained[control] })
     }
 }

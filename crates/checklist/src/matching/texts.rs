@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::words::stems;
+use super::words::{stem, words};
 use crate::catalogue::Catalogue;
 
 /// How much the sentences about a control count, against 1 for a phrase of it: they were not written as lines of a list.
@@ -32,25 +32,30 @@ pub(super) struct Texts {
 impl Texts {
     pub(super) fn new(catalogue: &Catalogue) -> Self {
         let mut texts = Self { numbers: HashMap::new(), all: Vec::new(), controls: catalogue.controls().len() };
+        // Most words come often, and stemming is the dearest step.
+        let mut known = HashMap::new();
         for (index, control) in catalogue.controls().iter().enumerate() {
             for phrase in control.phrases.iter().chain([&control.title]) {
-                texts.add(index, phrase, 1.0, true);
+                texts.add(&mut known, index, phrase, 1.0, true);
             }
-            texts.add(index, &control.means, MEANS, false);
-            texts.add(index, &control.advice, ADVICE, false);
-            texts.add(index, &control.proved, PROVED, false);
+            texts.add(&mut known, index, &control.means, MEANS, false);
+            texts.add(&mut known, index, &control.advice, ADVICE, false);
+            texts.add(&mut known, index, &control.proved, PROVED, false);
         }
         texts
     }
 
-    fn add(&mut self, control: usize, text: &str, weight: f64, phrase: bool) {
-        let stems: Vec<usize> = stems(text)
-            .into_iter()
-            .map(|stem| {
-                let next = self.numbers.len();
-                *self.numbers.entry(stem).or_insert(next)
-            })
-            .collect();
+    fn add(&mut self, known: &mut HashMap<String, usize>, control: usize, text: &str, weight: f64, phrase: bool) {
+        let number = |word: String| {
+            if let Some(number) = known.get(&word) {
+                return *number;
+            }
+            let next = self.numbers.len();
+            let number = *self.numbers.entry(stem(&word)).or_insert(next);
+            known.insert(word, number);
+            number
+        };
+        let stems: Vec<usize> = words(text).into_iter().map(number).collect();
         if !stems.is_empty() {
             self.all.push(Text { control, stems, weight, phrase });
         }

@@ -93,6 +93,11 @@ static STEMMER: LazyLock<Stemmer> = LazyLock::new(|| Stemmer::create(Algorithm::
 
 /// Stems of the words that carry meaning, in their order, repeats included.
 pub(super) fn stems(text: &str) -> Vec<String> {
+    words(text).iter().map(|word| stem(word)).collect()
+}
+
+/// The words that carry meaning, not yet stemmed.
+pub(super) fn words(text: &str) -> Vec<String> {
     let mut text = text.to_lowercase().replace('’', "'");
     for index in PRESENT.matches(&text) {
         let (term, plain) = &REPLACEMENTS[index];
@@ -104,8 +109,13 @@ pub(super) fn stems(text: &str) -> Vec<String> {
         .flat_map(|word| word.split('_'))
         .filter(|word| !word.is_empty() && !word.bytes().all(|byte| byte.is_ascii_digit()))
         .filter(|word| !FILLER_WORDS.contains(word))
-        .map(|word| STEMMER.stem(SAME_WORDS.get(word).unwrap_or(&word)).into_owned())
+        .map(str::to_owned)
         .collect()
+}
+
+/// One word's stem, the same for all its spellings.
+pub(super) fn stem(word: &str) -> String {
+    STEMMER.stem(SAME_WORDS.get(word).unwrap_or(&word)).into_owned()
 }
 
 #[cfg(test)]
