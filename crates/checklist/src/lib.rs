@@ -6,6 +6,6 @@ mod matching;
 mod ticks;
 
 pub use catalogue::{Catalogue, Control, ControlKind};
-pub use list::{Checklist, ChecklistError, Damage, Form, Item};
-pub use matching::{Match, Matcher};
+pub use list::{Checklist, ChecklistError, Claim, Damage, Form, Item, Note};
+pub use matching::{How, Match, Matcher, PinError};
 pub use ticks::{Mark, ticked};

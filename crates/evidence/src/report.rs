@@ -179,9 +179,8 @@ mod tests {
         let list = Checklist::parse("l.md".into(), text.into_bytes(), false);
         let found = |index: usize| Match {
             control: Some(format!("c{index}")),
-            also: Vec::new(),
             confidence: 1.0,
-            not_understood: Vec::new(),
+            ..Match::default()
         };
         let items =
             list.items.iter().enumerate().map(|(index, item)| ReportItem::new(&list, item, &found(index), &findings));

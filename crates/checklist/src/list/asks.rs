@@ -3,9 +3,16 @@
 //! A box always does. Outside boxes, bullets and numbers do, unless their heading or the label above them says that they
 //! only describe: risks, tools, the present state.
 
+use std::sync::LazyLock;
+
+use regex::Regex;
+
 use super::{
-    Damage, Form, Item,
+    Form, Item,
+    claims::{self, Claim},
+    damage,
     lines::{Kind, Line},
+    table::{self, Part, Row},
 };
 
 /// Headings whose lists ask for nothing.
@@ -24,6 +31,13 @@ const DESCRIBING_HEADINGS: &[&str] = &[
 /// Labels (`**Risks**:`) whose lists ask for nothing.
 const DESCRIBING_LABELS: &[&str] =
     &["risk", "recommendation", "note", "only do this", "legend", "reference", "resource", "estimated", "example"];
+/// More of a text or a heading is not kept: nobody writes such a line, and every item would carry it.
+const LONGEST: usize = 2000;
+/// What ties a line to controls.
+static PIN: LazyLock<Regex> = LazyLock::new(|| {
+    #[expect(clippy::expect_used, reason = "a constant pattern, compiled in every test")]
+    Regex::new(r"<!--\s*seaworthy:\s*control\s*=\s*([A-Za-z0-9_.,\s-]*?)\s*-->").expect("the pattern is valid")
+});
 /// Words that make a plain sentence an ask.
 const DEMANDS: &[&str] = &["requires ", "require ", "needs ", "must have "];
 
@@ -40,27 +54,24 @@ struct Scan {
 }
 
 pub(super) fn collect(lines: &[Line], all_asks: bool) -> Vec<Item> {
-    let (code, commented) = (fenced(lines), commented(lines));
+    let (code, commented, tables) = (fenced(lines), commented(lines), table::parts(lines));
     let mut scan = Scan::default();
-    for (line, shell) in lines.iter().zip(&code) {
+    for (((line, shell), part), in_comment) in lines.iter().zip(&code).zip(&tables).zip(commented) {
+        // A box counts wherever it stands: better shown twice than lost. Where a reader does not see it, our marker would
+        // show or end a comment: that line stays as it is.
+        let unseen = *shell != Code::Outside || in_comment;
         let kind = line.kind();
-        match (&kind, shell) {
-            // A box counts wherever it stands: better shown twice than lost.
-            (Kind::Item { checked: Some(_), .. }, _) => {
-                scan.item(line, &kind);
-                // Where a reader does not see the box, our marker would show or end a comment: that line stays as it is.
-                if (*shell != Code::Outside || commented[line.number - 1])
-                    && let Some(item) = scan.items.last_mut()
-                {
-                    item.mark = None;
-                }
-            }
-            (_, Code::Inside { shell }) => scan.script_step(line, *shell && all_asks),
-            (Kind::Item { .. }, Code::Outside) if all_asks => scan.item(line, &kind),
-            (Kind::Item { .. }, Code::Outside) => scan.open.clear(),
-            (Kind::Heading { level, text }, Code::Outside) => scan.heading(line, *level, text, all_asks),
-            (Kind::Text { indent, text }, Code::Outside) => scan.text(line, *indent, text, all_asks),
-            (Kind::Blank | Kind::Fence { .. }, Code::Outside) => scan.pause(),
+        match (&kind, part, shell) {
+            (_, Some(Part::Asks(row)), _) if row.ticked.is_some() => scan.row(line, row, unseen),
+            (_, Some(Part::Asks(row)), Code::Outside) if all_asks => scan.row(line, row, unseen),
+            (_, Some(_), Code::Outside) => scan.open.clear(),
+            (Kind::Item { checked: Some(_), .. }, ..) => scan.item(line, &kind, unseen),
+            (_, _, Code::Inside { shell }) => scan.script_step(line, *shell && all_asks),
+            (Kind::Item { .. }, _, Code::Outside) if all_asks => scan.item(line, &kind, unseen),
+            (Kind::Item { .. }, _, Code::Outside) => scan.open.clear(),
+            (Kind::Heading { level, text }, _, Code::Outside) => scan.heading(line, *level, text, all_asks),
+            (Kind::Text { indent, text }, _, Code::Outside) => scan.text(line, *indent, text, all_asks),
+            (Kind::Blank | Kind::Fence { .. }, _, Code::Outside) => scan.pause(),
         }
     }
     scan.items
@@ -110,8 +121,8 @@ fn commented(lines: &[Line]) -> Vec<bool> {
 }
 
 impl Scan {
-    fn item(&mut self, line: &Line, kind: &Kind<'_>) {
-        let Kind::Item { indent, numbered, checked, text } = kind else { return };
+    fn item(&mut self, line: &Line, kind: &Kind<'_>, unseen: bool) {
+        let Kind::Item { indent, numbered, checked, partly, usual, text } = kind else { return };
         let form = match (checked, numbered) {
             (Some(_), _) => Form::Checkbox,
             (None, true) => Form::Numbered,
@@ -120,18 +131,38 @@ impl Scan {
         if form != Form::Checkbox && self.describes() {
             return;
         }
+        self.take_back_title();
+        self.open.retain(|(other, _)| other < indent);
+        let mut item = self.new_item(line, text, form);
+        item.ticked = checked.unwrap_or(item.claim == Some(Claim::Done));
+        if *partly {
+            item.claim = Some(Claim::Partly);
+        }
+        item.parent = self.open.last().map(|(_, index)| *index);
+        item.usual = *usual;
+        item.mark = line.mark().filter(|_| form == Form::Checkbox && !unseen);
+        self.open.push((*indent, self.items.len()));
+        self.items.push(item);
+    }
+
+    fn row(&mut self, line: &Line, row: &Row, unseen: bool) {
+        self.take_back_title();
+        self.open.clear();
+        let form = if row.ticked.is_some() { Form::Checkbox } else { Form::Row };
+        let mut item = self.new_item(line, &row.text, form);
+        item.claim = row.claim;
+        item.ticked = row.ticked.unwrap_or(row.claim == Some(Claim::Done));
+        item.mark = row.mark.clone().filter(|_| !unseen);
+        self.items.push(item);
+    }
+
+    /// A numbered heading was only a title when items follow it.
+    fn take_back_title(&mut self) {
         if let Some(heading) = self.pending.take()
             && heading + 1 == self.items.len()
         {
             self.items.pop();
         }
-        self.open.retain(|(other, _)| other < indent);
-        let mut item = self.new_item(line, text, form);
-        item.ticked = checked.unwrap_or(false);
-        item.parent = self.open.last().map(|(_, index)| *index);
-        item.mark = if form == Form::Checkbox { line.mark() } else { None };
-        self.open.push((*indent, self.items.len()));
-        self.items.push(item);
     }
 
     fn heading(&mut self, line: &Line, level: usize, text: &str, all_asks: bool) {
@@ -147,19 +178,29 @@ impl Scan {
             self.pending = Some(self.items.len());
             self.items.push(item);
         }
-        self.headings.push((level, text.to_owned()));
+        self.headings.push((level, head(text).to_owned()));
     }
 
     fn text(&mut self, line: &Line, indent: usize, text: &str, all_asks: bool) {
         let wraps = self.open.last().filter(|(open, _)| indent > *open).map(|(_, index)| *index);
         if let Some(item) = wraps.and_then(|index| self.items.get_mut(index)) {
-            if item.damage.is_none() && item.text.len() < 2000 {
+            if item.damage.is_none() && item.text.len() < LONGEST {
                 item.text.push(' ');
-                item.text.push_str(text);
+                item.text.push_str(head(&without_comments(text)));
+                item.text.truncate(item.text.trim_end().len());
             }
+            item.pin = item.pin.take().or_else(|| pin(text));
             return;
         }
         self.open.clear();
+        // A line of its own with a sign before it, as in chat messages. A warning sign is more often a remark.
+        let claim = claims::of_sign(text).filter(|_| all_asks && !text.starts_with('⚠') && !text.ends_with(':'));
+        if claim.is_some() && !self.describes() {
+            let mut item = self.new_item(line, text, Form::Bullet);
+            item.ticked = claim == Some(Claim::Done);
+            self.items.push(item);
+            return;
+        }
         let plain = text.replace("**", "");
         let Some((label, rest)) = plain.split_once(':') else { return };
         if !(text.starts_with("**") || rest.trim().is_empty()) {
@@ -196,20 +237,35 @@ impl Scan {
     }
 
     fn new_item(&self, line: &Line, text: &str, form: Form) -> Item {
-        // Bold text that opens and never closes was cut; code may hold anything.
-        let bold = text.split('`').step_by(2).map(|piece| piece.matches("**").count()).sum::<usize>();
+        let pin = pin(&line.text);
+        let text = without_comments(head(text));
         Item {
             line: line.number,
-            text: without_comments(text),
             form,
             ticked: false,
+            claim: claims::of_text(&text),
             section: self.headings.iter().map(|(_, text)| text.clone()).collect(),
             parent: None,
-            damage: (bold % 2 == 1).then_some(Damage::CutOff),
+            damage: damage::of_text(&text),
+            notes: Vec::new(),
+            pin,
             hidden: false,
+            usual: false,
             mark: None,
+            text,
         }
     }
+}
+
+/// The controls that a line's comment ties it to.
+fn pin(line: &str) -> Option<Vec<String>> {
+    let ids = PIN.captures(line)?.get(1)?.as_str();
+    Some(ids.split([',', ' ']).filter(|id| !id.is_empty()).map(str::to_owned).collect())
+}
+
+/// The beginning of a text, all of it where it is of a sane length.
+fn head(text: &str) -> &str {
+    text.char_indices().nth(LONGEST).map_or(text, |(end, _)| &text[..end])
 }
 
 /// The text that a reader sees: HTML comments (our own markers among them) are not.

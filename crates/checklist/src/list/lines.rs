@@ -4,11 +4,14 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::encoding::repair;
+use super::{
+    boxes::{self, Found, MarkPlace},
+    encoding::repair,
+};
 
 /// One line.
 #[derive(Debug)]
-pub(super) struct Line {
+pub(crate) struct Line {
     /// From 1.
     pub number: usize,
     /// Repaired, without its line break.
@@ -27,11 +30,13 @@ pub(super) enum Kind<'a> {
         level: usize,
         text: &'a str,
     },
-    /// `checked` is `None` for an item without a box.
+    /// `checked` is `None` for an item without a box; `usual` is a box that Markdown knows.
     Item {
         indent: usize,
         numbered: bool,
         checked: Option<bool>,
+        partly: bool,
+        usual: bool,
         text: &'a str,
     },
     Fence {
@@ -44,34 +49,29 @@ pub(super) enum Kind<'a> {
 }
 
 static HEADING: LazyLock<Regex> = LazyLock::new(|| pattern(r"^ {0,3}(#{1,6})\s+(.*?)\s*#*\s*$"));
-static ITEM: LazyLock<Regex> =
-    LazyLock::new(|| pattern(r"^((?:\s|>)*)([-*+]|\d{1,3}[.)])\s+(?:\[([ xX])\](?:\s+|$))?(.*)$"));
+/// A bullet or a number, and whether white space follows it.
+static ITEM: LazyLock<Regex> = LazyLock::new(|| pattern(r"^((?:\s|>)*)([-*+•]|\d{1,3}[.)])(\s*)(.*)$"));
+/// The boxes of GitHub's Markdown (5.3).
+static USUAL: LazyLock<Regex> = LazyLock::new(|| pattern(r"^\[[ xX]\](?:\s|$)"));
 static FENCE: LazyLock<Regex> = LazyLock::new(|| pattern(r"^\s*(?:```+|~~~+)\s*([^`]*)$"));
 static RULE: LazyLock<Regex> = LazyLock::new(|| pattern(r"^\s*(?:-\s*){3,}$|^\s*(?:\*\s*){3,}$|^\s*(?:_\s*){3,}$"));
-/// The byte between the brackets of a box, in the user's own bytes.
-static MARK: LazyLock<regex::bytes::Regex> = LazyLock::new(|| {
-    #[expect(clippy::expect_used, reason = "a constant pattern, compiled in every test")]
-    regex::bytes::Regex::new(r"(?-u)^[\s>]*(?:[-*+]|\d{1,3}[.)])\s+\[([ xX])\]").expect("the pattern is valid")
-});
-
 fn pattern(text: &str) -> Regex {
     #[expect(clippy::expect_used, reason = "constant patterns, compiled in every test")]
     Regex::new(text).expect("the pattern is valid")
 }
 
-/// Splits at `\n`; a `\r` before it belongs to the line break.
-pub(super) fn split(bytes: &[u8]) -> Vec<Line> {
-    let mut start = 0;
-    let mut lines = Vec::new();
-    for (index, piece) in bytes.split(|byte| *byte == b'\n').enumerate() {
-        let raw = piece.strip_suffix(b"\r").unwrap_or(piece);
+/// Splits at `\n`, `\r\n` and `\r` alone (CommonMark 2.1).
+pub(crate) fn split(bytes: &[u8]) -> Vec<Line> {
+    let (mut start, mut lines) = (0, Vec::new());
+    loop {
+        let end = bytes[start..].iter().position(|byte| matches!(byte, b'\n' | b'\r')).map(|length| start + length);
         // A byte order mark belongs to the file, not to its first line.
-        let mark = if index == 0 && raw.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
-        let raw = &raw[mark..];
-        lines.push(Line { number: index + 1, text: repair(raw), start: start + mark, raw: raw.to_vec() });
-        start += piece.len() + 1;
+        let mark = if start == 0 && bytes.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
+        let raw = &bytes[start + mark..end.unwrap_or(bytes.len())];
+        lines.push(Line { number: lines.len() + 1, text: repair(raw), start: start + mark, raw: raw.to_vec() });
+        let Some(end) = end else { return lines };
+        start = end + if bytes[end..].starts_with(b"\r\n") { 2 } else { 1 };
     }
-    lines
 }
 
 impl Line {
@@ -87,24 +87,43 @@ impl Line {
         if let Some(found) = FENCE.captures(text) {
             return Kind::Fence { info: found.get(1).map_or("", |info| info.as_str().trim()) };
         }
-        if let Some(found) = ITEM.captures(text) {
-            return Kind::Item {
-                indent: found.get(1).map_or(0, |space| width(space.as_str())),
-                numbered: found
-                    .get(2)
-                    .is_some_and(|marker| marker.as_str().starts_with(|first: char| first.is_ascii_digit())),
-                checked: found.get(3).map(|mark| mark.as_str() != " "),
-                text: found.get(4).map_or("", |text| text.as_str().trim()),
-            };
+        if let Some(item) = item(text) {
+            return item;
+        }
+        let plain = text.trim_start_matches(|character: char| character.is_whitespace() || character == '>');
+        if let Some(Found { ticked, partly, text: rest }) = boxes::at_start(plain, false) {
+            let (indent, checked) = (width(text), Some(ticked));
+            return Kind::Item { indent, numbered: false, checked, partly, usual: false, text: rest };
         }
         Kind::Text { indent: width(text), text: text.trim() }
     }
 
     /// Where the box's mark is in the file.
-    pub(super) fn mark(&self) -> Option<usize> {
-        let found = MARK.captures(&self.raw)?;
-        found.get(1).map(|mark| self.start + mark.start())
+    pub(super) fn mark(&self) -> Option<MarkPlace> {
+        boxes::mark(&self.raw, self.start)
     }
+}
+
+/// A bullet or a number with its text, and the box before it.
+fn item(text: &str) -> Option<Kind<'_>> {
+    let found = ITEM.captures(text)?;
+    let part = |index: usize| found.get(index).map_or("", |part| part.as_str());
+    let (indent, numbered) = (width(part(1)), part(2).starts_with(|first: char| first.is_ascii_digit()));
+    let (spaced, rest) = (!part(3).is_empty(), part(4));
+    if let Some(Found { ticked, partly, text }) = boxes::at_start(rest, true) {
+        let usual = spaced && USUAL.is_match(rest) && part(2) != "•";
+        return Some(Kind::Item { indent, numbered, checked: Some(ticked), partly, usual, text });
+    }
+    let text = rest.trim();
+    // A dash that touches its word is no bullet, and neither is `**bold**`.
+    (spaced || part(2) == "•").then_some(Kind::Item {
+        indent,
+        numbered,
+        checked: None,
+        partly: false,
+        usual: false,
+        text,
+    })
 }
 
 /// Columns of the white space at the start; a tab goes to the next multiple of four.
@@ -130,12 +149,29 @@ mod tests {
         assert_eq!(line("## A b ##").kind(), Kind::Heading { level: 2, text: "A b" });
         assert_eq!(line("```sh").kind(), Kind::Fence { info: "sh" });
         assert_eq!(line("---").kind(), Kind::Blank);
-        assert_eq!(line("  - a").kind(), Kind::Item { indent: 2, numbered: false, checked: None, text: "a" });
-        assert_eq!(line("12) [x] a").kind(), Kind::Item { indent: 0, numbered: true, checked: Some(true), text: "a" });
-        assert_eq!(
-            line("- [link](x)").kind(),
-            Kind::Item { indent: 0, numbered: false, checked: None, text: "[link](x)" }
-        );
-        assert_eq!(line("  - [ ] a").mark(), Some(15));
+        let item = |indent, numbered, checked, usual, text| Kind::Item {
+            indent,
+            numbered,
+            checked,
+            partly: false,
+            usual,
+            text,
+        };
+        assert_eq!(line("  - a").kind(), item(2, false, None, false, "a"));
+        assert_eq!(line("12) [x] a").kind(), item(0, true, Some(true), true, "a"));
+        assert_eq!(line("-[x] a").kind(), item(0, false, Some(true), false, "a"));
+        assert_eq!(line("[ ] a").kind(), item(0, false, Some(false), false, "a"));
+        assert_eq!(line("- [link](x)").kind(), item(0, false, None, false, "[link](x)"));
+        assert_eq!(line("-5 degrees").kind(), Kind::Text { indent: 0, text: "-5 degrees" });
+        assert_eq!(line("**bold** text").kind(), Kind::Text { indent: 0, text: "**bold** text" });
+        assert_eq!(line("  - [ ] a").mark().unwrap().range, 15..16);
+    }
+
+    #[test]
+    fn every_line_break_ends_a_line() {
+        let lines = split(b"\xef\xbb\xbfa\rb\r\nc\n\nd");
+        assert_eq!(lines.iter().map(|line| line.text.as_str()).collect::<Vec<_>>(), ["a", "b", "c", "", "d"]);
+        assert_eq!(lines.iter().map(|line| line.start).collect::<Vec<_>>(), [3, 5, 8, 10, 11]);
+        assert_eq!(split(b"a\r\n").len(), 2);
     }
 }

@@ -1,15 +1,26 @@
 //! A checklist as the user wrote it: its items, and the bytes that are never changed but for a tick.
 
 mod asks;
+mod boxes;
+mod claims;
+mod damage;
 mod encoding;
 mod lines;
+mod table;
 mod tree;
 
-use std::{fs, io, path::Path};
+use std::{collections::HashSet, fs, io, path::Path};
 
 use schemars::JsonSchema;
 use serde::Serialize;
 use thiserror::Error;
+
+use self::encoding::Wide;
+pub(crate) use self::{boxes::MarkPlace, lines::split};
+pub use self::{
+    claims::Claim,
+    damage::{Damage, Note},
+};
 
 /// One thing that the list asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,37 +31,40 @@ pub struct Item {
     pub text: String,
     /// How it is written.
     pub form: Form,
-    /// The tick found in the file: a claim, never evidence.
+    /// The tick found in the file, or a sign that says the same: a claim, never evidence.
     pub ticked: bool,
+    /// What its text or its row says about its state.
+    pub claim: Option<Claim>,
     /// Headings above it, outermost first.
     pub section: Vec<String>,
     /// Place in [`Checklist::items`] of the item that it stands under.
     pub parent: Option<usize>,
     /// Why the text cannot be trusted, when it cannot.
     pub damage: Option<Damage>,
+    /// What is odd about it beside the others.
+    pub notes: Vec<Note>,
+    /// The controls that a comment on its line ties it to, as written: `<!-- seaworthy: control=edge.cors -->`.
+    pub pin: Option<Vec<String>>,
     /// True when Markdown shows the line as code, so that a reader of the rendered page does not see the box.
     pub hidden: bool,
-    /// Where the box's mark is in the file (the byte between its brackets).
-    pub(crate) mark: Option<usize>,
+    /// True for a box that Markdown knows.
+    usual: bool,
+    /// Where the box's mark is in the file, when it may be written to.
+    pub(crate) mark: Option<MarkPlace>,
 }
 
 /// How an item is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Form {
-    /// `- [ ] text`.
+    /// `- [ ] text`, or another box.
     Checkbox,
     /// `- text`.
     Bullet,
     /// `1. text`, a numbered heading without items of its own, or a numbered step of a script.
     Numbered,
-}
-
-/// What happened to a text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Damage {
-    /// It ends in the middle of bold text.
-    CutOff,
+    /// A row of a table with a column for the state.
+    Row,
 }
 
 /// A file with its items.
@@ -62,6 +76,10 @@ pub struct Checklist {
     pub bytes: Vec<u8>,
     /// In the order of their lines.
     pub items: Vec<Item>,
+    /// A file in UTF-16, in UTF-8: what lines and marks are counted in.
+    pub(crate) narrow: Option<(Wide, Vec<u8>)>,
+    /// Lines of boxes that only Markdown sees.
+    unread: Vec<usize>,
 }
 
 /// A checklist that cannot be read.
@@ -94,18 +112,33 @@ impl Checklist {
 
     /// As [`Checklist::read`], from memory.
     pub fn parse(name: String, bytes: Vec<u8>, all_asks: bool) -> Self {
-        let lines = lines::split(&bytes);
+        let narrow = Wide::of(&bytes).map(|wide| (wide, wide.read(&bytes)));
+        let lines = lines::split(narrow.as_ref().map_or(&bytes, |(_, text)| text));
         let mut items = asks::collect(&lines, all_asks);
         let shown = tree::box_lines(&lines.iter().map(|line| line.text.as_str()).collect::<Vec<_>>().join("\n"));
         for item in &mut items {
-            item.hidden = item.form == Form::Checkbox && !shown.contains(&item.line);
+            item.hidden = item.usual && !shown.contains(&item.line);
         }
-        Self { name, bytes, items }
+        damage::compare(&mut items);
+        // What does not come back byte by byte is not written to.
+        if narrow.as_ref().is_some_and(|(wide, text)| wide.write(text) != bytes) {
+            items.iter_mut().for_each(|item| item.mark = None);
+        }
+        let boxes: HashSet<usize> =
+            items.iter().filter(|item| item.form == Form::Checkbox).map(|item| item.line).collect();
+        let mut unread: Vec<usize> = shown.into_iter().filter(|line| !boxes.contains(line)).collect();
+        unread.sort_unstable();
+        Self { name, bytes, items, narrow, unread }
     }
 
     /// Boxes that Markdown does not show, by line.
     pub fn hidden_boxes(&self) -> Vec<usize> {
         self.items.iter().filter(|item| item.hidden).map(|item| item.line).collect()
+    }
+
+    /// Boxes that Markdown shows and the scan of lines does not take for one, by line: they are not checked.
+    pub fn unread_boxes(&self) -> &[usize] {
+        &self.unread
     }
 }
 
@@ -149,7 +182,8 @@ mod tests {
         let text = "\u{feff}- [ ] first\n<!--\n- [ ] commented\n-->\n```\n- [ ] example\n```\n";
         let items = parse(text, false);
         assert_eq!(texts(&items), ["first", "commented", "example"]);
-        assert_eq!(items.iter().map(|item| item.mark).collect::<Vec<_>>(), [Some(6), None, None]);
+        assert_eq!(items.iter().map(|item| item.mark.is_some()).collect::<Vec<_>>(), [true, false, false]);
+        assert_eq!(items[0].mark.as_ref().unwrap().range, 6..7);
         assert_eq!(items.iter().map(|item| item.hidden).collect::<Vec<_>>(), [false, true, true]);
     }
 

@@ -1,11 +1,19 @@
 //! Which control a line means.
 //!
-//! A line is held against every phrase of the catalogue (how completely is the phrase in the line, how much of the line
-//! does it explain) and against all the words of each control. Rare words weigh more; what stands before the first dash
-//! weighs more than what explains it; section and parent help a little. Below the threshold, or when two controls are too
-//! close, the answer is *unmatched*: a wrong tick is worse than an open box.
+//! A pin decides, where there is one. Else a line is held against every phrase of the catalogue, against all the words of
+//! each control, and against what a linear classifier learnt from both; section and parent help a little. What they say
+//! together is a probability. Below the threshold, which two controls that are too close never reach, the answer is
+//! *unmatched*: a wrong tick is worse than an open box.
 
-mod index;
+mod line;
+mod linear;
+mod matcher;
+mod phrases;
+mod pins;
+mod scores;
+mod texts;
+mod vocabulary;
 mod words;
 
-pub use index::{Match, Matcher};
+pub use matcher::{How, Match, Matcher};
+pub use pins::PinError;

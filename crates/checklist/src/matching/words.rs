@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, collections::HashSet, sync::LazyLock};
 
-use regex::Regex;
+use regex::{Regex, RegexSet};
 use rust_stemmers::{Algorithm, Stemmer};
 
 /// Words that say nothing about *what* is asked for.
@@ -82,14 +82,25 @@ static REPLACEMENTS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
     #[expect(clippy::expect_used, reason = "constant patterns, compiled in every test")]
     TERMS.iter().map(|(term, plain)| (Regex::new(term).expect("the pattern is valid"), *plain)).collect()
 });
+/// Which of them are in a text at all, in one look.
+static PRESENT: LazyLock<RegexSet> = LazyLock::new(|| {
+    #[expect(clippy::expect_used, reason = "constant patterns, compiled in every test")]
+    RegexSet::new(TERMS.iter().map(|(term, _)| term)).expect("the patterns are valid")
+});
 static FILLER_WORDS: LazyLock<HashSet<&str>> = LazyLock::new(|| FILLER.split_whitespace().collect());
 static SAME_WORDS: LazyLock<HashMap<&str, &str>> = LazyLock::new(|| SAME.iter().copied().collect());
 static STEMMER: LazyLock<Stemmer> = LazyLock::new(|| Stemmer::create(Algorithm::English));
 
 /// Stems of the words that carry meaning, in their order, repeats included.
 pub(super) fn stems(text: &str) -> Vec<String> {
+    words(text).iter().map(|word| stem(word)).collect()
+}
+
+/// The words that carry meaning, not yet stemmed.
+pub(super) fn words(text: &str) -> Vec<String> {
     let mut text = text.to_lowercase().replace('’', "'");
-    for (term, plain) in REPLACEMENTS.iter() {
+    for index in PRESENT.matches(&text) {
+        let (term, plain) = &REPLACEMENTS[index];
         text = term.replace_all(&text, *plain).into_owned();
     }
     let in_word = |character: char| character.is_ascii_alphanumeric() || character == '\'' || character == '_';
@@ -98,8 +109,13 @@ pub(super) fn stems(text: &str) -> Vec<String> {
         .flat_map(|word| word.split('_'))
         .filter(|word| !word.is_empty() && !word.bytes().all(|byte| byte.is_ascii_digit()))
         .filter(|word| !FILLER_WORDS.contains(word))
-        .map(|word| STEMMER.stem(SAME_WORDS.get(word).unwrap_or(&word)).into_owned())
+        .map(str::to_owned)
         .collect()
+}
+
+/// One word's stem, the same for all its spellings.
+pub(super) fn stem(word: &str) -> String {
+    STEMMER.stem(SAME_WORDS.get(word).unwrap_or(&word)).into_owned()
 }
 
 #[cfg(test)]

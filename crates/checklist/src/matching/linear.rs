@@ -1,0 +1,173 @@
+//! A linear classifier of words and pairs of words, learnt from the catalogue's texts at start-up: what tells a control from
+//! its neighbours, where the other scorers only ask what fits it.
+//!
+//! Multi-class passive-aggressive learning with averaged weights (Crammer et al., 2006). Only weights that something
+//! touched exist. The order of the texts is fixed, so the same catalogue always gives the same weights.
+
+use std::collections::HashMap;
+
+use super::{line::Line, texts::Texts};
+
+/// How often every text is looked at.
+const ROUNDS: usize = 3;
+/// The longest step for a single text.
+const AGGRESSIVENESS: f32 = 1.0;
+/// How far the right control should be ahead.
+const MARGIN: f32 = 1.0;
+
+/// The weights.
+#[derive(Debug)]
+pub(super) struct Linear {
+    /// Features of pairs of stems; the stems themselves come first.
+    pairs: HashMap<(usize, usize), usize>,
+    rarity: Vec<f32>,
+    /// By feature: controls and their weights.
+    weights: Vec<Vec<(usize, f32)>>,
+    controls: usize,
+}
+
+/// A weight while it is learnt.
+struct Learnt {
+    control: usize,
+    now: f32,
+    /// Over all steps; what is used in the end.
+    average: f32,
+}
+
+/// Features with their values, a vector of length 1.
+type Features = Vec<(usize, f32)>;
+
+impl Linear {
+    pub(super) fn new(texts: &Texts) -> Self {
+        let mut pairs = HashMap::new();
+        for text in &texts.all {
+            for pair in text.stems.windows(2) {
+                let next = texts.vocabulary() + pairs.len();
+                pairs.entry((pair[0], pair[1])).or_insert(next);
+            }
+        }
+        let size = texts.vocabulary() + pairs.len();
+        let mut linear = Self { pairs, rarity: vec![1.0; size], weights: Vec::new(), controls: texts.controls };
+        let sequences: Vec<Vec<Option<usize>>> =
+            texts.all.iter().map(|text| text.stems.iter().copied().map(Some).collect()).collect();
+        let mut texts_with = vec![0_usize; size];
+        for sequence in &sequences {
+            linear.counts(sequence).iter().for_each(|(feature, _)| texts_with[*feature] += 1);
+        }
+        let total = sequences.len() as f32;
+        linear.rarity = texts_with.iter().map(|with| ((1.0 + total) / (1.0 + *with as f32)).ln() + 1.0).collect();
+        let examples: Vec<(Features, usize, f32)> = texts
+            .all
+            .iter()
+            .zip(&sequences)
+            .map(|(text, sequence)| (linear.features(sequence), text.control, text.weight as f32))
+            .collect();
+        linear.weights = learn(&examples, size, texts.controls);
+        linear
+    }
+
+    /// By control; above 0 speaks for it.
+    pub(super) fn line(&self, line: &Line) -> Vec<f32> {
+        let mut scores = vec![0.0; self.controls];
+        for (feature, value) in self.features(&line.sequence) {
+            for (control, weight) in &self.weights[feature] {
+                scores[*control] += weight * value;
+            }
+        }
+        scores
+    }
+
+    /// Features by number, and how often each is there.
+    fn counts(&self, sequence: &[Option<usize>]) -> Vec<(usize, usize)> {
+        let pairs = sequence.windows(2).filter_map(|pair| self.pairs.get(&(pair[0]?, pair[1]?)));
+        let mut features: Vec<usize> = sequence.iter().flatten().chain(pairs).copied().collect();
+        features.sort_unstable();
+        features.chunk_by(|left, right| left == right).map(|same| (same[0], same.len())).collect()
+    }
+
+    fn features(&self, sequence: &[Option<usize>]) -> Features {
+        let mut features: Features = self
+            .counts(sequence)
+            .into_iter()
+            .map(|(feature, count)| (feature, self.rarity[feature] * (1.0 + (count as f32).ln())))
+            .collect();
+        let length = features.iter().map(|(_, value)| value * value).sum::<f32>().sqrt().max(f32::MIN_POSITIVE);
+        features.iter_mut().for_each(|(_, value)| *value /= length);
+        features
+    }
+}
+
+fn learn(examples: &[(Features, usize, f32)], size: usize, controls: usize) -> Vec<Vec<(usize, f32)>> {
+    let mut weights: Vec<Vec<Learnt>> = (0..size).map(|_| Vec::new()).collect();
+    let mut scores = vec![0.0_f32; controls];
+    let (stride, total) = (stride(examples.len()), (ROUNDS * examples.len()) as f32);
+    for step in 0..ROUNDS * examples.len() {
+        let (features, right, importance) = &examples[(step * stride) % examples.len()];
+        scores.fill(0.0);
+        for (feature, value) in features {
+            for weight in &weights[*feature] {
+                scores[weight.control] += weight.now * value;
+            }
+        }
+        let mut rival = usize::from(*right == 0);
+        for control in 0..controls {
+            if control != *right && scores[control] > scores[rival] {
+                rival = control;
+            }
+        }
+        let loss = MARGIN - scores[*right] + scores[rival];
+        if loss > 0.0 {
+            let change = (AGGRESSIVENESS * importance).min(loss / 2.0);
+            let remaining = (total - step as f32) / total;
+            for (feature, value) in features {
+                add(&mut weights[*feature], *right, change * value, remaining);
+                add(&mut weights[*feature], rival, -change * value, remaining);
+            }
+        }
+    }
+    let used = |weight: Learnt| (weight.control, weight.average);
+    weights.into_iter().map(|weights| weights.into_iter().map(used).collect()).collect()
+}
+
+fn add(weights: &mut Vec<Learnt>, control: usize, change: f32, remaining: f32) {
+    match weights.iter_mut().find(|weight| weight.control == control) {
+        Some(weight) => {
+            weight.now += change;
+            weight.average += change * remaining;
+        }
+        None => weights.push(Learnt { control, now: change, average: change * remaining }),
+    }
+}
+
+/// A step through the texts that meets each once and jumps between controls: about the golden section of their number.
+fn stride(count: usize) -> usize {
+    fn divisor(left: usize, right: usize) -> usize {
+        if right == 0 { left } else { divisor(right, left % right) }
+    }
+    let wanted = (count as f64 * 0.618) as usize;
+    (wanted.max(1)..=count.max(1)).find(|stride| divisor(*stride, count) == 1).unwrap_or(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stride_meets_every_text_once() {
+        for count in [1, 2, 6, 30, 6500, 6510] {
+            let met: std::collections::BTreeSet<usize> = (0..count).map(|step| step * stride(count) % count).collect();
+            assert_eq!(met.len(), count);
+        }
+    }
+
+    #[test]
+    fn learns_what_tells_two_controls_apart() {
+        let examples = vec![(vec![(0, 0.7), (1, 0.7)], 0, 1.0), (vec![(0, 0.7), (2, 0.7)], 1, 1.0)];
+        let weights = learn(&examples, 3, 2);
+        let of = |feature: usize, control: usize| {
+            weights[feature].iter().find(|(other, _)| *other == control).map_or(0.0, |(_, weight)| *weight)
+        };
+        assert!(of(1, 0) > 0.2 && of(1, 1) < -0.2 && of(2, 1) > 0.2 && of(2, 0) < -0.2, "{weights:?}");
+        assert!(of(0, 0).abs() < of(1, 0), "what both have says less: {weights:?}");
+    }
+}

@@ -1,0 +1,81 @@
+//! What the scorers say together about a line, as a probability for each control.
+//!
+//! Each scorer is wrong in another way: single phrases miss rewordings, a control's whole vocabulary favours controls that
+//! are spoken of in many words, the linear classifier is sure of what it has not seen. The weights were fitted, as a
+//! multinomial logit, on lines whose resembling phrases were left out.
+
+use super::{line::Line, linear::Linear, phrases::Phrases, texts::Texts, vocabulary::Vocabulary};
+use crate::catalogue::Catalogue;
+
+/// Fitted weights.
+mod weight {
+    pub const PHRASE: f64 = 2.5;
+    pub const VOCABULARY: f64 = 12.0;
+    pub const LINEAR: f64 = 4.5;
+    pub const CONTEXT: f64 = 1.5;
+}
+
+/// From the scorers' odds to how often they are right: they are not independent, so together they are too sure, most of all
+/// about a line of one or two words.
+mod calibration {
+    pub const SLOPE: f64 = 0.6;
+    pub const LENGTH: f64 = 1.1;
+    pub const OFFSET: f64 = -0.75;
+}
+
+/// All scorers, built from one catalogue.
+#[derive(Debug)]
+pub(super) struct Scorers {
+    texts: Texts,
+    vocabulary: Vocabulary,
+    phrases: Phrases,
+    linear: Linear,
+}
+
+/// The control that fits best.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Best {
+    pub control: usize,
+    /// From 0 to 1.
+    pub probability: f64,
+    /// How much of the line its words explain, from 0 to 1.
+    pub explained: f64,
+}
+
+impl Scorers {
+    pub(super) fn new(catalogue: &Catalogue) -> Self {
+        let texts = Texts::new(catalogue);
+        let vocabulary = Vocabulary::new(&texts);
+        let phrases = Phrases::new(&texts, &vocabulary);
+        let linear = Linear::new(&texts);
+        Self { texts, vocabulary, phrases, linear }
+    }
+
+    /// `None` when no control knows a word of the line.
+    pub(super) fn best(&self, text: &str, section: &str, parent: &str) -> Option<Best> {
+        let line = Line::new(&self.texts, text, section, parent);
+        if line.own.is_empty() {
+            return None;
+        }
+        let phrases = self.phrases.line(&line, &self.vocabulary);
+        let explained = self.vocabulary.line(&line);
+        let around = self.vocabulary.context(&line);
+        let linear = self.linear.line(&line);
+        let scores: Vec<f64> = (0..phrases.len())
+            .map(|control| {
+                weight::PHRASE * phrases[control]
+                    + weight::VOCABULARY * explained[control]
+                    + weight::LINEAR * f64::from(linear[control])
+                    + weight::CONTEXT * around[control]
+            })
+            .collect();
+        let (control, highest) = scores.iter().copied().enumerate().rev().max_by(|a, b| a.1.total_cmp(&b.1))?;
+        let all: f64 = scores.iter().map(|score| (score - highest).exp()).sum();
+        // The best one's own share of `all` is 1.
+        let odds = -(all - 1.0).max(1e-6).ln();
+        let length = (line.size as f64).ln();
+        let odds = calibration::SLOPE * odds + calibration::LENGTH * length + calibration::OFFSET;
+        let probability = 1.0 / (1.0 + (-odds).exp());
+        Some(Best { control, probability, explained: explained[control] })
+    }
+}
