@@ -13,6 +13,9 @@ use tokio::time::{Instant, sleep};
 /// A log is written in batches: this long is waited for lines that must come.
 const PATIENCE: Duration = Duration::from_secs(3);
 
+/// Why such a path is not looked for.
+pub(crate) const QUIET: &str = "logs often leave it out on purpose";
+
 /// Paths that many leave out of their log on purpose, because a machine asks for them every second.
 pub(crate) fn is_quiet(path: &str) -> bool {
     let words = ["health", "ready", "live", "ping", "metrics", "status", "favicon"];

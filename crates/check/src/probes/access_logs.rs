@@ -8,7 +8,7 @@ use tokio::{io::AsyncWriteExt, time::sleep};
 use seaworthy_evidence::{ProbeKind, SafetyClass};
 
 use crate::{
-    access_log::{LogReader, is_quiet},
+    access_log::{LogReader, QUIET, is_quiet},
     fixture::{self, reply},
     http::Client,
     probe::{About, Cases, Probe, Sighting, Working},
@@ -66,7 +66,7 @@ async fn look(subject: &Subject) -> Sighting {
     let Some(path) = &subject.access_log else {
         return Sighting::not_tried("no access log is known as a file; behind Seaworthy: run --access-log FILE");
     };
-    let sample = subject.sample(ROUTES).await;
+    let sample = subject.sample(ROUTES).await.without(QUIET, |route| is_quiet(&route.path));
     let log = LogReader::from_now(path);
     let mark = format!("seaworthy-check-{:016x}", fastrand::u64(..));
     let mut sent: Vec<(Method, u16)> = Vec::new();
@@ -84,7 +84,7 @@ async fn look(subject: &Subject) -> Sighting {
     if let Err(why) = leave_early(&client, &format!("/{mark}/hasty")).await {
         return cases.gave_up(why);
     }
-    let routes: Vec<&str> = sample.paths().filter(|path| !path.contains('?') && !is_quiet(path)).collect();
+    let routes: Vec<&str> = sample.paths().collect();
     cases.plan_more(routes.len());
     let mut asked: Vec<(&str, u16)> = Vec::new();
     for path in routes {
@@ -126,6 +126,7 @@ fn has_all(lines: &[String], mark: &str, sent: usize, asked: &[(&str, u16)]) -> 
 
 /// Whether a line is of this very path.
 fn names(line: &str, path: &str) -> bool {
+    let path = path.split('?').next().unwrap_or(path);
     ["\"", " ", "?"].iter().any(|end| line.contains(&format!("{path}{end}")))
 }
 

@@ -73,9 +73,10 @@ async fn look(subject: &Subject) -> Sighting {
         }
     }
     // Whatever else fails by itself is shown to clients in the same way.
-    let sample = subject.sample(ROUTES).await;
+    let sample =
+        subject.sample(ROUTES).await.without("it was tried first", |route| subject.hints.fails_on(&route.path));
     let client = client.patience(PATIENCE);
-    for route in sample.routes.iter().filter(|route| !subject.hints.fails_on(&route.path)) {
+    for route in &sample.routes {
         for path in [Some(&route.path), route.misfit.as_ref()].into_iter().flatten() {
             let fails = client.head_of(path).await.is_ok_and(|answer| answer.status.is_server_error());
             if let Some(answer) = failing_again(&client, path, fails).await {

@@ -7,7 +7,7 @@ use http::{HeaderValue, Method};
 use seaworthy_evidence::{ProbeKind, SafetyClass};
 
 use crate::{
-    access_log::{LogReader, is_quiet},
+    access_log::{LogReader, QUIET, is_quiet},
     fixture::{self, reply},
     http::Answer,
     probe::{About, Cases, Probe, Sighting, Working},
@@ -58,9 +58,9 @@ fn with_ids(good: bool) -> io::Result<Fixture> {
 
 async fn look(subject: &Subject) -> Sighting {
     let Some(client) = subject.client() else { return Sighting::not_tried("name the app's address with --url") };
-    let sample = subject.sample(ROUTES).await;
+    let sample = subject.sample(ROUTES).await.without(QUIET, |route| is_quiet(&route.path));
     let mut paths = vec!["/"; REQUESTS];
-    paths.extend(sample.paths().filter(|path| *path != "/" && !is_quiet(path)));
+    paths.extend(sample.paths().filter(|path| *path != "/"));
     let mut cases = Cases::plan(paths.len() + 2);
     let log = subject.access_log.as_deref().map(LogReader::from_now);
     let mut ids = HashSet::new();

@@ -161,6 +161,16 @@ impl Route {
 }
 
 impl Sample {
+    /// The same without some; the reason is shown with the rest.
+    pub(crate) fn without(mut self, why: &'static str, unwanted: impl Fn(&Route) -> bool) -> Self {
+        let before = self.routes.len();
+        self.routes.retain(|route| !unwanted(route));
+        if self.routes.len() < before {
+            *self.left_out.entry(why).or_default() += before - self.routes.len();
+        }
+        self
+    }
+
     /// The paths to call.
     pub(crate) fn paths(&self) -> impl Iterator<Item = &str> {
         self.routes.iter().map(|route| route.path.as_str())
@@ -343,6 +353,8 @@ mod tests {
         );
         let paths: Vec<&str> = sample.paths().collect();
         assert!(paths.contains(&"/items/a%20b") && !paths.contains(&"/not-deployed"), "{paths:?}");
+        let without = sample.without("for a test", |route| route.path.starts_with("/items")).to_string();
+        assert!(without.starts_with("7 of 11") && without.contains("left out 2: for a test"), "{without}");
         assert!(fixture.subject.sample(2).await.to_string().starts_with("2 of 11"));
         assert!(fixture.subject.transcript.lines().iter().any(|line| line.starts_with("routes: 9 of 11")));
     }
