@@ -5,12 +5,14 @@ use std::{
     path::Path,
 };
 
-use seaworthy_checklist::{Catalogue, Checklist, ChecklistError, Form, Item, Match, Matcher};
+use seaworthy_checklist::{Catalogue, Checklist, ChecklistError, Form, Item, Match, Matcher, PinError};
 use seaworthy_core::Clock;
 use seaworthy_evidence::{
     Attested, Finding, ItemReference, Ledger, LedgerError, Record, Report, ReportItem, Standing, Target, Verdict,
     attested, hash, standing, time,
 };
+
+use thiserror::Error;
 
 use crate::{
     custom::{Custom, custom_controls, custom_probes},
@@ -18,6 +20,7 @@ use crate::{
     git::Git,
     probe::Probe,
     runner::{Runner, Step},
+    settings::Settings,
     state::{State, untried},
     subject::{Hints, Subject},
 };
@@ -34,6 +37,17 @@ pub struct Asked {
     custom: Vec<Custom>,
 }
 
+/// A run that cannot begin.
+#[derive(Debug, Error)]
+pub enum AskedError {
+    /// A checklist cannot be read.
+    #[error(transparent)]
+    Checklist(#[from] ChecklistError),
+    /// A pin cannot be followed.
+    #[error(transparent)]
+    Pin(#[from] PinError),
+}
+
 /// Where a run stands.
 #[derive(Debug, Clone, Copy)]
 pub struct Progress<'a> {
@@ -47,32 +61,42 @@ pub struct Progress<'a> {
 
 impl Asked {
     /// Matches every item. Boxes alone, or with `all_asks` everything; a box also needs what the bullets below it ask for.
-    pub fn new(files: &[impl AsRef<Path>], all_asks: bool, custom: &[Custom]) -> Result<Self, ChecklistError> {
+    ///
+    /// # Errors
+    /// When a file cannot be read or has no item, or a pin names a control that does not exist.
+    pub fn new(files: &[impl AsRef<Path>], all_asks: bool, settings: &Settings) -> Result<Self, AskedError> {
         let mut checklists = Vec::new();
         for file in files {
             let checklist = Checklist::read(file.as_ref(), true)?;
             if !all_asks && !checklist.items.iter().any(|item| item.form == Form::Checkbox) {
-                return Err(ChecklistError::Empty(checklist.name));
+                return Err(ChecklistError::Empty(checklist.name).into());
             }
             checklists.push(checklist);
         }
-        Ok(Self::from_checklists(checklists, all_asks, custom))
+        Ok(Self::from_checklists(checklists, all_asks, settings)?)
     }
 
     /// As [`Asked::new`], for checklists that were parsed with all their asks.
-    pub fn from_checklists(checklists: Vec<Checklist>, all_asks: bool, custom: &[Custom]) -> Self {
+    ///
+    /// # Errors
+    /// When a pin names a control that does not exist.
+    pub fn from_checklists(checklists: Vec<Checklist>, all_asks: bool, settings: &Settings) -> Result<Self, PinError> {
+        let custom = &settings.custom;
         let catalogue = Catalogue::built_in().with(custom_controls(custom));
         let probes: Vec<_> = crate::probes::all().into_iter().chain(custom_probes(custom, None)).collect();
         let provable: Vec<_> = probes.iter().map(|probe| probe.control()).collect();
         let provable: Vec<&str> = provable.iter().map(AsRef::as_ref).collect();
-        let matcher = Matcher::new(&catalogue, &provable);
+        let matcher = Matcher::new(&catalogue, &provable).with_pins(settings.pins())?;
+        if let Some(unknown) = checklists.iter().flat_map(|list| matcher.unknown_markers(list)).next() {
+            return Err(unknown);
+        }
         let matches = checklists.iter().map(|list| {
             let mut matches = matcher.checklist(list);
             add_children(list, &mut matches);
             matches
         });
         let matches = matches.collect();
-        Self { checklists, matches, all_asks, custom: custom.to_vec() }
+        Ok(Self { checklists, matches, all_asks, custom: custom.clone() })
     }
 
     /// Every item that counts, with its file and what it means, in the user's order.
@@ -270,7 +294,12 @@ mod tests {
     use super::*;
 
     fn asked(text: &str, all_asks: bool) -> Asked {
-        Asked::from_checklists(vec![Checklist::parse("list.md".into(), text.as_bytes().to_vec(), true)], all_asks, &[])
+        Asked::from_checklists(
+            vec![Checklist::parse("list.md".into(), text.as_bytes().to_vec(), true)],
+            all_asks,
+            &Settings::default(),
+        )
+        .unwrap()
     }
 
     #[test]

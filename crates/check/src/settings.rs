@@ -1,6 +1,6 @@
 //! `[check]`.
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use schemars::JsonSchema;
 use seaworthy_config::{ByteSize, Findings, HumanDuration, Section};
@@ -45,6 +45,9 @@ pub struct Settings {
     pub whole_budget: HumanDuration,
     /// Controls of the team's own.
     pub custom: Vec<Custom>,
+    /// What lines mean that are not understood, or wrongly: the line's text, or a pattern with `*`, and its control or
+    /// controls; `"none"` for a line that asks for nothing.
+    pub map: BTreeMap<String, Pinned>,
     /// Where evidence is kept, one line a control and run.
     pub evidence: PathBuf,
     /// The Ed25519 key that evidence is signed with; made at the first check, readable by its owner alone.
@@ -53,6 +56,16 @@ pub struct Settings {
     pub evidence_valid: HumanDuration,
     /// Where the ticked checklists are written.
     pub reports: PathBuf,
+}
+
+/// One control or several.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Pinned {
+    /// One.
+    One(String),
+    /// All of these.
+    Many(Vec<String>),
 }
 
 impl Default for Settings {
@@ -72,6 +85,7 @@ impl Default for Settings {
             budget: HumanDuration::seconds(60),
             whole_budget: HumanDuration::seconds(600),
             custom: Vec::new(),
+            map: BTreeMap::new(),
             evidence: ".seaworthy/evidence.jsonl".into(),
             evidence_key: ".seaworthy/evidence-key.pem".into(),
             evidence_valid: HumanDuration::seconds(90 * 86_400),
@@ -95,6 +109,15 @@ impl Settings {
             first_byte: self.first_byte.map(|duration| duration.0),
             request_head: self.request_head.map(|duration| duration.0),
         }
+    }
+
+    /// Lines and their controls, as `map` says.
+    pub fn pins(&self) -> Vec<(String, Vec<String>)> {
+        let ids = |pinned: &Pinned| match pinned {
+            Pinned::One(id) => vec![id.clone()],
+            Pinned::Many(ids) => ids.clone(),
+        };
+        self.map.iter().map(|(line, pinned)| (line.clone(), ids(pinned))).collect()
     }
 
     /// The team's own controls.

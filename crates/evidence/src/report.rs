@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
-use seaworthy_checklist::{Catalogue, Checklist, Form, Item, Mark, Match, ticked};
+use seaworthy_checklist::{Catalogue, Checklist, Form, Item, Mark, Match, Note, ticked};
 use serde::Serialize;
 
 use crate::{finding::Finding, target::Target, verdict::Verdict};
@@ -42,6 +42,9 @@ pub struct ReportItem {
     pub verdict: Verdict,
     /// In one line.
     pub reason: String,
+    /// What is odd about the line itself: it stands there twice, with two ticks, or says another state than its box.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// What became of each control.
     pub controls: Vec<ControlReport>,
     /// Innermost heading.
@@ -118,6 +121,7 @@ impl ReportItem {
             confidence: found.confidence,
             verdict,
             reason,
+            notes: item.notes.iter().map(note).collect(),
             controls: needed.into_iter().map(ControlReport::new).collect(),
             section: item.section.last().cloned().unwrap_or_default(),
         }
@@ -141,10 +145,25 @@ impl ControlReport {
     }
 }
 
+const UNMATCHED: &str = "unmatched: no control of the catalogue fits this text well enough; name one with a comment on the line, \
+                         <!-- seaworthy: control=AREA.NAME --> (control=none when it asks for nothing), or in [check.map]";
+
+/// In words.
+fn note(note: &Note) -> String {
+    match note {
+        Note::Duplicate(line) => format!("the same text stands in line {line} already"),
+        Note::Contradicts(line) => format!("line {line} says the same with another tick"),
+        Note::TextDisagrees => "its text says another state than its box".to_owned(),
+    }
+}
+
 /// An item is as open as its most open control.
 fn judge(found: &Match, needed: &[&Finding]) -> (Verdict, String) {
+    if found.nothing {
+        return (Verdict::NotApplicable, "pinned: it asks for nothing that could be tried".into());
+    }
     if found.control.is_none() {
-        return (Verdict::NotRun, "unmatched: no control of the catalogue fits this text well enough".into());
+        return (Verdict::NotRun, UNMATCHED.into());
     }
     let verdict = Verdict::all_of(needed.iter().map(|finding| finding.verdict)).unwrap_or(Verdict::NotRun);
     if let Some(part) = found.not_understood.first()
@@ -177,11 +196,7 @@ mod tests {
             verdicts.iter().enumerate().map(|(index, verdict)| finding(&format!("c{index}"), *verdict)).collect();
         let text: String = verdicts.iter().map(|_| "- [ ] x\n").collect();
         let list = Checklist::parse("l.md".into(), text.into_bytes(), false);
-        let found = |index: usize| Match {
-            control: Some(format!("c{index}")),
-            confidence: 1.0,
-            ..Match::default()
-        };
+        let found = |index: usize| Match { control: Some(format!("c{index}")), confidence: 1.0, ..Match::default() };
         let items =
             list.items.iter().enumerate().map(|(index, item)| ReportItem::new(&list, item, &found(index), &findings));
         Report { items: items.collect(), findings, target: Target::default() }

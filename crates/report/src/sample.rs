@@ -149,6 +149,7 @@ fn read(name: &str, lines: &[Line], findings: &mut BTreeMap<String, Finding>) ->
                     also: ids.into_iter().skip(1).collect(),
                     confidence: 0.93,
                     not_understood: Vec::new(),
+                    ..Match::default()
                 });
             }
         }

@@ -54,6 +54,9 @@ fn lines(text: &mut String, item: &ReportItem, advised: &mut BTreeSet<String>, s
     }
     let word = if item.verdict.closes() { String::new() } else { format!("{}: ", item.verdict) };
     wrap(text, &format!("{word}{}", item.reason), style);
+    for note in &item.notes {
+        wrap(text, &format!("note: {note}"), style);
+    }
     for control in &item.controls {
         // The same advice once is enough, and only for what was seen to be missing.
         if control.verdict == Verdict::Fail

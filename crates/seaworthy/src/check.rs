@@ -10,8 +10,8 @@ use std::{
     process::ExitCode,
 };
 
-use seaworthy_check::{Asked, Progress, Runner};
-use seaworthy_checklist::Checklist;
+use seaworthy_check::{Asked, AskedError, Progress, Runner};
+use seaworthy_checklist::{Checklist, How};
 use seaworthy_core::SystemClock;
 use seaworthy_evidence::{Report, Verdict};
 use seaworthy_report::{Format, Style, terminal as report_text};
@@ -72,8 +72,13 @@ pub async fn interrupted() -> u8 {
 }
 
 fn read(arguments: &CheckArguments, config: &Config) -> Result<Asked, Failure> {
-    Asked::new(&arguments.files, arguments.all_asks, &config.check.custom)
-        .map_err(|error| Failure::new("SEA_CHECK_FILE", &error).with_status(ERROR_STATUS))
+    Asked::new(&arguments.files, arguments.all_asks, &config.check).map_err(|error| {
+        let code = match error {
+            AskedError::Checklist(_) => "SEA_CHECK_FILE",
+            AskedError::Pin(_) => "SEA_CHECK_PIN",
+        };
+        Failure::new(code, &error).with_status(ERROR_STATUS)
+    })
 }
 
 async fn check(arguments: &CheckArguments, mut config: Config, mut asked: Asked) -> Result<ExitCode, Failure> {
@@ -226,9 +231,14 @@ fn show_matches(asked: &Asked, as_json: bool) {
             terminal::line(&line.to_string());
         } else {
             let control = found.control.as_deref().unwrap_or("unmatched");
+            let how = match found.how {
+                How::Text => "",
+                How::Marker => "  pinned in the file",
+                How::Map => "  pinned in [check.map]",
+            };
             let also = if found.also.is_empty() { String::new() } else { format!("  also {}", found.also.join(", ")) };
             terminal::line(&format!(
-                "{}:{}  {}\n    {control} ({:.2}){also}",
+                "{}:{}  {}\n    {control} ({:.2}){also}{how}",
                 list.name, item.line, item.text, found.confidence
             ));
         }

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use seaworthy_check::{Asked, Client, CommandLauncher, Hints, Progress, Runner, Subject, Transcript};
+use seaworthy_check::{Asked, Client, CommandLauncher, Hints, Progress, Runner, Settings, Subject, Transcript};
 use seaworthy_checklist::Checklist;
 use seaworthy_core::{SystemClock, UpstreamAddress};
 use seaworthy_evidence::{Ledger, Report, SigningKey};
@@ -69,7 +69,7 @@ impl Stage {
 
     /// Checks the same list against both, side by side.
     pub async fn check(&self) -> Result<(Report, Report), Failure> {
-        let asked = asked();
+        let asked = asked()?;
         let runner = Runner::new(Duration::from_secs(60));
         let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
         let program = self.program.display().to_string();
@@ -148,9 +148,12 @@ impl Stage {
 }
 
 /// The demo's list.
-fn asked() -> Asked {
+fn asked() -> Result<Asked, Failure> {
     let bytes = include_bytes!("checklist.md").to_vec();
-    Asked::from_checklists(vec![Checklist::parse("checklist.md".into(), bytes, true)], false, &[])
+    let list = Checklist::parse("checklist.md".into(), bytes, true);
+    // Nothing is pinned, so that nothing can be pinned wrongly.
+    Asked::from_checklists(vec![list], false, &Settings::default())
+        .map_err(|error| Failure::new("SEA_DEMO_START", &error))
 }
 
 /// What both are measured against.
@@ -234,7 +237,7 @@ mod tests {
 
     #[test]
     fn every_line_of_the_demo_list_means_what_we_meant() {
-        let asked = asked();
+        let asked = asked().unwrap();
         let controls: Vec<&str> = asked.items().map(|(_, _, found)| found.control.as_deref().unwrap_or("-")).collect();
         let wanted = [
             "edge.security-headers",
