@@ -21,6 +21,8 @@ mod calibration {
     pub const SLOPE: f64 = 0.6;
     pub const LENGTH: f64 = 1.1;
     pub const OFFSET: f64 = -0.75;
+    /// When the line is one of the best control's phrases, and nobody else's.
+    pub const EXACT: f64 = 0.95;
 }
 
 /// All scorers, built from one catalogue.
@@ -75,7 +77,8 @@ impl Scorers {
         let odds = -(all - 1.0).max(1e-6).ln();
         let length = (line.size as f64).ln();
         let odds = calibration::SLOPE * odds + calibration::LENGTH * length + calibration::OFFSET;
-        let probability = 1.0 / (1.0 + (-odds).exp());
+        let exact = self.phrases.exactly(&line, &self.vocabulary) == Some(control);
+        let probability = (1.0 / (1.0 + (-odds).exp())).max(if exact { calibration::EXACT } else { 0.0 });
         Some(Best { control, probability, explained: explained[control] })
     }
 }
