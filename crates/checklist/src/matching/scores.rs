@@ -32,6 +32,8 @@ pub(super) struct Scorers {
     vocabulary: Vocabulary,
     phrases: Phrases,
     linear: Linear,
+    /// By control; none is that it needs no certain word.
+    needs: Vec<Vec<String>>,
 }
 
 /// The control that fits best.
@@ -50,7 +52,8 @@ impl Scorers {
         let vocabulary = Vocabulary::new(&texts);
         let phrases = Phrases::new(&texts, &vocabulary);
         let linear = Linear::new(&texts);
-        Self { texts, vocabulary, phrases, linear }
+        let needs = catalogue.controls().iter().map(|control| control.needs.clone()).collect();
+        Self { texts, vocabulary, phrases, linear, needs }
     }
 
     /// `None` when no control knows a word of the line.
@@ -63,8 +66,16 @@ impl Scorers {
         let explained = self.vocabulary.line(&line);
         let around = self.vocabulary.context(&line);
         let linear = self.linear.line(&line);
+        let said = format!("{text} {section} {parent}").to_lowercase();
+        let meant = |control: usize| {
+            let needs: &[String] = &self.needs[control];
+            needs.is_empty() || needs.iter().any(|piece| said.contains(piece.as_str()))
+        };
         let scores: Vec<f64> = (0..phrases.len())
             .map(|control| {
+                if !meant(control) {
+                    return f64::NEG_INFINITY;
+                }
                 weight::PHRASE * phrases[control]
                     + weight::VOCABULARY * explained[control]
                     + weight::LINEAR * f64::from(linear[control])
