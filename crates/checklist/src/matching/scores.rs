@@ -22,7 +22,9 @@ mod calibration {
     pub const LENGTH: f64 = 1.1;
     pub const OFFSET: f64 = -0.75;
     /// When the line is one of the best control's phrases, and nobody else's.
-    pub const EXACT: f64 = 0.95;
+    pub const EXACT: f64 = 0.7;
+    /// When the vocabulary or the linear classifier alone would name another control: then every sixth is wrong.
+    pub const DISSENT: f64 = -0.8;
 }
 
 /// All scorers, built from one catalogue.
@@ -89,7 +91,11 @@ impl Scorers {
         let length = (line.size as f64).ln();
         let odds = calibration::SLOPE * odds + calibration::LENGTH * length + calibration::OFFSET;
         let exact = self.phrases.exactly(&line, &self.vocabulary) == Some(control);
-        let probability = (1.0 / (1.0 + (-odds).exp())).max(if exact { calibration::EXACT } else { 0.0 });
+        let dissent = explained.iter().any(|other| *other > explained[control])
+            || linear.iter().any(|other| *other > linear[control]);
+        let exact = if exact { calibration::EXACT } else { 0.0 };
+        let dissent = if dissent { calibration::DISSENT } else { 0.0 };
+        let probability = 1.0 / (1.0 + (-(odds + exact + dissent)).exp());
         Some(Best { control, probability, explained: explained[control] })
     }
 }
