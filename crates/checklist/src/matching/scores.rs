@@ -1,8 +1,9 @@
 //! What the scorers say together about a line, as a probability for each control.
 //!
 //! Each scorer is wrong in another way: single phrases miss rewordings, a control's whole vocabulary favours controls that
-//! are spoken of in many words, the linear classifier is sure of what it has not seen. The weights were fitted, as a
-//! multinomial logit, on lines whose resembling phrases were left out.
+//! are spoken of in many words, the linear classifier is sure of what it has not seen. The weights are rounded from a
+//! multinomial logit, and the calibration from a logistic regression, over three kinds of lines: real ones without the
+//! phrases that resemble them, short names in three folds, and the long rewordings in `tests/lines`.
 
 use super::{line::Line, linear::Linear, phrases::Phrases, texts::Texts, vocabulary::Vocabulary};
 use crate::catalogue::Catalogue;
