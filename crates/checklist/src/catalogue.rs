@@ -20,6 +20,10 @@ pub struct Control {
     pub proved: String,
     /// What closes it when it fails.
     pub advice: String,
+    /// Pieces of words of which a line (or its section, or the item above it) must have one, for a control that others are
+    /// easily taken for: `docs.rollback` is not meant where nothing is written down.
+    #[serde(default)]
+    pub needs: Vec<String>,
     /// How teams word it in their lists.
     pub phrases: Vec<String>,
 }
@@ -116,6 +120,9 @@ mod tests {
                     [("means", &control.means), ("proved", &control.proved), ("advice", &control.advice)]
                 {
                     assert!(text.len() > 20, "{}: {field} says too little", control.id);
+                }
+                for piece in &control.needs {
+                    assert_eq!(*piece, piece.to_lowercase(), "{}", control.id);
                 }
                 assert!(control.phrases.len() >= 10, "{} has few phrases", control.id);
             }

@@ -35,7 +35,7 @@ pub fn ticked(list: &Checklist, verdicts: &BTreeMap<usize, Mark>) -> Vec<u8> {
         let mut changed = bytes[line.start..mark.range.start].to_vec();
         changed.extend_from_slice(mark.marked(&bytes[mark.range.clone()], verdict.closes));
         changed.extend_from_slice(&bytes[mark.range.end..end]);
-        output.extend_from_slice(&OURS.replace_all(&changed, &b""[..]));
+        output.extend_from_slice(&without_ours(&changed));
         output.extend_from_slice(format!(" <!-- seaworthy: {} -->", verdict.word).as_bytes());
         copied = end;
     }
@@ -44,6 +44,18 @@ pub fn ticked(list: &Checklist, verdicts: &BTreeMap<usize, Mark>) -> Vec<u8> {
     }
     output.extend_from_slice(&bytes[copied..]);
     list.narrow.as_ref().map_or(output.clone(), |(wide, _)| wide.write(&output))
+}
+
+/// The line without our comments. The space before one in the middle stays: it may part two words.
+fn without_ours(line: &[u8]) -> Vec<u8> {
+    let (mut kept, mut copied) = (Vec::with_capacity(line.len()), 0);
+    for found in OURS.find_iter(line) {
+        let space = found.end() < line.len() && line[found.start()] == b' ';
+        kept.extend_from_slice(&line[copied..found.start() + usize::from(space)]);
+        copied = found.end();
+    }
+    kept.extend_from_slice(&line[copied..]);
+    kept
 }
 
 #[cfg(test)]

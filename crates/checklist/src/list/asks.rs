@@ -102,7 +102,7 @@ fn fenced(lines: &[Line]) -> Vec<Code> {
     code
 }
 
-/// Lines that begin inside an HTML comment.
+/// Lines that begin or end inside an HTML comment: what is appended to them would be in it, or end it.
 fn commented(lines: &[Line]) -> Vec<bool> {
     let mut inside = false;
     lines
@@ -115,7 +115,7 @@ fn commented(lines: &[Line]) -> Vec<bool> {
                 (None, Some(_)) => false,
                 (None, None) => inside,
             };
-            begins_inside
+            begins_inside || inside
         })
         .collect()
 }

@@ -56,7 +56,7 @@ pub struct Matcher {
 }
 
 /// Less is unmatched.
-const THRESHOLD: f64 = 0.78;
+const THRESHOLD: f64 = 0.76;
 /// The same for a control that has a probe: a wrong tick costs more than a line that stays open.
 const PROVABLE_THRESHOLD: f64 = 0.82;
 /// A part of a line names a further control from here on…
