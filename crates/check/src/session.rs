@@ -231,7 +231,7 @@ fn add_children(list: &Checklist, matches: &mut [Match]) {
         let Some(parent) = item.parent else { continue };
         let child = matches[index].clone();
         let parent = &mut matches[parent];
-        if child.control.is_none() {
+        if child.control.is_none() && !child.nothing {
             parent.not_understood.push(item.text.clone());
         }
         parent.not_understood.extend(child.not_understood);

@@ -70,6 +70,7 @@ fn control(custom: &Custom) -> Control {
         proved: format!("{how}, and the same is refused where it must fail."),
         advice: format!("See [[check.custom]] with id = \"{}\" in the config.", custom.id),
         phrases: custom.phrases.clone(),
+        needs: Vec::new(),
     }
 }
 
