@@ -6,7 +6,7 @@
 //! phrases that resemble them, short names in three folds, and the long rewordings in `tests/lines`.
 
 use super::{line::Line, linear::Linear, phrases::Phrases, texts::Texts, vocabulary::Vocabulary};
-use crate::catalogue::Catalogue;
+use crate::catalogue::{Catalogue, Control, ControlKind};
 
 /// Fitted weights.
 mod weight {
@@ -49,8 +49,24 @@ pub(super) struct Best {
     pub explained: f64,
 }
 
+/// Stands for lines that ask for nothing: one that is most like those is like no control.
+fn nothing() -> Control {
+    let lines = include_str!("../../catalogue/nothing.txt").lines().filter(|line| !line.starts_with('#'));
+    Control {
+        id: "nothing".into(),
+        kind: ControlKind::Attest,
+        title: String::new(),
+        means: String::new(),
+        proved: String::new(),
+        advice: String::new(),
+        phrases: lines.map(str::to_owned).collect(),
+        needs: Vec::new(),
+    }
+}
+
 impl Scorers {
     pub(super) fn new(catalogue: &Catalogue) -> Self {
+        let catalogue = &catalogue.with([nothing()]);
         let texts = Texts::new(catalogue);
         let vocabulary = Vocabulary::new(&texts);
         let phrases = Phrases::new(&texts, &vocabulary);
@@ -59,7 +75,7 @@ impl Scorers {
         Self { texts, vocabulary, phrases, linear, needs }
     }
 
-    /// `None` when no control knows a word of the line.
+    /// `None` when no control knows a word of the line, or it is most like lines that ask for nothing.
     pub(super) fn best(&self, text: &str, section: &str, parent: &str) -> Option<Best> {
         let line = Line::new(&self.texts, text, section, parent);
         if line.own.is_empty() {
@@ -86,6 +102,9 @@ impl Scorers {
             })
             .collect();
         let (control, highest) = scores.iter().copied().enumerate().rev().max_by(|a, b| a.1.total_cmp(&b.1))?;
+        if control + 1 == scores.len() {
+            return None;
+        }
         let all: f64 = scores.iter().map(|score| (score - highest).exp()).sum();
         // The best one's own share of `all` is 1.
         let odds = -(all - 1.0).max(1e-6).ln();
