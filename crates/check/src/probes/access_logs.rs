@@ -121,7 +121,10 @@ async fn look(subject: &Subject) -> Sighting {
 /// Whether everything that was asked has left its line.
 fn has_all(lines: &[String], mark: &str, sent: usize, asked: &[(&str, u16)]) -> bool {
     lines.iter().filter(|line| line.contains(mark)).count() > sent
-        && asked.iter().all(|(path, _)| lines.iter().any(|line| names(line, path)))
+        // Others may be asking for the same path meanwhile, in other ways.
+        && asked.iter().all(|(path, status)| {
+            lines.iter().any(|line| names(line, path) && tells(line, &Method::GET, *status))
+        })
 }
 
 /// Whether a line is of this very path.
