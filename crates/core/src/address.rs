@@ -46,6 +46,28 @@ impl FromStr for UpstreamAddress {
     type Err = AddressError;
 
     fn from_str(text: &str) -> Result<Self, AddressError> {
+        Self::read(text).map_err(AddressError::without_password)
+    }
+}
+
+impl AddressError {
+    /// An error is read by more people than a password.
+    fn without_password(self) -> Self {
+        let masked = |text: String| match (text.find("//"), text.rfind('@')) {
+            (Some(start), Some(end)) if start < end => format!("{}//…{}", &text[..start], &text[end..]),
+            _ => text,
+        };
+        match self {
+            Self::Scheme(text) => Self::Scheme(masked(text)),
+            Self::Encrypted(text) => Self::Encrypted(masked(text)),
+            Self::Path(text) => Self::Path(masked(text)),
+            Self::Host(text) => Self::Host(masked(text)),
+        }
+    }
+}
+
+impl UpstreamAddress {
+    fn read(text: &str) -> Result<Self, AddressError> {
         if let Some(path) = text.strip_prefix("unix:") {
             let path = path.strip_prefix("//").unwrap_or(path);
             return if path.is_empty() { Err(AddressError::Host(text.into())) } else { Ok(Self::Unix(path.into())) };
@@ -102,6 +124,16 @@ impl fmt::Display for UpstreamAddress {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_password_in_an_address_is_not_shown() {
+        for text in
+            ["http://ann:hunter2@host:80", "ftp://ann:hunter2@host", "https://ann:hunter2@host", "http://a:hunter2@h/p"]
+        {
+            let error = text.parse::<UpstreamAddress>().unwrap_err().to_string();
+            assert!(!error.contains("hunter2") && error.contains("…@h"), "{error}");
+        }
+    }
 
     #[test]
     fn reads_what_people_write() {
