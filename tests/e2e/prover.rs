@@ -202,6 +202,10 @@ fn a_fix_is_a_diff() {
     let output = seaworthy(folder, &["check", "--fix", "--url", &url, "list.md"]);
     assert!(text(&output).contains("+enabled = true"), "{}{}", text(&output), error_text(&output));
     assert_eq!(fs::read_to_string(folder.join("seaworthy.toml")).unwrap(), before, "only shown");
+    let output = seaworthy(folder, &["check", "--json", "--url", &url, "list.md"]);
+    let object: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let advice = object["items"][0]["controls"][0]["advice"].as_str().unwrap();
+    assert!(advice.contains("protection.headers.enabled = true (--fix writes it)"), "{advice}");
     let diff = fs::read_to_string(folder.join(".seaworthy/reports/fix.diff")).unwrap();
     assert!(diff.starts_with("--- a/seaworthy.toml\n+++ b/seaworthy.toml\n@@"), "{diff}");
     assert!(!diff.lines().any(|line| line.starts_with("-#")), "{diff}");

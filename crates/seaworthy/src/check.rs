@@ -126,9 +126,10 @@ async fn look(
     let progress = |step: Progress<'_>| {
         terminal::progress(&format!("[{}/{}] trying {}", step.done + 1, step.total, step.control));
     };
-    let report =
+    let mut report =
         asked.check(&subject, &runner, Some(&mut ledger), &past, &SystemClock, progress).await.map_err(explain)?;
     terminal::progress("");
+    fix::advise(&mut report, subject.admin.is_some());
     let folder = written::folder(arguments, config);
     let mut written = written::lists(&folder, asked, &report)?;
     written.extend(written::reports(&folder, formats, &report, ledger.key())?);

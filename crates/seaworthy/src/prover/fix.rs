@@ -47,6 +47,26 @@ pub struct Proposal {
     pub notes: Vec<String>,
 }
 
+/// Adds to the advice of what failed the lines of config that provide it, where there are some.
+pub fn advise(report: &mut Report, behind: bool) {
+    let url = report.target.url.clone().unwrap_or_default();
+    for control in report.items.iter_mut().flat_map(|item| &mut item.controls) {
+        let Some(fix) = FIXES.iter().find(|fix| control.verdict == Verdict::Fail && fix.control == control.control)
+        else {
+            continue;
+        };
+        let lines = fix.set.iter().filter_map(|(key, value)| Some(format!("{key} = {}", fitting(value, &url)?)));
+        let lines: Vec<String> = lines.collect();
+        let ours = match (lines.is_empty(), behind) {
+            (false, _) => format!(" In seaworthy.toml: {} (--fix writes it).", lines.join(", ")),
+            (true, false) if fix.on => " Seaworthy around the app does it: seaworthy run.".to_owned(),
+            (true, _) => continue,
+        };
+        let advice = control.advice.take().unwrap_or_default();
+        control.advice = Some(format!("{}{ours}", advice.trim_end()));
+    }
+}
+
 /// What the config must say for what failed to hold. `behind` is false when no Seaworthy is around the app yet.
 pub fn propose(report: &Report, source: &ConfigSource, behind: bool) -> Proposal {
     let file = source.files().into_iter().next().unwrap_or_default();
