@@ -39,7 +39,15 @@ impl Git {
     /// The commit that is checked out; with `+changes:` and a hash of them when the files are not those of the commit.
     pub(crate) fn head(&self) -> Option<String> {
         let commit = self.output(&["rev-parse", "HEAD"]).ok()?.trim().to_owned();
-        let changes = self.output(&["diff", "HEAD", "--no-ext-diff", "--no-textconv", "--binary"]).unwrap_or_default();
+        let mut changes = self.output(&["diff", "HEAD", "--no-ext-diff", "--no-textconv", "--binary"]).ok()?;
+        // What is new and not ignored is part of what runs; what we write ourselves is not.
+        let new = self.output(&["ls-files", "--others", "--exclude-standard", "-z", "--full-name", ":/"]).ok()?;
+        let top = PathBuf::from(self.output(&["rev-parse", "--show-toplevel"]).ok()?.trim());
+        for path in new.split('\0').filter(|path| !path.is_empty() && !path.split('/').any(|part| part == ".seaworthy"))
+        {
+            let content = std::fs::read(top.join(path)).unwrap_or_default();
+            changes.push_str(&format!("{path} {}\n", hash(&content)));
+        }
         if changes.is_empty() {
             return Some(commit);
         }

@@ -9,7 +9,7 @@ use seaworthy_checklist::{Catalogue, Checklist, ChecklistError, Form, Item, Matc
 use seaworthy_core::Clock;
 use seaworthy_evidence::{
     Attested, Finding, ItemReference, Ledger, LedgerError, Record, Report, ReportItem, Standing, Target, Verdict,
-    attested, hash, standing, time,
+    attested, hash, standing, time, was_seen_to_fail,
 };
 
 use thiserror::Error;
@@ -201,7 +201,8 @@ fn with_past(tried: Finding, past: &[Record], target: &Target, clock: &dyn Clock
             None => {}
         }
     }
-    if !matches!(finding.verdict, Verdict::NotRun | Verdict::Inconclusive) {
+    // People answer for what no probe can try, and never against one that saw it fail.
+    if finding.verdict != Verdict::NotRun || was_seen_to_fail(&finding.control, past) {
         return finding;
     }
     match attested(&finding.control, past, now) {

@@ -134,6 +134,7 @@ impl Ledger {
         // Held until the file is closed: another check may be writing to the same chain.
         file.lock()?;
         let end = End::of(&mut file)?;
+        self.compare_with_head(&end)?;
         if end.torn {
             file.write_all(b"\n")?;
         }
@@ -151,6 +152,27 @@ impl Ledger {
         let last = hash(line.as_bytes());
         self.write_head(record.sequence, &last)?;
         Ok(last)
+    }
+
+    /// A record on top of an end that was cut off or altered would sign that it was never there.
+    fn compare_with_head(&self, end: &End) -> io::Result<()> {
+        let Ok(text) = fs::read_to_string(head_path(&self.path)) else { return Ok(()) };
+        let head: Option<Head> =
+            serde_json::from_str(&text).ok().filter(|head: &Head| head.is_signed_by(self.key.public()));
+        let Some(head) = head else {
+            return Err(io::Error::other(
+                "its head was altered, or signed by another key; nothing is added to it. Keep both files, and begin a new ledger",
+            ));
+        };
+        let same = head.records < end.records || (head.records == end.records && head.last == end.last_record);
+        if same {
+            return Ok(());
+        }
+        Err(io::Error::other(format!(
+            "records were removed or altered at its end (its head has seen {}); nothing is added to it. Keep both files, and \
+             begin a new ledger",
+            head.records
+        )))
     }
 
     fn expiry(&self, now: Timestamp) -> Timestamp {
@@ -205,6 +227,8 @@ struct End {
     records: u64,
     /// SHA-256 of the last line, of nothing when there is none.
     last: String,
+    /// SHA-256 of the last line that is a record.
+    last_record: String,
     /// The last line has no end: a write broke off.
     torn: bool,
 }
@@ -218,14 +242,16 @@ impl End {
             let lines: Vec<&[u8]> = tail.split(|byte| *byte == b'\n').collect();
             // The first piece may begin in the middle of a line.
             let whole = if start == 0 { &lines[..] } else { lines.get(1..).unwrap_or_default() };
-            let sequence = whole.iter().rev().find_map(|line| {
+            let record = whole.iter().rev().find_map(|line| {
                 let record: serde_json::Value = serde_json::from_slice(line).ok()?;
-                record["sequence"].as_u64()
+                Some((record["sequence"].as_u64()?, hash(line)))
             });
-            if sequence.is_some() || start == 0 {
+            if record.is_some() || start == 0 {
                 let last = whole.iter().rev().find(|line| !line.is_empty());
+                let (records, last_record) = record.unwrap_or_default();
                 return Ok(Self {
-                    records: sequence.unwrap_or(0),
+                    records,
+                    last_record,
                     last: hash(last.copied().unwrap_or_default()),
                     torn: tail.last().is_some_and(|byte| *byte != b'\n'),
                 });
@@ -240,9 +266,9 @@ impl End {
 }
 
 /// Every line of a ledger, without its line feed.
-pub(crate) fn lines(path: &Path) -> io::Result<Vec<Vec<u8>>> {
+pub(crate) fn lines(mut file: &File) -> io::Result<Vec<Vec<u8>>> {
     let mut bytes = Vec::new();
-    File::open(path)?.read_to_end(&mut bytes)?;
+    file.read_to_end(&mut bytes)?;
     if bytes.last() == Some(&b'\n') {
         bytes.pop();
     }
@@ -294,7 +320,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("deep/evidence.jsonl");
         let hashes: Vec<String> = (0..3).map(|second| add(&path, second)).collect();
-        let lines = lines(&path).unwrap();
+        let lines = lines(&File::open(&path).unwrap()).unwrap();
         assert_eq!(lines.len(), 3);
         for (index, line) in lines.iter().enumerate() {
             let record: serde_json::Value = serde_json::from_slice(line).unwrap();
@@ -317,7 +343,7 @@ mod tests {
         add(&path, 1);
         OpenOptions::new().append(true).open(&path).unwrap().write_all(b"{\"sequence\":2,\"prev").unwrap();
         add(&path, 2);
-        let lines = lines(&path).unwrap();
+        let lines = lines(&File::open(&path).unwrap()).unwrap();
         let record: serde_json::Value = serde_json::from_slice(&lines[2]).unwrap();
         assert_eq!((record["sequence"].as_u64(), record["previous"].as_str()), (Some(2), Some(&*hash(&lines[1]))));
     }
@@ -332,7 +358,7 @@ mod tests {
         for _ in 0..3 {
             ledger(&path).append(&mut finding, Vec::new(), &Target::default(), &clock).unwrap();
         }
-        let last: serde_json::Value = serde_json::from_slice(&lines(&path).unwrap()[2]).unwrap();
+        let last: serde_json::Value = serde_json::from_slice(&lines(&File::open(&path).unwrap()).unwrap()[2]).unwrap();
         assert_eq!(last["sequence"], 3);
     }
 }

@@ -17,7 +17,7 @@ pub use ledger::{Head, Ledger, LedgerError, time};
 pub use record::{Content, ItemReference, Record, Seen};
 pub use report::{ControlReport, Report, ReportItem};
 pub use signing::{KeyError, SigningKey, VerifyingKey};
-pub use standing::{Standing, standing};
+pub use standing::{Standing, standing, was_seen_to_fail};
 pub use target::Target;
 pub use verdict::Verdict;
 pub use verify::{Flaw, Verification, verify};

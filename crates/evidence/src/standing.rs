@@ -57,6 +57,17 @@ pub fn standing(
     })
 }
 
+/// Whether the last probe that looked at a control, wherever it was, saw it fail: then nobody's word closes it.
+pub fn was_seen_to_fail(control: &str, records: &[Record]) -> bool {
+    let seen = records.iter().rev().find_map(|record| match &record.content {
+        Content::Finding(seen) if seen.finding.control == control => {
+            (seen.finding.verdict != Verdict::NotRun).then_some(seen.finding.verdict)
+        }
+        _ => None,
+    });
+    seen == Some(Verdict::Fail)
+}
+
 /// What is another now than it was then.
 fn stale(seen: &Seen, expires: &str, known: Option<&Control>, target: &Target, now: Timestamp) -> Option<String> {
     if expires.parse::<Timestamp>().is_ok_and(|end| end <= now) {
@@ -64,6 +75,9 @@ fn stale(seen: &Seen, expires: &str, known: Option<&Control>, target: &Target, n
     }
     if known.is_some_and(|control| meaning(control) != seen.catalogue) {
         return Some("what the control asks for has changed since".into());
+    }
+    if target.commit.is_none() {
+        return Some("which release this is cannot be told (no commit)".into());
     }
     let changed = |what: &str, then: &Option<String>, is: &Option<String>| {
         (then != is).then(|| {

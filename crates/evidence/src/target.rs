@@ -31,7 +31,9 @@ pub struct Target {
 impl Target {
     /// Whether this is the same app in the same environment, of whatever release.
     pub fn is_same_place(&self, other: &Self) -> bool {
-        (&self.url, &self.repo, &self.environment) == (&other.url, &other.repo, &other.environment)
+        // Without the Seaworthy around it an app is another one.
+        (&self.url, &self.admin, &self.repo, &self.environment)
+            == (&other.url, &other.admin, &other.repo, &other.environment)
     }
 
     /// The same target, looked at now.

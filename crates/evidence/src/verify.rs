@@ -1,6 +1,11 @@
 //! Whether a ledger is what was written: nothing altered, nothing missing, nothing in another order.
 
-use std::{collections::BTreeSet, fs, io, path::Path};
+use std::{
+    collections::BTreeSet,
+    fs::{self, File},
+    io,
+    path::Path,
+};
 
 use serde::Serialize;
 use thiserror::Error;
@@ -98,11 +103,16 @@ impl Serialize for Flaw {
 /// # Errors
 /// When the file cannot be read.
 pub fn verify(path: &Path, key: &VerifyingKey, pinned: Option<&str>) -> io::Result<Verification> {
-    let lines = match lines(path) {
+    let file = match File::open(path) {
         // Removed whole: its head still knows of it.
-        Err(error) if error.kind() == io::ErrorKind::NotFound && head_path(path).exists() => Vec::new(),
-        read => read?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound && head_path(path).exists() => None,
+        opened => Some(opened?),
     };
+    // Until the head was read too: somebody may be writing.
+    if let Some(file) = &file {
+        file.lock_shared()?;
+    }
+    let lines = file.as_ref().map_or(Ok(Vec::new()), lines)?;
     let mut found = Verification { last: hash(b""), ..Verification::default() };
     let mut hashes = Vec::with_capacity(lines.len());
     for (index, line) in lines.iter().enumerate() {
@@ -311,6 +321,25 @@ mod tests {
         ledger.append(&mut finding, Vec::new(), &Target::default(), &FixedClock(9)).unwrap();
         let problems = verify(&kept.path(), kept.key().public(), Some("feed")).unwrap().problems;
         assert_eq!(problems, [Flaw::Pinned("feed".into())]);
+    }
+
+    #[test]
+    fn nothing_is_added_on_top_of_an_end_that_was_tampered_with() {
+        let changes: [fn(&mut Vec<String>); 4] = [
+            |lines| lines.truncate(2),
+            Vec::clear,
+            |lines| lines[3] = "{erased".into(),
+            |lines| lines[3] = lines[3].replace("docs.license", "docs.licence"),
+        ];
+        for change in changes {
+            let kept = Kept::new(4);
+            assert!(!kept.after(change).is_empty());
+            let mut ledger = Ledger::open(&kept.path(), kept.key(), std::time::Duration::from_secs(60)).unwrap();
+            let mut finding = Finding::not_run("docs.license", "more");
+            let added = ledger.append(&mut finding, Vec::new(), &Target::default(), &FixedClock(0));
+            assert!(added.is_err_and(|error| error.to_string().contains("nothing is added")));
+            assert!(!kept.found().problems.is_empty(), "it is still seen");
+        }
     }
 
     #[test]

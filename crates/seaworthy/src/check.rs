@@ -85,6 +85,7 @@ async fn check(arguments: &CheckArguments, mut config: Config, mut asked: Asked)
     let source = ConfigSource::new(arguments.config.as_deref(), arguments.profile.as_deref());
     let repo = arguments.repo.clone().unwrap_or_else(|| ".".into());
     let formats = written::formats(arguments)?;
+    spare_inputs(arguments, &config, &source, &formats)?;
     loop {
         // Before the look, so that what changes while it looks is a reason to look again.
         let mut watch = Watch::new(&arguments.files, &source, &repo);
@@ -105,6 +106,23 @@ async fn check(arguments: &CheckArguments, mut config: Config, mut asked: Asked)
             terminal::line(&format!("{} boxes are open again until they were tried", reopened));
         }
     }
+}
+
+/// Before anything is tried or written: no output may be an input.
+fn spare_inputs(
+    arguments: &CheckArguments,
+    config: &Config,
+    source: &ConfigSource,
+    formats: &[(Format, Option<PathBuf>)],
+) -> Result<(), Failure> {
+    let folder = written::folder(arguments, config);
+    let lists = arguments.files.iter().filter_map(|file| Some(folder.join(file.file_name()?)));
+    let reports = formats.iter().map(|(format, path)| path.clone().unwrap_or_else(|| folder.join(format.file_name())));
+    let outputs: Vec<PathBuf> = lists.chain(reports).chain([folder.join("fix.diff")]).collect();
+    let evidence = [&config.check.evidence, &config.check.evidence_key];
+    let mut inputs: Vec<PathBuf> = arguments.files.iter().chain(evidence).cloned().chain(source.files()).collect();
+    inputs.push(format!("{}.head", config.check.evidence.display()).into());
+    written::spare(&outputs, &inputs)
 }
 
 /// Tries everything once, and tells. True when there is a Seaworthy around the app.

@@ -25,7 +25,19 @@ use clap::Parser;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let command = cli::Cli::parse().command;
+    let command = match cli::Cli::try_parse() {
+        Ok(cli) => cli.command,
+        Err(error) => {
+            // Losing the text of an error or of the help cannot be told to anybody.
+            let _ = error.print();
+            // For `check`, 2 means that something is inconclusive.
+            let checks = std::env::args_os().nth(1).is_some_and(|word| word == "check");
+            return match error.use_stderr() {
+                true => ExitCode::from(if checks { prover::ERROR_STATUS } else { 2 }),
+                false => ExitCode::SUCCESS,
+            };
+        }
+    };
     // What these print is all that they do, so losing it is a failure.
     let prints = matches!(command, cli::Command::Config(_) | cli::Command::Init(_) | cli::Command::Completions(_));
     let result = match command {

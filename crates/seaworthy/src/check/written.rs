@@ -32,6 +32,19 @@ pub fn formats(arguments: &CheckArguments) -> Result<Vec<(Format, Option<PathBuf
 /// All lists with their ticks, one after the other.
 const ALL_LISTS: &str = "READINESS.md";
 
+/// Nothing that a check reads may be written over, whatever the command line says.
+pub fn spare(outputs: &[PathBuf], inputs: &[PathBuf]) -> Result<(), Failure> {
+    let inputs: Vec<PathBuf> = inputs.iter().filter_map(|input| input.canonicalize().ok()).collect();
+    let hit = outputs.iter().find(|output| output.canonicalize().is_ok_and(|output| inputs.contains(&output)));
+    let Some(hit) = hit else { return Ok(()) };
+    let text = format!(
+        "{} is read by this check (a list, the config, or the evidence), and is not overwritten; choose another place with \
+         --out or --report FORMAT=PATH",
+        hit.display()
+    );
+    Err(Failure::text("SEA_CHECK_REPORT", text).with_status(ERROR_STATUS))
+}
+
 /// Writes every list with its ticks; two files of one name do not overwrite each other. Then all of them as one.
 pub fn lists(folder: &Path, asked: &Asked, report: &Report) -> Result<Vec<PathBuf>, Failure> {
     fs::create_dir_all(folder).map_err(|error| explain(folder, &error))?;

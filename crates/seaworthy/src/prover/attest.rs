@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use jiff::Timestamp;
+use seaworthy_check::{State, states};
 use seaworthy_checklist::Catalogue;
 use seaworthy_core::SystemClock;
 use seaworthy_evidence::{Attested, Content, Ledger, Record, Statement, StatementError, attested, time};
@@ -22,6 +23,12 @@ pub fn main(arguments: &AttestArguments) -> Result<ExitCode, Failure> {
         return Ok(ExitCode::SUCCESS);
     };
     known(control, &settings.custom_ids())?;
+    let tried = states().iter().any(|(known, state)| known.id == *control && matches!(state, State::Probe(_)));
+    if tried || settings.custom_ids().contains(control) {
+        let text =
+            format!("a probe tries {control}, and no word replaces what it sees; see seaworthy check --controls");
+        return Err(Failure::text("SEA_ATTEST_REFUSED", text));
+    }
     let refuse = |error: StatementError| Failure::new("SEA_ATTEST_REFUSED", &error);
     let because = arguments.because.as_deref().unwrap_or_default();
     let statement = match () {
