@@ -276,14 +276,20 @@ impl Answer {
     }
 }
 
-/// A text without the secrets that addresses and command lines carry.
+/// A text without the secrets that addresses, command lines, JSON and headers carry, nor keys of well-known shapes.
 pub(crate) fn redact(text: &str) -> String {
     static SECRETS: LazyLock<Regex> = LazyLock::new(|| {
         #[expect(clippy::expect_used, reason = "a constant pattern, compiled in every test")]
-        Regex::new(r"(?i)(://[^\s:/@]*:)[^\s/@]+(@)|(\b[a-z_-]*(?:key|token|secret|passw(?:or)?d|passwd|signature|credential)s?=)[^&\s]+")
-            .expect("the pattern is valid")
+        Regex::new(concat!(
+            r"(?i)(://[^\s:/@]*:)[^\s/@]+(@)",
+            r#"|(\b[a-z_-]*(?:key|token|secret|passw(?:or)?d|passwd|signature|credential)s?(?:=|["']\s*:\s*["']))[^&\s"',}]+"#,
+            r"|(\b(?-i:[A-Z_]*(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD))\s*:\s*)\S+",
+            r"|(\b(?:bearer|basic)\s+)[a-z0-9._~+/=-]{8,}",
+            r"|()\b(?:AKIA[0-9A-Z]{16}|gh[pousr]_[0-9A-Za-z]{20,}|sk[-_][0-9a-z_-]{16,}|xox[abprs]-[0-9a-z-]{10,})",
+        ))
+        .expect("the pattern is valid")
     });
-    SECRETS.replace_all(text, "${1}${3}[secret]${2}").into_owned()
+    SECRETS.replace_all(text, "${1}${3}${4}${5}${6}[secret]${2}").into_owned()
 }
 
 /// A body of no bytes.
@@ -334,6 +340,19 @@ async fn exchange(stream: Box<dyn Stream>, request: Request<ProbeBody>, reading:
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whatever_shape_a_secret_has_it_is_not_kept() {
+        let said = r#"{"password": "hunter2hunter2", "Authorization": "Bearer abcdefSECRET123456"} AKIAIOSFODNN7EXAMPLE
+            sk_live_4eC39HqLyjWDarjtT1zdp7dc DB_PASSWORD: pa55w0rdXYZ postgres://ann:hunter3@host/db?api_key=hunter4"#;
+        let kept = redact(said);
+        for secret in ["hunter", "abcdefSECRET", "AKIAIOSF", "4eC39", "pa55w0rd"] {
+            assert!(!kept.contains(secret), "{kept}");
+        }
+        assert!(kept.contains("postgres://ann:[secret]@host/db"), "{kept}");
+        let harmless = "GET /keys → 200; 3 tokens: ok; a planted key: found";
+        assert_eq!(redact(harmless), harmless);
+    }
 
     #[test]
     fn what_is_noted_holds_no_secret() {
