@@ -96,10 +96,18 @@ async fn check(arguments: &CheckArguments, mut config: Config, mut asked: Asked)
         if !arguments.watch {
             return Ok(ExitCode::from(report.exit_status()));
         }
+        // Somebody may attest, or withdraw.
+        watch.also(format!("{}.head", config.check.evidence.display()).into());
         let reason = watch.reason(&report, arguments.every.0).await;
-        // A list or a config that is being written, or is wrong now, is read again at the next change.
-        config = Config::load_with(&source).unwrap_or(config);
-        asked = read(arguments, &config).unwrap_or(asked);
+        // What is wrong now, or only half written, is told; what was last right is checked on until it is right again.
+        match Config::load_with(&source) {
+            Ok(read) => config = read,
+            Err(error) => drop(Failure::from(error).report()),
+        }
+        match read(arguments, &config) {
+            Ok(read) => asked = read,
+            Err(failure) => drop(failure.report()),
+        }
         tell(&reason);
         if reason != Reason::Time {
             let reopened = recall(arguments, &config, &asked).await?;

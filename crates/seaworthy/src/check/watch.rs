@@ -44,6 +44,11 @@ impl Watch {
         Self { files: files.map(with_state).collect() }
     }
 
+    /// One more file, as it is now: what this very look has written to it is no reason.
+    pub fn also(&mut self, file: PathBuf) {
+        self.files.push(with_state(file));
+    }
+
     /// Waits until there is a reason to look again: at the latest after `every`.
     pub async fn reason(&mut self, report: &Report, every: Duration) -> Reason {
         let begun = Instant::now();
@@ -84,7 +89,11 @@ fn git_folder(repo: &Path) -> PathBuf {
     let found = start.ancestors().map(|folder| folder.join(".git")).find(|git| git.exists());
     let git = found.unwrap_or_else(|| start.join(".git"));
     match fs::read_to_string(&git) {
-        Ok(text) => text.trim().strip_prefix("gitdir: ").map(PathBuf::from).unwrap_or(git),
+        // Submodules have a path relative to the file's folder.
+        Ok(text) => {
+            let told = text.trim().strip_prefix("gitdir: ");
+            told.and_then(|told| Some(git.parent()?.join(told))).unwrap_or(git)
+        }
         Err(_) => git,
     }
 }

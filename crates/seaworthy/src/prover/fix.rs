@@ -104,7 +104,10 @@ pub fn propose(report: &Report, source: &ConfigSource, behind: bool) -> Proposal
     }
     proposal.text = document.to_string();
     if proposal.text != before {
-        let name = proposal.file.display().to_string();
+        // As `patch -p1` and `git apply` take it, from the folder where this was called.
+        let here = std::env::current_dir().and_then(|folder| folder.canonicalize()).unwrap_or_default();
+        let whole = proposal.file.canonicalize().unwrap_or_else(|_| proposal.file.clone());
+        let name = whole.strip_prefix(&here).unwrap_or(&proposal.file).display().to_string();
         let old = if before.is_empty() { "/dev/null".to_owned() } else { format!("a/{name}") };
         let diff = TextDiff::from_lines(&before, &proposal.text);
         proposal.diff = diff.unified_diff().context_radius(3).header(&old, &format!("b/{name}")).to_string();
