@@ -51,6 +51,8 @@ pub struct Matcher {
     ids: Vec<String>,
     /// Controls that have a probe.
     provable: HashSet<String>,
+    /// Controls that are about something that must go.
+    removing: HashSet<String>,
     scorers: Scorers,
     pins: Pins,
 }
@@ -68,6 +70,12 @@ static REFUSED: LazyLock<Regex> = LazyLock::new(|| {
     #[expect(clippy::expect_used, reason = "a constant pattern, compiled in every test")]
     Regex::new(r"(?i)\b(?:not (?:needed|required|applicable|necessary)|n/a)\b|^~~.*~~$").expect("the pattern is valid")
 });
+/// A line that wants something gone.
+static REMOVED: LazyLock<Regex> = LazyLock::new(|| {
+    #[expect(clippy::expect_used, reason = "a constant pattern, compiled in every test")]
+    Regex::new(r"(?i)^\W*(?:remove|delete|drop|disable|get rid of)\b|\b(?:removed|deleted|dropped|disabled)\b")
+        .expect("the pattern is valid")
+});
 /// The control of lines whose text is damaged.
 const DAMAGED: &str = "process.damaged-item";
 
@@ -77,6 +85,15 @@ impl Matcher {
         Self {
             ids: catalogue.controls().iter().map(|control| control.id.clone()).collect(),
             provable: provable.iter().map(|id| (*id).to_owned()).collect(),
+            removing: catalogue
+                .controls()
+                .iter()
+                .filter(|control| {
+                    let words = ["remov", "delet", "drop", "disabl", "hidden", "secret", "expos", "not "];
+                    control.phrases.iter().any(|phrase| words.iter().any(|word| phrase.to_lowercase().contains(word)))
+                })
+                .map(|control| control.id.clone())
+                .collect(),
             scorers: Scorers::new(catalogue),
             pins: Pins::default(),
         }
@@ -124,6 +141,10 @@ impl Matcher {
         let parts = self.parts(&item.text, section);
         let mut named: Vec<String> = parts.iter().flatten().cloned().collect();
         named.dedup();
+        // That the thing is there would tick a line that wants it gone.
+        if REMOVED.is_match(&item.text) && !self.removing.contains(&self.ids[best.control]) {
+            return Match { confidence, ..Match::default() };
+        }
         if best.probability >= self.threshold(&best) {
             let id = self.ids[best.control].clone();
             let mut also: Vec<String> = Vec::new();
@@ -208,6 +229,8 @@ mod tests {
         assert_eq!(control("Buy cake for the party"), None);
         assert_eq!(control("Ask Bob about the thing"), None);
         assert_eq!(control("**Database bac").as_deref(), Some(DAMAGED));
+        assert_eq!(control("Remove the LICENSE file"), None);
+        assert_eq!(control("LICENSE file deleted before going live"), None);
     }
 
     #[test]
