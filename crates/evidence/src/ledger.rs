@@ -191,7 +191,7 @@ impl Ledger {
 }
 
 /// Where the head of a ledger is.
-pub(crate) fn head_path(ledger: &Path) -> PathBuf {
+pub fn head_path(ledger: &Path) -> PathBuf {
     let mut name = ledger.as_os_str().to_owned();
     name.push(".head");
     name.into()

@@ -13,7 +13,7 @@ mod verify;
 
 pub use attestation::{Attested, Says, Statement, StatementError, attested};
 pub use finding::{Experiment, Finding, ProbeKind, SafetyClass};
-pub use ledger::{Head, Ledger, LedgerError, time};
+pub use ledger::{Head, Ledger, LedgerError, head_path, time};
 pub use record::{Content, ItemReference, Record, Seen};
 pub use report::{ControlReport, Report, ReportItem};
 pub use signing::{KeyError, SigningKey, VerifyingKey};

@@ -13,7 +13,7 @@ use std::{
 use seaworthy_check::{Asked, AskedError, Progress, Runner};
 use seaworthy_checklist::{Checklist, How};
 use seaworthy_core::SystemClock;
-use seaworthy_evidence::{Report, Verdict};
+use seaworthy_evidence::{Report, Verdict, head_path};
 use seaworthy_report::{Format, Style, terminal as report_text};
 use serde_json::json;
 use tokio::{
@@ -97,7 +97,7 @@ async fn check(arguments: &CheckArguments, mut config: Config, mut asked: Asked)
             return Ok(ExitCode::from(report.exit_status()));
         }
         // Somebody may attest, or withdraw.
-        watch.also(format!("{}.head", config.check.evidence.display()).into());
+        watch.also(head_path(&config.check.evidence));
         let reason = watch.reason(&report, arguments.every.0).await;
         // What is wrong now, or only half written, is told; what was last right is checked on until it is right again.
         match Config::load_with(&source) {
@@ -129,7 +129,7 @@ fn spare_inputs(
     let outputs: Vec<PathBuf> = lists.chain(reports).chain([folder.join("fix.diff")]).collect();
     let evidence = [&config.check.evidence, &config.check.evidence_key];
     let mut inputs: Vec<PathBuf> = arguments.files.iter().chain(evidence).cloned().chain(source.files()).collect();
-    inputs.push(format!("{}.head", config.check.evidence.display()).into());
+    inputs.push(head_path(&config.check.evidence));
     written::spare(&outputs, &inputs)
 }
 
@@ -179,7 +179,7 @@ async fn recall(arguments: &CheckArguments, config: &Config, asked: &Asked) -> R
 
 fn tell(reason: &Reason) {
     terminal::line(&match reason {
-        Reason::Changed(file) => format!("\n{} has changed; what was seen before no longer counts", file.display()),
+        Reason::Changed(file) => format!("\n{} has changed", file.display()),
         Reason::Expired => "\nevidence has come to its end".to_owned(),
         Reason::Time => "\nlooking again".to_owned(),
     });

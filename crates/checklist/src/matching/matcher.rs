@@ -90,7 +90,11 @@ impl Matcher {
                 .iter()
                 .filter(|control| {
                     let words = ["remov", "delet", "drop", "disabl", "hidden", "secret", "expos", "not "];
-                    control.phrases.iter().any(|phrase| words.iter().any(|word| phrase.to_lowercase().contains(word)))
+                    control
+                        .phrases
+                        .iter()
+                        .map(|phrase| phrase.to_lowercase())
+                        .any(|phrase| words.iter().any(|word| phrase.contains(word)))
                 })
                 .map(|control| control.id.clone())
                 .collect(),
