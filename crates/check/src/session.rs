@@ -330,4 +330,36 @@ mod tests {
         assert!(report.items[3].reason.contains("only a person"));
         assert_eq!(report.exit_status(), 3);
     }
+
+    /// A ledger that saw `control` so, for this commit.
+    fn past(control: &str, verdict: Verdict, commit: &str) -> (tempfile::TempDir, Vec<Record>, Target) {
+        let folder = tempfile::tempdir().unwrap();
+        let key = seaworthy_evidence::SigningKey::open(&folder.path().join("key.pem")).unwrap();
+        let path = folder.path().join("evidence.jsonl");
+        let mut ledger = Ledger::open(&path, key, Duration::from_secs(86_400)).unwrap();
+        let target = Target { commit: Some(commit.into()), ..Target::default() };
+        let mut finding = Finding { verdict, ..Finding::not_run(control, "seen") };
+        ledger.append(&mut finding, Vec::new(), &target, &FixedClock(0)).unwrap();
+        let records = seaworthy_evidence::verify(&path, ledger.key().public(), None).unwrap().content;
+        (folder, records, target)
+    }
+
+    #[test]
+    fn what_cannot_be_tried_now_stands_from_then_only_for_the_same_release() {
+        const CONTROL: &str = "edge.https-only";
+        let (_folder, records, target) = past(CONTROL, Verdict::Pass, "a");
+        let now = |tried: Verdict, target: &Target| {
+            let finding = Finding { verdict: tried, ..Finding::not_run(CONTROL, "no address") };
+            with_past(finding, &records, target, &FixedClock(1_000_000)).verdict
+        };
+        assert_eq!(now(Verdict::NotRun, &target), Verdict::Pass);
+        assert_eq!(now(Verdict::Fail, &target), Verdict::Fail, "what is seen now comes first");
+        assert_eq!(now(Verdict::Inconclusive, &target), Verdict::Inconclusive);
+        let other = Target { commit: Some("b".into()), ..target.clone() };
+        assert_eq!(now(Verdict::NotRun, &other), Verdict::Expired);
+        let unknown = Target { commit: None, ..target.clone() };
+        assert_eq!(now(Verdict::NotRun, &unknown), Verdict::Expired);
+        let elsewhere = Target { admin: Some("http://127.0.0.1:9900".into()), ..target };
+        assert_eq!(now(Verdict::NotRun, &elsewhere), Verdict::NotRun);
+    }
 }
