@@ -22,13 +22,7 @@ pub fn main(arguments: &AttestArguments) -> Result<ExitCode, Failure> {
         list(&records, now, arguments.json);
         return Ok(ExitCode::SUCCESS);
     };
-    known(control, &settings.custom_ids())?;
-    let tried = states().iter().any(|(known, state)| known.id == *control && matches!(state, State::Probe(_)));
-    if tried || settings.custom_ids().contains(control) {
-        let text =
-            format!("a probe tries {control}, and no word replaces what it sees; see seaworthy check --controls");
-        return Err(Failure::text("SEA_ATTEST_REFUSED", text));
-    }
+    for_people(control, &settings.custom_ids())?;
     let refuse = |error: StatementError| Failure::new("SEA_ATTEST_REFUSED", &error);
     let because = arguments.because.as_deref().unwrap_or_default();
     let statement = match () {
@@ -53,12 +47,18 @@ fn keep(ledger: &mut Ledger, statement: Statement, records: &mut Vec<Record>) ->
     Ok(())
 }
 
-/// A control that is in no list cannot be vouched for: it is a slip.
-fn known(control: &str, custom: &[String]) -> Result<(), Failure> {
-    let catalogue = Catalogue::built_in();
-    if catalogue.find(control).is_some() || custom.iter().any(|id| id == control) {
+/// What a probe tries, no word replaces; and a control that is in no list is a slip.
+fn for_people(control: &str, custom: &[String]) -> Result<(), Failure> {
+    let state = states().into_iter().find(|(known, _)| known.id == control).map(|(_, state)| state);
+    if matches!(state, Some(State::Probe(_))) || custom.iter().any(|id| id == control) {
+        let text =
+            format!("a probe tries {control}, and no word replaces what it sees; see seaworthy check --controls");
+        return Err(Failure::text("SEA_ATTEST_REFUSED", text));
+    }
+    if state.is_some() {
         return Ok(());
     }
+    let catalogue = Catalogue::built_in();
     let near = catalogue.controls().iter().map(|known| &known.id).chain(custom);
     let near =
         near.max_by(|one, other| strsim::jaro_winkler(one, control).total_cmp(&strsim::jaro_winkler(other, control)));
