@@ -7,7 +7,6 @@ mod access_log;
 mod custom;
 mod endpoint;
 mod fixture;
-mod git;
 mod http;
 mod instances;
 mod live;
@@ -33,7 +32,7 @@ pub use custom::{
 pub use endpoint::Endpoint;
 pub use http::{Answer, Client, HttpError, Transcript};
 pub use probe::{About, Cases, Outcome, Probe, Sighting, Working};
-pub use probes::all as probes;
+pub use probes::{Source, all as probes};
 pub use processes::Processes;
 pub use routes::{Gathered, Origin, Route, Routes};
 pub use runner::{Runner, Step};

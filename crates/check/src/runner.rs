@@ -178,12 +178,12 @@ impl Runner {
         let refusal = self.permission.refusal().filter(|_| about.class == SafetyClass::Disruptive);
         let mut sighting = match (refusal, unreachable(probe, &subject).await) {
             (Some(why), _) => Sighting::not_tried(why),
-            (None, Some(why)) => Sighting { outcome: Outcome::Unclear(why), ..Sighting::not_tried("") },
+            (None, Some(why)) => Sighting::unclear(why),
             (None, None) => self.look(probe, &subject).await,
         };
         // Without a look there is nothing that an experiment could support.
         let experiment = match sighting.outcome {
-            Outcome::NotTried(_) => None,
+            Outcome::NotTried(_) | Outcome::NotApplicable(_) => None,
             _ => Some(self.experiment(probe).await),
         };
         if let Some(aside) = subject.transcript.unverified() {
@@ -217,7 +217,7 @@ impl Runner {
             Ok(sighting) => sighting,
             Err(_) => {
                 let why = format!("it was not done within its budget of {} s", self.budget.as_secs());
-                Sighting { outcome: Outcome::Unclear(why), ..Sighting::not_tried("") }
+                Sighting::unclear(why)
             }
         }
     }
@@ -233,7 +233,8 @@ impl Runner {
         let trying = async || {
             let present = self.look_at_fixture(probe, probe.present()).await;
             let absent = self.look_at_fixture(probe, probe.absent()).await;
-            let right = matches!(present, Outcome::Holds) && matches!(absent, Outcome::Broken(_));
+            let right =
+                matches!(present, Outcome::Holds | Outcome::ForAPerson(_)) && matches!(absent, Outcome::Broken(_));
             Experiment { right, present: words(&present), absent: words(&absent) }
         };
         cell.get_or_init(trying).await.clone()
@@ -296,15 +297,20 @@ fn judge(sighting: &Sighting, experiment: Option<&Experiment>) -> (Verdict, Stri
         Outcome::Broken(what) => (Verdict::Fail, what.clone()),
         Outcome::Unclear(why) => (Verdict::Inconclusive, why.clone()),
         Outcome::NotTried(what) => (Verdict::NotRun, what.clone()),
+        Outcome::NotApplicable(why) => (Verdict::NotApplicable, why.clone()),
+        Outcome::ForAPerson(seen) => {
+            (Verdict::NotRun, format!("{seen}; the rest only a person can say: seaworthy attest"))
+        }
     }
 }
 
 fn words(outcome: &Outcome) -> String {
     match outcome {
-        Outcome::Holds => "holds".into(),
+        Outcome::Holds | Outcome::ForAPerson(_) => "holds".into(),
         Outcome::Broken(what) => format!("broken: {what}"),
         Outcome::Unclear(why) => format!("unclear: {why}"),
         Outcome::NotTried(what) => format!("not tried: {what}"),
+        Outcome::NotApplicable(why) => format!("not applicable: {why}"),
     }
 }
 
@@ -363,6 +369,12 @@ mod tests {
         join_all(all().filter(|probe| can_be_tested(&**probe)).map(|probe| test(probe))).await;
     }
 
+    /// Then a probe can see what is missing, and passes nothing.
+    fn only_a_person_can_say(probe: &dyn Probe) -> bool {
+        let known = seaworthy_checklist::Catalogue::built_in().find(&probe.control());
+        known.is_some_and(|control| control.kind == seaworthy_checklist::ControlKind::Attest)
+    }
+
     /// Two probes read Git repositories. Without git they cannot be tested, which is a failure where everything must be.
     fn can_be_tested(probe: &dyn Probe) -> bool {
         let needs_git = probe.control().starts_with("config.");
@@ -400,7 +412,7 @@ mod tests {
             let finding = runner().try_control(&*probe, &fixture.subject).await;
             assert_eq!(
                 finding.verdict,
-                Verdict::Pass,
+                if only_a_person_can_say(&*probe) { Verdict::NotRun } else { Verdict::Pass },
                 "{}: {} {:?}",
                 probe.control(),
                 finding.reason,

@@ -12,12 +12,12 @@ use seaworthy_evidence::{
     attested, hash, standing, time, was_seen_to_fail,
 };
 
+use seaworthy_repository::Git;
 use thiserror::Error;
 
 use crate::{
     custom::{Custom, custom_controls, custom_probes},
     endpoint::Endpoint,
-    git::Git,
     probe::Probe,
     runner::{Runner, Step},
     settings::Settings,

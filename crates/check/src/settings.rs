@@ -43,6 +43,12 @@ pub struct Settings {
     pub budget: HumanDuration,
     /// How long a whole run may take. What did not get its turn by then is *not-run*, and says so.
     pub whole_budget: HumanDuration,
+    /// The command that runs the project's tests, for `--run-tests`, when it is not found out rightly.
+    pub test_command: Option<String>,
+    /// Layers of the code from the top down, as folders or modules: each may import those below it alone.
+    pub layers: Vec<String>,
+    /// By control: paths that do not count there, with `*` for anything. The report names them.
+    pub waived: BTreeMap<String, Vec<String>>,
     /// Controls of the team's own.
     pub custom: Vec<Custom>,
     /// What lines mean that are not understood, or wrongly: the line's text, or a pattern with `*`, and its control or
@@ -84,6 +90,9 @@ impl Default for Settings {
             request_head: None,
             budget: HumanDuration::seconds(60),
             whole_budget: HumanDuration::seconds(600),
+            test_command: None,
+            layers: Vec::new(),
+            waived: BTreeMap::new(),
             custom: Vec::new(),
             map: BTreeMap::new(),
             evidence: ".seaworthy/evidence.jsonl".into(),
@@ -108,6 +117,15 @@ impl Settings {
             body_limit: self.body_limit.map(|size| size.0),
             first_byte: self.first_byte.map(|duration| duration.0),
             request_head: self.request_head.map(|duration| duration.0),
+        }
+    }
+
+    /// What the team has said of its repository.
+    pub fn declared(&self) -> seaworthy_repository::Declared {
+        seaworthy_repository::Declared {
+            layers: self.layers.clone(),
+            test_command: self.test_command.clone(),
+            waived: self.waived.clone(),
         }
     }
 

@@ -6,6 +6,7 @@ use crate::{
     custom::StandIn,
     endpoint::Endpoint,
     http::{Client, Transcript},
+    probes::Source,
     processes::Processes,
     routes::Gathered,
     scratch::Launcher,
@@ -24,6 +25,10 @@ pub struct Subject {
     pub admin: Option<Endpoint>,
     /// The app's source.
     pub repo: Option<PathBuf>,
+    /// The same as read once, with what the team has said of it.
+    pub source: Source,
+    /// Whether the project's own commands may be run, in a copy of it.
+    pub run_code: bool,
     /// The config's profile: what this environment is called.
     pub environment: Option<String>,
     /// SHA-256 of the config's files.

@@ -61,7 +61,8 @@ pub fn standing(
 pub fn was_seen_to_fail(control: &str, records: &[Record]) -> bool {
     let seen = records.iter().rev().find_map(|record| match &record.content {
         Content::Finding(seen) if seen.finding.control == control => {
-            (seen.finding.verdict != Verdict::NotRun).then_some(seen.finding.verdict)
+            // Nothing but a look counts; one that leaves the rest to a person tried something.
+            (seen.finding.verdict != Verdict::NotRun || seen.finding.executed > 0).then_some(seen.finding.verdict)
         }
         _ => None,
     });

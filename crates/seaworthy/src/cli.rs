@@ -181,6 +181,9 @@ pub struct CheckArguments {
     /// Write the ticked checklists into this folder
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Run the project's own tests, linters and builds too, in a copy of it
+    #[arg(long)]
+    pub run_tests: bool,
     /// Drills may break instances of the live app too, where no copy can be started; not in production
     #[arg(long)]
     pub disruptive: bool,

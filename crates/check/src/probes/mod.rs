@@ -4,17 +4,15 @@
 mod access_logs;
 mod environments;
 mod error_handler;
-mod git_ignored_env;
 mod graceful_shutdown;
-mod hardcoded_secrets;
 mod https_only;
-mod licence;
 mod load_balancing;
 mod metrics;
 mod metrics_secured;
 mod multi_worker;
 mod pagination;
 mod readiness;
+mod reading;
 mod request_id;
 mod request_size;
 mod request_timeout;
@@ -26,14 +24,20 @@ mod status_codes;
 mod tls_certificate;
 mod validate_startup;
 
+pub use reading::Source;
+
 use crate::probe::Probe;
 
 /// Every probe of this release, in the order in which they run: reading first, breaking last.
 pub fn all() -> Vec<Box<dyn Probe>> {
+    let mut all = reading::all();
+    all.extend(looking());
+    all
+}
+
+/// Those that look at the running app, and the few that read and run.
+fn looking() -> Vec<Box<dyn Probe>> {
     vec![
-        Box::new(licence::Licence),
-        Box::new(git_ignored_env::GitIgnoredEnv),
-        Box::new(hardcoded_secrets::HardcodedSecrets),
         Box::new(environments::Environments),
         Box::new(https_only::HttpsOnly),
         Box::new(tls_certificate::TlsCertificate),

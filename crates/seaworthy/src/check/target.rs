@@ -53,6 +53,8 @@ pub async fn subject(arguments: &CheckArguments, config: &Config) -> Result<Subj
         // Nobody named an address and nothing answers at the default one: there is no live target.
         (subject.url, subject.address) = (None, None);
     }
+    subject.run_code = arguments.run_tests;
+    subject.source.declared = config.check.declared();
     subject.repo = Some(arguments.repo.clone().unwrap_or_else(|| ".".into()));
     let source = ConfigSource::new(arguments.config.as_deref(), arguments.profile.as_deref());
     let files: Vec<Vec<u8>> = source.files().iter().filter_map(|file| fs::read(file).ok()).collect();

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{hints::Hints, recognise::Surroundings, source::Source, stack::Stack};
+use super::{hints::Hints, recognise::Surroundings};
+use seaworthy_repository::{Source, Stack};
 
 /// A place in the source that makes the app.
 #[derive(Debug, Clone)]

@@ -7,9 +7,9 @@ use std::path::PathBuf;
 
 use super::{
     recognise::{Candidate, Surroundings},
-    stack::{Behind, Fact},
     start::Chosen,
 };
+use seaworthy_repository::{Behind, Fact};
 
 /// One fact, and whether the app has it right.
 #[derive(Debug)]
@@ -34,17 +34,6 @@ pub enum How {
     },
     /// Nothing is known of this stack.
     Unknown,
-}
-
-impl Fact {
-    /// For people and machines.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Host => "host",
-            Self::Scheme => "scheme",
-            Self::Client => "client",
-        }
-    }
 }
 
 /// Looks at every fact.

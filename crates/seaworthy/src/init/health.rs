@@ -2,10 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{
-    recognise::{Candidate, Surroundings},
-    stack::HealthPattern,
-};
+use super::recognise::{Candidate, Surroundings};
+use seaworthy_repository::HealthPattern;
 
 /// A route that is for health checks.
 #[derive(Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use seaworthy_deploy::Command;
 
-use super::{manifest::Manifest, tree::Tree};
+use seaworthy_repository::{Manifest, Tree};
 
 /// Commands that others start this app with.
 #[derive(Debug, Default)]

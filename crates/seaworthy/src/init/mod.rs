@@ -1,23 +1,17 @@
 //! `seaworthy init`: looks at a folder, says what app is in it and why, and writes its first `seaworthy.toml` and
-//! `.env.example`. What it knows of frameworks is data, in `stacks/` and `languages/`.
+//! `.env.example`. What it knows of frameworks is data of `seaworthy-repository`.
 
 mod application;
 mod behind;
 mod health;
 mod hints;
-mod manifest;
 mod plan;
 mod recognise;
 mod report;
-mod settings_class;
-mod source;
-mod stack;
 mod start;
 #[cfg(test)]
 mod stories;
 mod template;
-mod tree;
-mod variables;
 mod write;
 
 use std::{
@@ -26,16 +20,13 @@ use std::{
 };
 
 use self::{
-    manifest::Manifests,
     plan::Plan,
     recognise::Surroundings,
     report::Outcome,
-    stack::Knowledge,
-    tree::Tree,
-    variables::Variables,
     write::{Manner, Written},
 };
 use crate::{cli::InitArguments, failure::Failure, terminal};
+use seaworthy_repository::{Knowledge, Manifests, Tree, Variables};
 
 const CONFIG: &str = "seaworthy.toml";
 const EXAMPLE: &str = ".env.example";

@@ -6,11 +6,10 @@ use super::{
     behind::{self, How, Seen},
     health::{self, HealthPath},
     recognise::{Candidate, Surroundings},
-    stack::Site,
     start::{self, Chosen},
     template::{self, Content},
-    variables::Variables,
 };
+use seaworthy_repository::{Site, Variables};
 
 /// The folder for pages that lie beside the config.
 pub const PUBLIC: &str = "public";

@@ -9,11 +9,8 @@ use std::{
 use super::{
     application::{self, Application},
     hints::Hints,
-    manifest::{Manifest, Manifests},
-    source::Source,
-    stack::{Knowledge, Language, Pattern, Stack},
-    tree::{TEST_FOLDERS, Tree},
 };
+use seaworthy_repository::{Knowledge, Language, Manifest, Manifests, Pattern, Source, Stack, TEST_FOLDERS, Tree};
 
 /// A stack in a folder.
 #[derive(Debug)]

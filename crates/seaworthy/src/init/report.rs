@@ -8,11 +8,10 @@ use super::{
     behind::{How, Seen},
     plan::{Found, PUBLIC, Plan},
     recognise::Candidate,
-    stack::Knowledge,
     template::LOAD_ENV,
-    variables::is_secret,
     write::Written,
 };
+use seaworthy_repository::{Knowledge, is_secret};
 
 /// A file and what became of it.
 pub type Outcome = (&'static str, Written);

@@ -9,8 +9,8 @@ use super::{
     application::Application,
     hints::{Hints, with_shell},
     recognise::{Candidate, Surroundings},
-    stack::{Fact, Start},
 };
+use seaworthy_repository::{Fact, Start};
 
 /// How a candidate is started.
 #[derive(Debug)]

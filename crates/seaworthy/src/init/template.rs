@@ -2,11 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{
-    health::HealthPath,
-    start::Chosen,
-    variables::{Variables, is_secret},
-};
+use super::{health::HealthPath, start::Chosen};
+use seaworthy_repository::{Variables, is_secret};
 
 /// What the config is made of.
 #[derive(Debug)]

@@ -9,16 +9,9 @@ use std::{fs, path::Path};
 
 use tempfile::TempDir;
 
-use super::{
-    behind::How,
-    manifest::Manifests,
-    plan::Plan,
-    recognise::Surroundings,
-    stack::{Fact, Knowledge},
-    tree::Tree,
-    variables::Variables,
-};
+use super::{behind::How, plan::Plan, recognise::Surroundings};
 use crate::config::{Config, ConfigSource};
+use seaworthy_repository::{Fact, Knowledge, Manifests, Tree, Variables};
 
 /// A folder with these files.
 pub fn folder_with(files: &[(&str, &str)]) -> TempDir {

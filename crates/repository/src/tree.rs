@@ -8,7 +8,7 @@ use std::{
 
 use ignore::WalkBuilder;
 
-use super::{source::Source, stack::Knowledge};
+use crate::{knowledge::Knowledge, source::Source};
 
 /// A folder's own files, by path relative to it.
 #[derive(Debug)]
@@ -16,8 +16,12 @@ pub struct Tree {
     root: PathBuf,
     /// Every file that is not vendored, hidden or ignored.
     pub files: Vec<PathBuf>,
+    /// The hidden ones: `.github/workflows/ci.yml`, `.env.example`.
+    pub hidden: Vec<PathBuf>,
     /// Those that are source, without tests.
     pub sources: BTreeMap<PathBuf, Source>,
+    /// Tests that are source.
+    pub tests: BTreeMap<PathBuf, Source>,
     /// True when there was more than is read.
     pub cut: bool,
 }
@@ -47,38 +51,95 @@ const SKIPPED_FOLDERS: &[&str] = &[
 pub const TEST_FOLDERS: &[&str] =
     &["test", "tests", "__tests__", "spec", "specs", "e2e", "cypress", "testdata", "fixtures"];
 
+/// Hidden folders that hold no file of the project's own: histories, environments, caches, and what we write.
+const SKIPPED_HIDDEN: &[&str] = &[
+    ".git",
+    ".hg",
+    ".svn",
+    ".seaworthy",
+    ".venv",
+    ".tox",
+    ".nox",
+    ".next",
+    ".nuxt",
+    ".svelte-kit",
+    ".turbo",
+    ".cache",
+    ".parcel-cache",
+    ".mypy_cache",
+    ".pytest_cache",
+    ".ruff_cache",
+    ".gradle",
+    ".yarn",
+    ".pnpm-store",
+    ".bundle",
+];
+
 /// A source that is larger was generated.
 const LARGEST_SOURCE: u64 = 512 * 1024;
+/// A text that is larger is data.
+const LARGEST_TEXT: u64 = 8 << 20;
 const MOST_FILES: usize = 20_000;
+/// All sources together: what is read is kept in memory.
+const MOST_SOURCE: u64 = 96 << 20;
 
 impl Tree {
     /// Looks at a folder.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
     pub fn read(root: &Path, knowledge: &Knowledge) -> io::Result<Self> {
         fs::read_dir(root)?;
-        let mut tree = Self { root: root.to_owned(), files: Vec::new(), sources: BTreeMap::new(), cut: false };
+        let mut tree = Self {
+            root: root.to_owned(),
+            files: Vec::new(),
+            hidden: Vec::new(),
+            sources: BTreeMap::new(),
+            tests: BTreeMap::new(),
+            cut: false,
+        };
         let mut walk = WalkBuilder::new(root);
-        walk.require_git(false).parents(false).git_global(false).sort_by_file_name(Ord::cmp);
+        walk.hidden(false).require_git(false).parents(false).git_global(false).sort_by_file_name(Ord::cmp);
         walk.filter_entry(|entry| {
-            let skipped = entry.file_name().to_str().is_some_and(|name| SKIPPED_FOLDERS.contains(&name));
+            let skips = |name: &str| SKIPPED_FOLDERS.contains(&name) || SKIPPED_HIDDEN.contains(&name);
+            let skipped = entry.file_name().to_str().is_some_and(skips);
             entry.depth() == 0 || !skipped || !entry.file_type().is_some_and(|kind| kind.is_dir())
         });
-        // What cannot be read cannot be the app's.
+        let mut left = MOST_SOURCE;
+        // What cannot be read cannot be the app's. A link is no file: it may lead anywhere.
         for entry in walk.build().flatten().filter(|entry| entry.file_type().is_some_and(|kind| kind.is_file())) {
-            if tree.files.len() == MOST_FILES {
+            if tree.files.len() + tree.hidden.len() == MOST_FILES {
                 tree.cut = true;
                 break;
             }
             let Ok(path) = entry.path().strip_prefix(root) else { continue };
-            tree.files.push(path.to_owned());
-            let language = path.extension().and_then(|extension| knowledge.language_of(extension.to_str()?));
-            let small = entry.metadata().is_ok_and(|metadata| metadata.len() <= LARGEST_SOURCE);
-            if let Some(language) = language.filter(|_| small && !is_test(path))
-                && let Some(text) = tree.text(path)
-            {
-                tree.sources.insert(path.to_owned(), Source::new(&text, &language.tokens));
+            if path.components().any(|part| part.as_os_str().as_encoded_bytes().starts_with(b".")) {
+                tree.hidden.push(path.to_owned());
+                continue;
             }
+            tree.files.push(path.to_owned());
+            tree.read_source(path, entry.metadata().map_or(u64::MAX, |metadata| metadata.len()), &mut left, knowledge);
         }
         Ok(tree)
+    }
+
+    fn read_source(&mut self, path: &Path, length: u64, left: &mut u64, knowledge: &Knowledge) {
+        let language = path.extension().and_then(|extension| knowledge.language_of(extension.to_str()?));
+        let Some(language) = language.filter(|_| length <= LARGEST_SOURCE) else { return };
+        if length > *left {
+            self.cut = true;
+            return;
+        }
+        *left -= length;
+        if let Some(text) = self.text(path) {
+            let kind = if is_test(path) { &mut self.tests } else { &mut self.sources };
+            kind.insert(path.to_owned(), Source::new(&text, &language.tokens));
+        }
+    }
+
+    /// Its folder.
+    pub fn root(&self) -> &Path {
+        &self.root
     }
 
     /// Whether a file is there, also a vendored or hidden one.
@@ -91,9 +152,12 @@ impl Tree {
         self.root.join(path).is_dir()
     }
 
-    /// A file's text.
+    /// A file's text; nothing when it is no plain file, or too large to be written by hand. What is no UTF-8 is replaced.
     pub fn text(&self, path: &Path) -> Option<String> {
-        fs::read(self.root.join(path)).ok().map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+        let path = self.root.join(path);
+        let metadata = fs::symlink_metadata(&path).ok()?;
+        let bytes = (metadata.is_file() && metadata.len() <= LARGEST_TEXT).then(|| fs::read(&path).ok())??;
+        Some(String::from_utf8_lossy(&bytes).into_owned())
     }
 
     /// Sources below a folder with one of these endings.
@@ -112,7 +176,8 @@ impl Tree {
     }
 }
 
-fn is_test(path: &Path) -> bool {
+/// Whether a file is a test, by its name or its folder.
+pub fn is_test(path: &Path) -> bool {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let folders = path.parent().into_iter().flat_map(Path::components);
     let mut folders = folders.filter_map(|folder| folder.as_os_str().to_str());
@@ -124,7 +189,8 @@ fn is_test(path: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::stories::folder_with, *};
+    use super::*;
+    use crate::sample_folder::folder_with;
 
     #[test]
     fn what_others_wrote_is_not_read() {
@@ -144,6 +210,8 @@ mod tests {
         assert_eq!(tree.sources.keys().map(|path| path.to_str().unwrap()).collect::<Vec<_>>(), ["app.py"]);
         let files: Vec<&str> = tree.files.iter().map(|path| path.to_str().unwrap()).collect();
         assert_eq!(files, ["app.py", "src/test_app.py", "tests/app.py", "web/a.spec.ts"]);
+        assert_eq!(tree.tests.len(), 3);
+        assert_eq!(tree.hidden.iter().map(|path| path.to_str().unwrap()).collect::<Vec<_>>(), [".env", ".gitignore"]);
         assert!(tree.has(Path::new(".venv/lib/a.py")) && tree.has_folder(Path::new("vendor")));
     }
 

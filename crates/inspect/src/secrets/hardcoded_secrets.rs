@@ -8,14 +8,7 @@ use std::{collections::BTreeMap, fs, io, path::Path, sync::LazyLock};
 use ignore::WalkBuilder;
 use regex::bytes::Regex;
 
-use seaworthy_evidence::{ProbeKind, SafetyClass};
-
-use crate::{
-    fixture,
-    git::Git,
-    probe::{About, Cases, Probe, Sighting, Working},
-    subject::{Fixture, Subject},
-};
+use seaworthy_repository::{Cases, Git, Inspection, Repository, Sample, Sighting};
 
 pub(super) struct HardcodedSecrets;
 
@@ -84,49 +77,25 @@ static RULES: LazyLock<Vec<(&str, Regex)>> = LazyLock::new(|| {
     SHAPES.iter().map(|(name, shape)| (*name, Regex::new(shape).expect("the pattern is valid"))).collect()
 });
 
-impl Probe for HardcodedSecrets {
-    fn about(&self) -> About {
-        About { control: "config.no-hardcoded-secrets".into(), kind: ProbeKind::Static, class: SafetyClass::Passive }
+impl Inspection for HardcodedSecrets {
+    fn control(&self) -> &'static str {
+        "config.no-hardcoded-secrets"
     }
 
-    fn look<'a>(&'a self, subject: &'a Subject) -> Working<'a, Sighting> {
-        Box::pin(async move {
-            let Some(repo) = subject.repo.clone() else {
-                return Sighting::not_tried("name the app's source with --repo");
-            };
-            let transcript = subject.transcript.clone();
-            // Reading a repository is disk and CPU work.
-            let scan = tokio::task::spawn_blocking(move || look(&repo, |line| transcript.note(line)));
-            scan.await.unwrap_or_else(|error| Cases::plan(1).gave_up(format!("the scan failed: {error}")))
-        })
+    fn look(&self, repository: &Repository) -> Sighting {
+        look(repository.root())
     }
 
-    fn present(&self) -> Working<'_, io::Result<Fixture>> {
-        Box::pin(async {
-            let fixture =
-                fixture::folder(&[("app.py", "KEY = os.environ[\"API_KEY\"]\nPASSWORD = \"changeme-please\"\n")])?;
-            with_history(fixture, &[])
-        })
+    fn present(&self) -> Sample {
+        let text = "KEY = os.environ[\"API_KEY\"]\nPASSWORD = \"changeme-please\"\n";
+        Sample::of(&[("app.py", text)]).committed()
     }
 
-    fn absent(&self) -> Working<'_, io::Result<Fixture>> {
-        Box::pin(async {
-            // Committed once and deleted since: only the history still has it.
-            let fixture = fixture::folder(&[("settings.py", &format!("aws = \"{}\"\n", planted()))])?;
-            let fixture = with_history(fixture, &[])?;
-            if let Some(repo) = &fixture.subject.repo {
-                fs::write(repo.join("settings.py"), "aws = None\n")?;
-            }
-            with_history(fixture, &["settings.py"])
-        })
+    fn absent(&self) -> Sample {
+        // Committed once and deleted since: only the history still has it.
+        let sample = Sample::of(&[("settings.py", &format!("aws = \"{}\"\n", planted()))]).committed();
+        sample.with(&[("settings.py", "aws = None\n")]).committed()
     }
-}
-
-fn with_history(fixture: Fixture, files: &[&str]) -> io::Result<Fixture> {
-    if let Some(repo) = &fixture.subject.repo {
-        fixture::commit(repo, files)?;
-    }
-    Ok(fixture)
 }
 
 /// A key of the right shape that opens nothing, put together here so that no scanner finds it in our own source.
@@ -141,7 +110,7 @@ struct Hit {
     shown: String,
 }
 
-fn look(repo: &Path, note: impl Fn(String)) -> Sighting {
+fn look(repo: &Path) -> Sighting {
     if !repo.is_dir() {
         return Cases::plan(1).gave_up(format!("{} is not a folder", repo.display()));
     }
@@ -150,7 +119,7 @@ fn look(repo: &Path, note: impl Fn(String)) -> Sighting {
     if files == 0 {
         return cases.gave_up("there is no file to read");
     }
-    note(format!("tree: {files} files read"));
+    cases.note(format!("tree: {files} files read"));
     if canary_is_found() {
         cases.tried(true, format!("a planted key was found in the same way, {files} files read"));
     } else {
@@ -168,14 +137,14 @@ fn look(repo: &Path, note: impl Fn(String)) -> Sighting {
         match scan_history(repo, &mut hits) {
             Ok(blobs) => {
                 history = format!("{blobs} versions in the history");
-                note(history.clone());
+                cases.note(history.clone());
                 cases.tried(true, history.clone());
             }
             Err(why) => cases.told_nothing(format!("the history could not be read: {why}")),
         }
     }
     for hit in &hits {
-        note(format!("{}: {} ({})", hit.place, hit.rule, hit.shown));
+        cases.note(format!("{}: {} ({})", hit.place, hit.rule, hit.shown));
     }
     let seen = match hits.first() {
         None => "no secret".to_owned(),

@@ -7,10 +7,10 @@ use std::{
 
 use regex::Captures;
 
-use super::{
+use crate::{
+    knowledge::{Knowledge, Reading},
     settings_class,
     source::Source,
-    stack::{Knowledge, Reading},
     tree::Tree,
 };
 
@@ -182,7 +182,8 @@ fn destructured(names: &str) -> impl Iterator<Item = (&str, Option<String>)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::stories::folder_with, *};
+    use super::*;
+    use crate::sample_folder::folder_with;
 
     /// `NAME=default@line` for each variable of one file.
     fn read(name: &str, text: &str) -> Vec<String> {

@@ -1,14 +1,8 @@
 //! `docs.license`: a recognised licence text, and a manifest that names the same licence.
 
-use std::{fs, io, path::Path};
+use std::{fs, path::Path};
 
-use seaworthy_evidence::{ProbeKind, SafetyClass};
-
-use crate::{
-    fixture,
-    probe::{About, Cases, Probe, Sighting, Working},
-    subject::{Fixture, Subject},
-};
+use seaworthy_repository::{Cases, Inspection, Repository, Sample, Sighting};
 
 pub(super) struct Licence;
 
@@ -29,32 +23,27 @@ const KNOWN: &[(&str, &[&str])] = &[
     ("proprietary", &["all rights reserved"]),
 ];
 
-impl Probe for Licence {
-    fn about(&self) -> About {
-        About { control: "docs.license".into(), kind: ProbeKind::Static, class: SafetyClass::Passive }
+impl Inspection for Licence {
+    fn control(&self) -> &'static str {
+        "docs.license"
     }
 
-    fn look<'a>(&'a self, subject: &'a Subject) -> Working<'a, Sighting> {
-        Box::pin(async move { look(subject) })
+    fn look(&self, repository: &Repository) -> Sighting {
+        look(repository.root())
     }
 
-    fn present(&self) -> Working<'_, io::Result<Fixture>> {
-        Box::pin(async {
-            let text = "MIT License\n\nPermission is hereby granted, free of charge, to any person obtaining a copy…\n\
-                        THE SOFTWARE IS PROVIDED \"AS IS\", WITHOUT WARRANTY OF ANY KIND\n";
-            fixture::folder(&[("LICENSE", text), ("package.json", "{\"license\": \"MIT\"}")])
-        })
+    fn present(&self) -> Sample {
+        let text = "MIT License\n\nPermission is hereby granted, free of charge, to any person obtaining a copy…\n\
+                    THE SOFTWARE IS PROVIDED \"AS IS\", WITHOUT WARRANTY OF ANY KIND\n";
+        Sample::of(&[("LICENSE", text), ("package.json", "{\"license\": \"MIT\"}")])
     }
 
-    fn absent(&self) -> Working<'_, io::Result<Fixture>> {
-        Box::pin(async {
-            fixture::folder(&[("README.md", "no licence here"), ("LICENSE-THIRD-PARTY.txt", "MIT License")])
-        })
+    fn absent(&self) -> Sample {
+        Sample::of(&[("README.md", "no licence here"), ("LICENSE-THIRD-PARTY.txt", "MIT License")])
     }
 }
 
-fn look(subject: &Subject) -> Sighting {
-    let Some(repo) = &subject.repo else { return Sighting::not_tried("name the app's source with --repo") };
+fn look(repo: &Path) -> Sighting {
     let mut cases = Cases::plan(1);
     let entries = match fs::read_dir(repo) {
         Ok(entries) => entries.filter_map(Result::ok),
@@ -93,7 +82,7 @@ fn look(subject: &Subject) -> Sighting {
         let same = same || (named.eq_ignore_ascii_case("UNLICENSED") && licences.contains(&"proprietary"));
         cases.tried(same, format!("{manifest} says {named}, the text is {}", licences.join(" and ")));
     }
-    subject.transcript.note(format!("licence files: {}", names.join(", ")));
+    cases.note(format!("licence files: {}", names.join(", ")));
     cases.sighting(format!("{}: {}", names.join(", "), licences.join(" and ")))
 }
 

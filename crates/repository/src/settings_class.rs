@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::{source::Source, stack::Pattern, variables::literal};
+use crate::{knowledge::Pattern, source::Source, variables::literal};
 
 /// A field, as the variable that it is read from.
 #[derive(Debug, PartialEq, Eq)]
@@ -94,7 +94,8 @@ fn indent_of(line: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::stack::Knowledge, *};
+    use super::*;
+    use crate::knowledge::Knowledge;
 
     fn read(text: &str) -> Vec<String> {
         let knowledge = Knowledge::load().unwrap();

@@ -1,6 +1,6 @@
 //! What is known of stacks and languages. It is data: one TOML file each, in `stacks/` and `languages/`.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::OnceLock};
 
 use regex::{Regex, RegexBuilder};
 use serde::Deserialize;
@@ -253,6 +253,17 @@ impl Stack {
     }
 }
 
+impl Fact {
+    /// For people and machines.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Host => "host",
+            Self::Scheme => "scheme",
+            Self::Client => "client",
+        }
+    }
+}
+
 impl TryFrom<String> for Pattern {
     type Error = regex::Error;
 
@@ -271,7 +282,7 @@ pub struct Knowledge {
 }
 
 /// A file of ours that does not say what it should. Tests hold that none is so.
-#[derive(Debug, Error)]
+#[derive(Debug, Clone, Error)]
 #[error("what this program knows of `{file}` cannot be read: {reason}; this is an error of ours, please report it")]
 pub struct KnowledgeError {
     file: &'static str,
@@ -291,6 +302,15 @@ const STACKS: &[(&str, &str)] = embedded!("stacks":
 const LANGUAGES: &[(&str, &str)] = embedded!("languages": "any" "go" "javascript" "python" "ruby" "rust");
 
 impl Knowledge {
+    /// What is built in, read once.
+    ///
+    /// # Errors
+    /// When a file of ours is wrong.
+    pub fn built_in() -> Result<&'static Self, KnowledgeError> {
+        static BUILT_IN: OnceLock<Result<Knowledge, KnowledgeError>> = OnceLock::new();
+        BUILT_IN.get_or_init(Self::load).as_ref().map_err(Clone::clone)
+    }
+
     /// Reads what is built in.
     pub fn load() -> Result<Self, KnowledgeError> {
         let error = |file, reason: toml::de::Error| KnowledgeError { file, reason: reason.to_string() };
@@ -320,7 +340,7 @@ mod tests {
     #[test]
     fn every_file_is_embedded_and_says_something() {
         for (folder, list) in [("stacks", STACKS), ("languages", LANGUAGES)] {
-            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/init").join(folder);
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(folder);
             let mut there: Vec<String> = fs::read_dir(path)
                 .unwrap()
                 .map(|entry| entry.unwrap().file_name().to_string_lossy().replace(".toml", ""))

@@ -1,16 +1,16 @@
-//! Source as far as `init` reads it: which bytes are code, which are text, and no comments.
+//! Source as far as it is read without a parser: which bytes are code, which are text, and no comments.
 
 use regex::{Captures, Regex};
 
-use super::stack::{Token, TokenKind};
+use crate::knowledge::{Token, TokenKind};
 
 /// A file's text without its comments.
 #[derive(Debug)]
 pub struct Source {
     /// As long as the file; comments are spaces.
     pub code: String,
-    /// For each byte, whether it is inside a text, behind the opening quote.
-    in_text: Vec<bool>,
+    /// What is inside a text, behind the opening quote: from, to.
+    texts: Vec<(usize, usize)>,
 }
 
 impl Source {
@@ -31,7 +31,8 @@ impl Source {
 
     /// Whether a byte is inside a text.
     pub fn is_text(&self, offset: usize) -> bool {
-        self.in_text.get(offset).copied().unwrap_or(false)
+        let after = self.texts.partition_point(|(from, _)| *from <= offset);
+        after.checked_sub(1).is_some_and(|before| offset < self.texts[before].1)
     }
 
     /// The line of a byte, from 1.
@@ -72,7 +73,8 @@ impl<'a> Scanner<'a> {
             }
         }
         // Only whole comments were blanked, so this is UTF-8 as before.
-        Source { code: String::from_utf8_lossy(&self.code).into_owned(), in_text: self.in_text }
+        let code = String::from_utf8_lossy(&self.code).into_owned();
+        Source { code, texts: spans(&self.in_text) }
     }
 
     fn rest(&self) -> &'a [u8] {
@@ -156,9 +158,22 @@ impl<'a> Scanner<'a> {
     }
 }
 
+/// The stretches of what is set.
+fn spans(set: &[bool]) -> Vec<(usize, usize)> {
+    let mut found: Vec<(usize, usize)> = Vec::new();
+    for (at, _) in set.iter().enumerate().filter(|(_, set)| **set) {
+        match found.last_mut() {
+            Some((_, end)) if *end == at => *end += 1,
+            _ => found.push((at, at + 1)),
+        }
+    }
+    found
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{super::stack::Knowledge, *};
+    use super::*;
+    use crate::knowledge::Knowledge;
 
     fn found(language: &str, text: &str) -> Vec<usize> {
         let knowledge = Knowledge::load().unwrap();
@@ -207,7 +222,7 @@ mod tests {
         for language in knowledge.languages.values() {
             for text in ["é # ü", "'é\\é'", "/* é", "`${é", "f'{é", "\"\\", "\n=begin é", ""] {
                 let source = Source::new(text, &language.tokens);
-                assert_eq!((source.code.len(), source.in_text.len()), (text.len(), text.len()), "{text}");
+                assert_eq!(source.code.len(), text.len(), "{text}");
             }
         }
     }

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::tree::Tree;
+use crate::tree::Tree;
 
 /// What the manifests of one language in one folder say together.
 #[derive(Debug, Default)]

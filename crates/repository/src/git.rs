@@ -7,16 +7,16 @@ use std::{
     process::{Command, Stdio},
 };
 
-use seaworthy_evidence::hash;
+use sha2::{Digest, Sha256};
 
 /// A repository that can be read.
 #[derive(Debug)]
-pub(crate) struct Git {
+pub struct Git {
     folder: PathBuf,
 }
 
 /// A file's content somewhere in history.
-pub(crate) struct Blob {
+pub struct Blob {
     /// Object id.
     pub id: String,
     /// One of the paths that it had.
@@ -27,7 +27,7 @@ pub(crate) struct Blob {
 
 impl Git {
     /// Opens the repository that the folder is in. The error says why that is not possible.
-    pub(crate) fn open(folder: &Path) -> Result<Self, String> {
+    pub fn open(folder: &Path) -> Result<Self, String> {
         if !folder.is_dir() {
             return Err(format!("{} is not a folder", folder.display()));
         }
@@ -37,7 +37,7 @@ impl Git {
     }
 
     /// The commit that is checked out; with `+changes:` and a hash of them when the files are not those of the commit.
-    pub(crate) fn head(&self) -> Option<String> {
+    pub fn head(&self) -> Option<String> {
         let commit = self.output(&["rev-parse", "HEAD"]).ok()?.trim().to_owned();
         let mut changes = self.output(&["diff", "HEAD", "--no-ext-diff", "--no-textconv", "--binary"]).ok()?;
         // What is new and not ignored is part of what runs; what we write ourselves is not.
@@ -56,7 +56,7 @@ impl Git {
 
     /// Whether a path would be ignored by a `.gitignore` of the repository itself: a developer's own settings protect
     /// nobody else.
-    pub(crate) fn ignores(&self, path: &str) -> Result<bool, String> {
+    pub fn ignores(&self, path: &str) -> Result<bool, String> {
         let mut command =
             self.command(&["-c", "core.excludesFile=/dev/null", "check-ignore", "-v", "--no-index", path]);
         let output = command.output().map_err(missing)?;
@@ -71,7 +71,7 @@ impl Git {
     }
 
     /// Why the history here is not the whole history, when it is not.
-    pub(crate) fn incomplete(&self) -> Option<String> {
+    pub fn incomplete(&self) -> Option<String> {
         let shallow = self.output(&["rev-parse", "--is-shallow-repository"]).is_ok_and(|text| text.trim() == "true");
         let partial =
             self.output(&["config", "--get-regexp", r"remote\..*\.promisor"]).is_ok_and(|text| !text.trim().is_empty());
@@ -80,7 +80,7 @@ impl Git {
     }
 
     /// Every path of every commit of every branch.
-    pub(crate) fn paths_ever(&self) -> Result<BTreeSet<String>, String> {
+    pub fn paths_ever(&self) -> Result<BTreeSet<String>, String> {
         // By commits, not by objects: an object of two paths is listed under one.
         let arguments =
             ["-c", "core.quotePath=false", "log", "--all", "-m", "--root", "--name-only", "--no-renames", "--format="];
@@ -89,7 +89,7 @@ impl Git {
     }
 
     /// Shows every file content of history that is at most `largest` bytes long, each once.
-    pub(crate) fn blobs(&self, largest: u64, mut see: impl FnMut(Blob)) -> Result<usize, String> {
+    pub fn blobs(&self, largest: u64, mut see: impl FnMut(Blob)) -> Result<usize, String> {
         let objects = self.objects()?;
         let mut process = self.command(&["cat-file", "--batch"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
         let process =
@@ -151,6 +151,11 @@ impl Git {
         command.env("GIT_OPTIONAL_LOCKS", "0").args(arguments).stderr(Stdio::piped());
         command
     }
+}
+
+/// SHA-256 in hexadecimal.
+fn hash(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn missing(error: std::io::Error) -> String {

@@ -1,0 +1,34 @@
+//! An app's repository as data: its files, its code, its manifests, its history; and what it is to inspect one.
+//!
+//! Nothing of it is ever run by this room, and nothing in it is believed: files are bounded, links are not followed, and
+//! Git is asked without the repository's own programs.
+
+mod exercise;
+mod git;
+mod inspection;
+mod knowledge;
+mod manifests;
+mod repository;
+mod sample;
+#[cfg(test)]
+mod sample_folder;
+mod settings_class;
+mod sighting;
+mod source;
+mod tree;
+mod variables;
+
+pub use exercise::exercise;
+pub use git::{Blob, Git};
+pub use inspection::Inspection;
+pub use knowledge::{
+    AppPattern, Behind, Fact, HealthPattern, Knowledge, KnowledgeError, Language, Pattern, Reading, Recognise, Runner,
+    Site, Stack, Start, Token, TokenKind,
+};
+pub use manifests::{Dependency, Manifest, Manifests};
+pub use repository::{Declared, OpenError, Repository};
+pub use sample::Sample;
+pub use sighting::{Cases, Outcome, Sighting};
+pub use source::Source;
+pub use tree::{TEST_FOLDERS, Tree, is_test};
+pub use variables::{Variable, Variables, is_secret, literal};

@@ -1,0 +1,24 @@
+//! Finds a project's own tests and tools, runs them in a copy, and doubts them.
+//!
+//! One file a control. To add one: write it beside the others and name it in [`all`].
+
+use seaworthy_repository::Inspection;
+
+/// Every inspection of this room.
+pub fn all() -> Vec<Box<dyn Inspection>> {
+    Vec::new()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_inspection_tells_its_samples_apart() {
+        let folder = tempfile::tempdir().unwrap();
+        let new = |name: &str| {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(&path).unwrap();
+            path
+        };
+        seaworthy_repository::exercise(&super::all(), new);
+    }
+}
