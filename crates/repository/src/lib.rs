@@ -17,6 +17,7 @@ mod sighting;
 mod source;
 mod tree;
 mod variables;
+mod yaml;
 
 pub use exercise::exercise;
 pub use git::{Blob, Git};
@@ -32,3 +33,4 @@ pub use sighting::{Cases, Outcome, Sighting};
 pub use source::Source;
 pub use tree::{TEST_FOLDERS, Tree, is_test};
 pub use variables::{Variable, Variables, is_secret, literal};
+pub use yaml::yaml;
