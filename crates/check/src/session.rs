@@ -8,8 +8,8 @@ use std::{
 use seaworthy_checklist::{Catalogue, Checklist, ChecklistError, Form, Item, Match, Matcher, PinError};
 use seaworthy_core::Clock;
 use seaworthy_evidence::{
-    Attested, Finding, ItemReference, Ledger, LedgerError, Record, Report, ReportItem, Standing, Target, Verdict,
-    attested, hash, standing, time, was_seen_to_fail,
+    Attested, Finding, ItemReference, Ledger, LedgerError, Record, Report, ReportItem, Scope, Standing, Target,
+    Verdict, attested, hash, standing, time, was_seen_to_fail,
 };
 
 use seaworthy_repository::Git;
@@ -86,7 +86,9 @@ impl Asked {
         let probes: Vec<_> = crate::probes::all().into_iter().chain(custom_probes(custom, None)).collect();
         let provable: Vec<_> = probes.iter().map(|probe| probe.control()).collect();
         let provable: Vec<&str> = provable.iter().map(AsRef::as_ref).collect();
-        let matcher = Matcher::new(&catalogue, &provable).with_pins(settings.pins())?;
+        // A line in the very words of a team's own control means that one, whatever else it resembles.
+        let own = custom.iter().flat_map(|one| one.phrases.iter().map(|phrase| (phrase.clone(), vec![one.id.clone()])));
+        let matcher = Matcher::new(&catalogue, &provable).with_pins(settings.pins().into_iter().chain(own))?;
         if let Some(unknown) = checklists.iter().flat_map(|list| matcher.unknown_markers(list)).next() {
             return Err(unknown);
         }
@@ -205,7 +207,7 @@ fn with_past(tried: Finding, past: &[Record], target: &Target, clock: &dyn Clock
     if finding.verdict != Verdict::NotRun || was_seen_to_fail(&finding.control, past) {
         return finding;
     }
-    match attested(&finding.control, past, now) {
+    match attested(&finding.control, &Scope::new(known, target.environment.as_deref()), past, now) {
         Some(Attested::Holds { by, approved_by, because, until }) => {
             finding.verdict = Verdict::Attested;
             finding.reason = format!("{by} vouches for it until {until}, approved by {approved_by}: {because}");
@@ -220,6 +222,10 @@ fn with_past(tried: Finding, past: &[Record], target: &Target, clock: &dyn Clock
         Some(Attested::Expired { by, until }) => {
             finding.verdict = Verdict::Expired;
             finding.reason = format!("{by} vouched for it until {until}; attest it again");
+        }
+        Some(Attested::Outdated { by }) => {
+            finding.verdict = Verdict::Expired;
+            finding.reason = format!("{by} vouched for it, and what it asks for has changed since; attest it again");
         }
         None => {}
     }
@@ -265,6 +271,7 @@ fn target(subject: &Subject, clock: &dyn Clock) -> Target {
         commit: subject.repo.as_deref().and_then(|repo| Git::open(repo).ok()?.head()),
         environment: subject.environment.clone(),
         config: subject.config.clone(),
+        release: subject.release.clone(),
         vantage: match (subject.address, subject.url.as_ref().and_then(Endpoint::host)) {
             (Some(address), Some(host)) => format!("this machine, where {host} is taken as {address}"),
             _ => "this machine".into(),

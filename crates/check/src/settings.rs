@@ -29,6 +29,8 @@ pub struct Settings {
     pub paths: Vec<String>,
     /// Where the app takes plain HTTP, when `--url` is HTTPS on a port other than 443: `http://app.example.com:8080`.
     pub plain_url: Option<String>,
+    /// A path that answers which release the live app is (a version, a commit): evidence is bound to it too.
+    pub release_path: Option<String>,
     /// A PEM file with certificate authorities to trust beside those of this machine.
     pub ca: Option<PathBuf>,
     /// Environment variables without which the app must refuse to start. `.env.example` may mark them with `# required`.
@@ -83,6 +85,7 @@ impl Default for Settings {
             list_paths: Vec::new(),
             paths: Vec::new(),
             plain_url: None,
+            release_path: None,
             ca: None,
             required_env: Vec::new(),
             body_limit: None,
@@ -154,8 +157,12 @@ impl Section for Settings {
 
     fn validate(&self, findings: &mut Findings) {
         custom::validate(&self.custom, findings);
-        let single =
-            [("slow_path", &self.slow_path), ("error_path", &self.error_path), ("upload_path", &self.upload_path)];
+        let single = [
+            ("slow_path", &self.slow_path),
+            ("error_path", &self.error_path),
+            ("upload_path", &self.upload_path),
+            ("release_path", &self.release_path),
+        ];
         let lists = [("list_paths", &self.list_paths), ("paths", &self.paths)];
         let single = single.iter().filter_map(|(key, path)| Some((*key, path.as_ref()?)));
         for (key, path) in

@@ -31,8 +31,10 @@ pub struct Subject {
     pub run_code: bool,
     /// The config's profile: what this environment is called.
     pub environment: Option<String>,
-    /// SHA-256 of the config's files.
+    /// SHA-256 of the config.
     pub config: Option<String>,
+    /// Which release the live app says it is.
+    pub release: Option<String>,
     /// Starts scratch copies for drills.
     pub launcher: Option<Arc<dyn Launcher>>,
     /// Ends instances of the live target, when a disruptive drill may; `None`: whoever can do that on this machine.

@@ -7,7 +7,9 @@ use jiff::{Timestamp, ToSpan, civil::Date, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::record::{Content, Record};
+use seaworthy_checklist::Control;
+
+use crate::record::{Content, Record, meaning};
 
 /// The longest that a statement may hold, in days.
 const LONGEST_DAYS: i32 = 366;
@@ -28,6 +30,21 @@ pub struct Statement {
     pub role: Option<String>,
     /// On what grounds.
     pub because: String,
+    /// What it is said of.
+    #[serde(flatten)]
+    pub scope: Scope,
+}
+
+/// What a statement is said of: one meaning of the control, in one environment or in all.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Scope {
+    /// What the control meant then (a hash); nothing for a control that is in no catalogue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub meaning: Option<String>,
+    /// The profile for which it was said; without one it is said of all of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub environment: Option<String>,
 }
 
 /// What a statement says.
@@ -78,6 +95,11 @@ pub enum Attested {
         /// The last day.
         until: Date,
     },
+    /// What the control asks for is another thing now than what was said to hold.
+    Outdated {
+        /// Who had said so.
+        by: String,
+    },
 }
 
 /// A statement that cannot be accepted.
@@ -108,6 +130,12 @@ pub enum StatementError {
 }
 
 impl Statement {
+    /// The same, said of this alone.
+    #[must_use]
+    pub fn within(self, scope: Scope) -> Self {
+        Self { scope, ..self }
+    }
+
     /// That a control holds; without a day, for half a year.
     ///
     /// # Errors
@@ -139,18 +167,22 @@ impl Statement {
         control: &str,
         by: &str,
         because: &str,
+        scope: &Scope,
         records: &[Record],
         now: Timestamp,
     ) -> Result<Self, StatementError> {
-        match attested(control, records, now) {
+        match attested(control, scope, records, now) {
             Some(Attested::Unapproved { by: author, .. }) if same_person(&author, by) => {
                 Err(StatementError::OwnWords(author))
             }
             Some(Attested::Unapproved { sequence, .. }) => {
                 Self::new(control, Says::Approves { sequence }, by, None, because)
+                    .map(|said| said.within(scope.clone()))
             }
             Some(Attested::Holds { approved_by, .. }) => Err(StatementError::Approved(approved_by)),
-            Some(Attested::Expired { .. }) | None => Err(StatementError::NothingToApprove(control.to_owned())),
+            Some(Attested::Expired { .. } | Attested::Outdated { .. }) | None => {
+                Err(StatementError::NothingToApprove(control.to_owned()))
+            }
         }
     }
 
@@ -179,18 +211,34 @@ impl Statement {
             by: by.trim().to_owned(),
             role,
             because: because.trim().to_owned(),
+            scope: Scope::default(),
         })
     }
 }
 
-/// What people say of a control at this moment; `None` when nobody says anything, or it was withdrawn.
-pub fn attested(control: &str, records: &[Record], now: Timestamp) -> Option<Attested> {
+impl Scope {
+    /// A control as it is now, in this environment.
+    pub fn new(known: Option<&Control>, environment: Option<&str>) -> Self {
+        Self { meaning: known.map(meaning), environment: environment.map(str::to_owned) }
+    }
+
+    /// Whether something that was said of this is said of a check in that environment.
+    fn covers(&self, environment: Option<&str>) -> bool {
+        self.environment.is_none() || self.environment.as_deref() == environment
+    }
+}
+
+/// What people say of a control at this moment, of its meaning and in its environment now; `None` when nobody says
+/// anything, or it was withdrawn.
+pub fn attested(control: &str, scope: &Scope, records: &[Record], now: Timestamp) -> Option<Attested> {
     let today = now.to_zoned(TimeZone::UTC).date();
     let mut open: Option<(u64, &Statement, Date)> = None;
     let mut approval: Option<&str> = None;
     for record in records {
         let Content::Statement(statement) = &record.content else { continue };
-        if statement.control != control {
+        // A withdrawal is heard wherever it was said.
+        let heard = statement.scope.covers(scope.environment.as_deref()) || statement.says == Says::Withdraws;
+        if statement.control != control || !heard {
             continue;
         }
         match &statement.says {
@@ -206,6 +254,9 @@ pub fn attested(control: &str, records: &[Record], now: Timestamp) -> Option<Att
     }
     let (sequence, said, until) = open?;
     let by = said.by.clone();
+    if said.scope.meaning != scope.meaning {
+        return Some(Attested::Outdated { by });
+    }
     Some(match approval {
         _ if until < today => Attested::Expired { by, until },
         Some(approver) => {
@@ -248,20 +299,38 @@ mod tests {
         let now = at("2026-03-01T10:00:00Z");
         let said = Statement::holds(CONTROL, "Ann", Some("CTO"), "audit 17", Some(date(2026, 4, 1)), now).unwrap();
         let mut all = records(vec![said.clone()]);
-        assert!(matches!(attested(CONTROL, &all, now), Some(Attested::Unapproved { sequence: 1, .. })));
-        assert_eq!(Statement::approves(CONTROL, " ann ", "", &all, now), Err(StatementError::OwnWords("Ann".into())));
-        let approval = Statement::approves(CONTROL, "Ben", "", &all, now).unwrap();
+        assert!(matches!(
+            attested(CONTROL, &Scope::default(), &all, now),
+            Some(Attested::Unapproved { sequence: 1, .. })
+        ));
+        assert_eq!(
+            Statement::approves(CONTROL, " ann ", "", &Scope::default(), &all, now),
+            Err(StatementError::OwnWords("Ann".into()))
+        );
+        let approval = Statement::approves(CONTROL, "Ben", "", &Scope::default(), &all, now).unwrap();
         all = records(vec![said.clone(), approval.clone()]);
-        assert!(matches!(attested(CONTROL, &all, now), Some(Attested::Holds { .. })));
-        assert!(matches!(attested(CONTROL, &all, at("2026-04-01T23:59:59Z")), Some(Attested::Holds { .. })));
-        assert!(matches!(attested(CONTROL, &all, at("2026-04-02T00:00:00Z")), Some(Attested::Expired { .. })));
-        assert_eq!(Statement::approves(CONTROL, "Eve", "", &all, now), Err(StatementError::Approved("Ben".into())));
+        assert!(matches!(attested(CONTROL, &Scope::default(), &all, now), Some(Attested::Holds { .. })));
+        assert!(matches!(
+            attested(CONTROL, &Scope::default(), &all, at("2026-04-01T23:59:59Z")),
+            Some(Attested::Holds { .. })
+        ));
+        assert!(matches!(
+            attested(CONTROL, &Scope::default(), &all, at("2026-04-02T00:00:00Z")),
+            Some(Attested::Expired { .. })
+        ));
+        assert_eq!(
+            Statement::approves(CONTROL, "Eve", "", &Scope::default(), &all, now),
+            Err(StatementError::Approved("Ben".into()))
+        );
         // New words need a new approval, and a withdrawal ends everything.
         all = records(vec![said.clone(), approval.clone(), said.clone()]);
-        assert!(matches!(attested(CONTROL, &all, now), Some(Attested::Unapproved { sequence: 3, .. })));
+        assert!(matches!(
+            attested(CONTROL, &Scope::default(), &all, now),
+            Some(Attested::Unapproved { sequence: 3, .. })
+        ));
         all = records(vec![said, approval, Statement::withdraws(CONTROL, "Eve", "wrong report").unwrap()]);
-        assert_eq!(attested(CONTROL, &all, now), None);
-        assert_eq!(attested("docs.license", &all, now), None);
+        assert_eq!(attested(CONTROL, &Scope::default(), &all, now), None);
+        assert_eq!(attested("docs.license", &Scope::default(), &all, now), None);
     }
 
     #[test]
@@ -274,6 +343,32 @@ mod tests {
         assert!(matches!(say("Ann", "x", Some(date(2028, 1, 1))), Err(StatementError::TooLong(_))));
         let usual = say("Ann", "x", None).unwrap();
         assert_eq!(usual.says, Says::Holds { until: date(2026, 8, 28) });
-        assert!(matches!(Statement::approves(CONTROL, "Ben", "", &[], now), Err(StatementError::NothingToApprove(_))));
+        assert!(matches!(
+            Statement::approves(CONTROL, "Ben", "", &Scope::default(), &[], now),
+            Err(StatementError::NothingToApprove(_))
+        ));
+    }
+
+    #[test]
+    fn it_counts_for_one_meaning_and_where_it_was_said() {
+        let now = at("2026-03-01T10:00:00Z");
+        let scope = |meaning: &str, environment: Option<&str>| Scope {
+            meaning: Some(meaning.into()),
+            environment: environment.map(str::to_owned),
+        };
+        let said = |scope: Scope| Statement::holds(CONTROL, "Ann", None, "audit 17", None, now).unwrap().within(scope);
+        let of = |scope: &Scope, all: &[Record]| attested(CONTROL, scope, all, now);
+        let production = scope("a", Some("production"));
+        let all = records(vec![said(production.clone())]);
+        assert!(matches!(of(&production, &all), Some(Attested::Unapproved { .. })));
+        assert_eq!(of(&scope("a", Some("staging")), &all), None, "another environment");
+        assert_eq!(of(&scope("a", None), &all), None, "no environment in particular");
+        assert!(matches!(of(&scope("b", Some("production")), &all), Some(Attested::Outdated { .. })));
+        let all = records(vec![said(scope("a", None))]);
+        assert!(matches!(of(&production, &all), Some(Attested::Unapproved { .. })), "said of all of them");
+        let approval = Statement::approves(CONTROL, "Ben", "", &production, &all, now).unwrap();
+        let all = records(vec![said(scope("a", None)), approval]);
+        assert!(matches!(of(&production, &all), Some(Attested::Holds { .. })));
+        assert!(matches!(of(&scope("a", Some("staging")), &all), Some(Attested::Unapproved { .. })));
     }
 }

@@ -11,7 +11,7 @@ mod target;
 mod verdict;
 mod verify;
 
-pub use attestation::{Attested, Says, Statement, StatementError, attested};
+pub use attestation::{Attested, Says, Scope, Statement, StatementError, attested};
 pub use finding::{Experiment, Finding, ProbeKind, SafetyClass};
 pub use ledger::{Head, Ledger, LedgerError, head_path, time};
 pub use record::{Content, ItemReference, Record, Seen};

@@ -121,7 +121,7 @@ impl ReportItem {
             confidence: found.confidence,
             verdict,
             reason,
-            notes: item.notes.iter().map(note).collect(),
+            notes: item.notes.iter().map(note).chain(found.reads_like.as_deref().map(silenced)).collect(),
             controls: needed.into_iter().map(ControlReport::new).collect(),
             section: item.section.last().cloned().unwrap_or_default(),
         }
@@ -155,6 +155,11 @@ fn note(note: &Note) -> String {
         Note::Contradicts(line) => format!("line {line} says the same with another tick"),
         Note::TextDisagrees => "its text says another state than its box".to_owned(),
     }
+}
+
+/// A pin may not hide what it hides.
+fn silenced(control: &str) -> String {
+    format!("pinned to nothing, though it reads like {control}")
 }
 
 /// An item is as open as its most open control.

@@ -89,6 +89,7 @@ fn stale(seen: &Seen, expires: &str, known: Option<&Control>, target: &Target, n
         })
     };
     changed("the release", &seen.target.commit, &target.commit)
+        .or_else(|| changed("the live release", &seen.target.release, &target.release))
         .or_else(|| changed("the config", &seen.target.config, &target.config))
 }
 
@@ -145,6 +146,9 @@ mod tests {
             let Some(Standing::Stale { why, .. }) = say(&records, &place, now) else { panic!("{word}") };
             assert!(why.contains(word), "{why}");
         }
+        let live = Target { release: Some("1.1".into()), ..target("a", "1") };
+        let Some(Standing::Stale { why, .. }) = say(&records, &live, day) else { panic!("the live release") };
+        assert!(why.contains("live release was unknown and is 1.1"), "{why}");
         let mut other = records.clone();
         let Content::Finding(seen) = &mut other[0].content else { unreachable!() };
         seen.catalogue = "other".into();

@@ -16,9 +16,12 @@ pub struct Target {
     pub repo: Option<String>,
     /// The commit that is checked out there; with `+changes` and a hash of them when the files are others.
     pub commit: Option<String>,
+    /// Which release the live app said it was; without `check.release_path` nobody asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub release: Option<String>,
     /// The config's profile.
     pub environment: Option<String>,
-    /// SHA-256 of the config's files.
+    /// SHA-256 of the config: its files, what variables lay over them, and the command that drills start.
     pub config: Option<String>,
     /// Where the prober stood.
     pub vantage: String,

@@ -92,7 +92,9 @@ fn local_definitions(report: &Report, names: &Names) -> Value {
     let target = &report.target;
     let mut properties = vec![property("vantage", &target.vantage)];
     let url = target.url.as_deref().map(text::address);
-    for (name, value) in [("url", &url), ("commit", &target.commit), ("repository", &target.repo)] {
+    for (name, value) in
+        [("url", &url), ("commit", &target.commit), ("release", &target.release), ("repository", &target.repo)]
+    {
         properties.extend(value.as_ref().map(|value| property(name, value)));
     }
     let tool = names.uuid("tool", "");

@@ -24,6 +24,7 @@ pub fn report() -> Report {
         admin: Some("http://127.0.0.1:9180".into()),
         repo: Some("/srv/shop".into()),
         commit: Some("9fceb02d0ae598e95dc970b74767f19372d61af8".into()),
+        release: Some("2026.3".into()),
         environment: Some("production".into()),
         config: None,
         vantage: "this machine, over loopback".into(),

@@ -261,7 +261,7 @@ fn show_matches(asked: &Asked, as_json: bool) {
             let how = match found.how {
                 How::Text => "",
                 How::Marker => "  pinned in the file",
-                How::Map => "  pinned in [check.map]",
+                How::Map => "  pinned in [check]",
             };
             let also = if found.also.is_empty() { String::new() } else { format!("  also {}", found.also.join(", ")) };
             terminal::line(&format!(

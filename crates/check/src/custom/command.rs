@@ -212,8 +212,14 @@ mod tests {
 
     #[tokio::test]
     async fn what_could_not_run_or_did_not_end_tells_nothing() {
-        for command in ["/nowhere/at/all", "sh -c '/nowhere/at/all'", "sh -c 'kill -9 $$'", "sleep 60"] {
-            let none = finding(&format!("command = \"{command}\"\nmust_fail = \"false\"\ntimeout = \"500ms\"\n")).await;
+        for (command, must_fail) in [
+            ("/nowhere/at/all", "/nowhere/at/all x"),
+            ("sh -c '/nowhere/at/all'", "sh -c 'exit 1'"),
+            ("sh -c 'kill -9 $$'", "sh -c 'exit 1'"),
+            ("sleep 60", "sleep x"),
+        ] {
+            let none =
+                finding(&format!("command = \"{command}\"\nmust_fail = \"{must_fail}\"\ntimeout = \"500ms\"\n")).await;
             assert_eq!(none.verdict, Verdict::Inconclusive, "{command}: {}", none.reason);
         }
     }
@@ -221,7 +227,7 @@ mod tests {
     #[tokio::test]
     async fn secrets_are_given_and_not_shown() {
         let shown = finding(
-            "command = \"sh -c 'echo got $MINE; test $MINE = hunter22'\"\nmust_fail = \"false\"\nenvironment = { MINE = \"hunter22\" }\n",
+            "command = \"sh -c 'echo got $MINE; test $MINE = hunter22'\"\nmust_fail = \"sh -c 'exit 1'\"\nenvironment = { MINE = \"hunter22\" }\n",
         );
         let shown = shown.await;
         assert_eq!(shown.verdict, Verdict::Pass, "{}", shown.reason);

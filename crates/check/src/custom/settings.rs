@@ -31,7 +31,7 @@ pub struct Custom {
     pub http: Option<HttpCheck>,
     /// A query to a database, and what it must give.
     pub sql: Option<SqlCheck>,
-    /// A command (for `sql`: a query) that must be refused. Without it nobody knows whether yours can fail at all, and the
+    /// A command (for `sql`: a query) that must be refused: the same program, where what it looks for is missing. Without it nobody knows whether yours can fail at all, and the
     /// verdict is *inconclusive* at most.
     pub must_fail: Option<CommandLine>,
     /// How long it may take; 30 s when left out.
@@ -157,6 +157,14 @@ pub(crate) fn validate(all: &[Custom], findings: &mut Findings) {
                 );
             }
         }
+        if let (Some(Ok(own)), Some(Ok(bad))) =
+            (one.command.as_ref().map(CommandLine::words), one.must_fail.as_ref().map(CommandLine::words))
+            && own.first() != bad.first()
+        {
+            let message = format!("`must_fail` runs `{}`, which shows nothing of `{}`", bad[0], own[0]);
+            let help = "run the same program where it must fail: on a broken file, a wrong address, another option";
+            findings.add(at("must_fail"), "SEA_CONFIG_COMMAND", message, help);
+        }
         if let Some(http) = &one.http {
             validate_http(http, &at("http"), findings);
         }
@@ -228,6 +236,7 @@ pub(super) mod tests {
         wrong("id = \"team.a\"\n", "SEA_CONFIG_CONFLICT", 2);
         wrong("id = \"team.a\"\ncommand = \"true\"\nhttp = { path = \"/\" }\n", "SEA_CONFIG_CONFLICT", 2);
         wrong("id = \"team.a\"\ncommand = \"'\"\n", "SEA_CONFIG_COMMAND", 3);
+        wrong("id = \"team.a\"\ncommand = \"true\"\nmust_fail = \"false\"\n", "SEA_CONFIG_COMMAND", 4);
         wrong("id = \"team.a\"\nhttp = { path = \"x\" }\n", "SEA_CONFIG_PATH", 3);
         wrong("id = \"team.a\"\nhttp = { path = \"/\", expect = { body_regex = \"(\" } }\n", "SEA_CONFIG_PATTERN", 3);
         wrong("id = \"team.a\"\nhttp = { path = \"/\", expect = { json = { a = 1 } } }\n", "SEA_CONFIG_WRONG_VALUE", 3);

@@ -30,6 +30,8 @@ pub struct Match {
     pub how: How,
     /// True when a pin says that the line asks for nothing.
     pub nothing: bool,
+    /// The control that such a line reads like all the same: whoever pinned it should be seen to have done so.
+    pub reads_like: Option<String>,
 }
 
 /// What decided a match.
@@ -124,13 +126,17 @@ impl Matcher {
     }
 
     fn item(&self, item: &Item, all: &[Item]) -> Match {
-        if let Some(ids) = &item.pin {
-            return super::pins::resolve("", ids, &self.ids)
-                .map_or(Match { how: How::Marker, ..Match::default() }, |controls| pinned(&controls, How::Marker));
-        }
-        if let Some(controls) = self.pins.find(&item.text) {
-            return pinned(controls, How::Map);
-        }
+        let found = match (&item.pin, self.pins.find(&item.text)) {
+            (Some(ids), _) => super::pins::resolve("", ids, &self.ids)
+                .map_or(Match { how: How::Marker, ..Match::default() }, |controls| pinned(&controls, How::Marker)),
+            (None, Some(controls)) => pinned(controls, How::Map),
+            (None, None) => return self.by_text(item, all),
+        };
+        let reads_like = if found.nothing { self.by_text(item, all).control } else { None };
+        Match { reads_like, ..found }
+    }
+
+    fn by_text(&self, item: &Item, all: &[Item]) -> Match {
         if item.damage.is_some_and(Damage::hides_the_meaning) && item.form == Form::Checkbox {
             return Match { control: Some(DAMAGED.into()), confidence: 1.0, ..Match::default() };
         }
@@ -255,6 +261,7 @@ mod tests {
         assert_eq!((found[0].control.as_deref(), found[0].how), (Some("edge.cors"), How::Marker));
         assert_eq!(found[0].also, ["data.backup"]);
         assert_eq!((found[1].control.as_deref(), found[1].nothing), (None, true));
+        assert_eq!(found[1].reads_like.as_deref(), Some("edge.cors"));
         assert_eq!((found[2].control.as_deref(), found[2].nothing), (None, false), "an unknown id is not guessed");
         assert_eq!((found[3].control.as_deref(), found[3].how), (Some("edge.cors"), How::Text));
         let list = Checklist::parse("l.md".into(), text.as_bytes().to_vec(), true);

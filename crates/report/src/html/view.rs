@@ -181,6 +181,7 @@ fn facts(report: &Report) -> Vec<Fact> {
         ("Admin API", target.admin.as_deref().map(text::address)),
         ("Source", target.repo.as_deref().map(text::line)),
         ("Commit", target.commit.as_deref().map(text::line)),
+        ("Live release", target.release.as_deref().map(text::line)),
         ("Seen from", Some(text::line(&target.vantage))),
         ("Began", target.time.parse().ok().map(moment)),
         ("First evidence runs out", next_expiry(report).map(moment)),

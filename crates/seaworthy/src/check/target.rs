@@ -57,11 +57,34 @@ pub async fn subject(arguments: &CheckArguments, config: &Config) -> Result<Subj
     subject.source.declared = config.check.declared();
     subject.repo = Some(arguments.repo.clone().unwrap_or_else(|| ".".into()));
     let source = ConfigSource::new(arguments.config.as_deref(), arguments.profile.as_deref());
-    let files: Vec<Vec<u8>> = source.files().iter().filter_map(|file| fs::read(file).ok()).collect();
-    subject.config = (!files.is_empty()).then(|| hash(&files.join(&0)));
+    subject.config = Some(config_hash(&source, arguments.start.as_deref()));
+    subject.release = release(&subject, config.check.release_path.as_deref()).await;
     subject.environment = config.profile.name().map(str::to_owned);
     subject.launcher = launcher(arguments, config)?.map(|launcher| Arc::new(launcher) as _);
     Ok(subject)
+}
+
+/// What is tried is the files, what lies over them (variables), and the command that drills start: a change of any is a
+/// change of the config. Secrets are masked in it.
+fn config_hash(source: &ConfigSource, start: Option<&str>) -> String {
+    let mut whole: Vec<Vec<u8>> = source.files().iter().filter_map(|file| fs::read(file).ok()).collect();
+    if let Ok(mut document) = source.open() {
+        Config::read(&mut document);
+        let values = document.effective(false);
+        whole.extend(values.iter().map(|value| format!("{}={:?}", value.path(), value.value).into_bytes()));
+    }
+    whole.push(start.unwrap_or_default().as_bytes().to_vec());
+    hash(&whole.join(&0))
+}
+
+/// Which release the live app says it is: the answer of the path that the team has named for that, as a hash when it is
+/// longer than a name.
+async fn release(subject: &Subject, path: Option<&str>) -> Option<String> {
+    let answer = subject.client()?.patience(Duration::from_secs(5)).get(path?).await.ok()?;
+    let text = answer.text();
+    let text = text.trim();
+    let short = text.len() <= 80 && !text.is_empty() && text.chars().all(|letter| !letter.is_control());
+    answer.status.is_success().then(|| if short { text.to_owned() } else { hash(text.as_bytes()) })
 }
 
 fn parse(text: &str) -> Result<Endpoint, Failure> {

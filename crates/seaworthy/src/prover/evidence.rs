@@ -2,10 +2,10 @@
 
 use std::{collections::BTreeMap, process::ExitCode};
 
-use seaworthy_evidence::{Content, Record, Seen, SigningKey, Verification, VerifyingKey, verify as verify_ledger};
+use seaworthy_evidence::{Content, Record, Seen, Verification, VerifyingKey, verify as verify_ledger};
 use serde_json::json;
 
-use super::{ERROR_STATUS, settings};
+use super::{ERROR_STATUS, known_key, settings};
 use crate::{
     cli::{EvidenceArguments, EvidenceCommand, ShowArguments, VerifyArguments},
     failure::Failure,
@@ -21,7 +21,7 @@ pub fn main(arguments: &EvidenceArguments) -> Result<ExitCode, Failure> {
 }
 
 fn verify(arguments: &VerifyArguments) -> Result<ExitCode, Failure> {
-    let settings = settings(&arguments.place)?;
+    let (settings, _) = settings(&arguments.place)?;
     let path = arguments.file.clone().unwrap_or_else(|| settings.evidence.clone());
     let key = match &arguments.key {
         Some(key) => {
@@ -48,15 +48,14 @@ fn verify(arguments: &VerifyArguments) -> Result<ExitCode, Failure> {
 }
 
 fn own_key(settings: &seaworthy_check::Settings) -> Result<VerifyingKey, Failure> {
-    if !settings.evidence_key.exists() {
+    let none = || {
         let text = format!(
             "there is no key at {}, so no signature can be verified; name the public one with --key",
             settings.evidence_key.display()
         );
-        return Err(Failure::text("SEA_EVIDENCE_KEY", text).with_status(ERROR_STATUS));
-    }
-    let key = SigningKey::open(&settings.evidence_key);
-    Ok(key.map_err(|error| Failure::new("SEA_EVIDENCE_KEY", &error).with_status(ERROR_STATUS))?.public().clone())
+        Failure::text("SEA_EVIDENCE_KEY", text).with_status(ERROR_STATUS)
+    };
+    Ok(known_key(settings)?.ok_or_else(none)?.public().clone())
 }
 
 fn unreadable(path: &std::path::Path, error: &std::io::Error) -> Failure {
@@ -82,7 +81,7 @@ fn tell(path: &str, found: &Verification, key: &VerifyingKey) {
 }
 
 fn show(arguments: &ShowArguments) -> Result<ExitCode, Failure> {
-    let settings = settings(&arguments.place)?;
+    let (settings, _) = settings(&arguments.place)?;
     let path = &settings.evidence;
     let found = verify_ledger(path, &own_key(&settings)?, None).map_err(|error| unreadable(path, &error))?;
     if !found.problems.is_empty() {

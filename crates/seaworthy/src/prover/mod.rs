@@ -8,6 +8,7 @@ pub mod fix;
 use std::path::Path;
 
 use seaworthy_check::Settings;
+use seaworthy_config::Profile;
 use seaworthy_evidence::{Ledger, Record, SigningKey, VerifyingKey, verify};
 
 use crate::{
@@ -20,10 +21,20 @@ use crate::{
 /// An error of ours, as opposed to a verdict on the app, ends with 3.
 pub const ERROR_STATUS: u8 = 3;
 
-/// The config's `[check]`.
-fn settings(place: &Place) -> Result<Settings, Failure> {
+/// The config's `[check]`, and which profile it was read for.
+fn settings(place: &Place) -> Result<(Settings, Profile), Failure> {
     let source = ConfigSource::new(place.config.as_deref(), place.profile.as_deref());
-    Ok(Config::load_with(&source).map_err(|error| Failure::from(error).with_status(ERROR_STATUS))?.check)
+    let config = Config::load_with(&source).map_err(|error| Failure::from(error).with_status(ERROR_STATUS))?;
+    Ok((config.check, config.profile))
+}
+
+/// The key that signs here, if there is one already.
+fn known_key(settings: &Settings) -> Result<Option<SigningKey>, Failure> {
+    if !settings.evidence_key.exists() {
+        return Ok(None);
+    }
+    let key = SigningKey::open(&settings.evidence_key);
+    key.map(Some).map_err(|error| Failure::new("SEA_EVIDENCE_KEY", &error).with_status(ERROR_STATUS))
 }
 
 /// The ledger, with the key that signs in it.
