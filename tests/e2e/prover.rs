@@ -73,6 +73,8 @@ fn two_people_can_vouch() {
         let output = seaworthy(folder, &[&["attest", "process.security-audit"], arguments].concat());
         (output.status.code().unwrap(), text(&output) + &error_text(&output))
     };
+    let listed = seaworthy(folder, &["attest", "--list"]);
+    assert!(listed.status.success() && !folder.join(".seaworthy").exists(), "looking leaves no trace");
     assert_eq!(verdicts(folder, &[]), ["pass", "not-run"]);
     assert_eq!(attest(&["--by", "Ann", "--because", "audit 17"]).0, 0);
     assert_eq!(verdicts(folder, &[]), ["pass", "not-run"], "one person is not enough");
@@ -88,6 +90,10 @@ fn two_people_can_vouch() {
     let output = seaworthy(folder, &["attest", "process.security-audits", "--by", "Ann", "--because", "x"]);
     assert!(error_text(&output).contains("did you mean `process.security-audit`"), "{}", error_text(&output));
     // Both at once, for those who sit together.
+    let for_staging = ["--by", "Ann", "--because", "audit 18", "--approver", "Ben", "--profile", "staging"];
+    assert_eq!(attest(&for_staging).0, 0);
+    assert_eq!(verdicts(folder, &["--profile", "staging"]), ["pass", "attested"]);
+    assert_eq!(verdicts(folder, &[]), ["pass", "not-run"], "said of staging alone");
     assert_eq!(attest(&["--by", "Ann", "--because", "audit 18", "--approver", "Ben"]).0, 0);
     assert_eq!(verdicts(folder, &[]), ["pass", "attested"]);
     assert_eq!(seaworthy(folder, &["evidence", "verify"]).status.code(), Some(0));

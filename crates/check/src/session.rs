@@ -326,6 +326,25 @@ mod tests {
         assert_eq!(asked("- [ ] a\n  - b\n- c\n", true).items().count(), 3);
     }
 
+    #[test]
+    fn a_line_in_the_words_of_a_custom_control_means_that_one() {
+        let custom = Custom {
+            id: "team.cors-of-ours".into(),
+            phrases: vec!["CORS".into()],
+            command: Some(crate::CommandLine::Text("true".into())),
+            ..Custom::default()
+        };
+        let of = |settings: &Settings, text: &str| {
+            let list = Checklist::parse("list.md".into(), format!("- [ ] {text}\n").into_bytes(), true);
+            let asked = Asked::from_checklists(vec![list], false, settings).unwrap();
+            asked.items().next().and_then(|(_, _, found)| found.control.clone())
+        };
+        let settings = Settings { custom: vec![custom], ..Settings::default() };
+        assert_eq!(of(&settings, "**CORS**").as_deref(), Some("team.cors-of-ours"));
+        assert_eq!(of(&settings, "CORS restricted to our origins").as_deref(), Some("edge.cors"));
+        assert_eq!(of(&Settings::default(), "CORS").as_deref(), Some("edge.cors"));
+    }
+
     #[tokio::test]
     async fn a_run_without_a_target_proves_nothing_and_says_why() {
         let list = asked("- [x] LICENSE file\n- [ ] Security headers\n- [ ] Buy cake\n- [ ] Team trained\n", false);

@@ -234,6 +234,20 @@ mod tests {
 
     use super::*;
 
+    #[test]
+    fn the_command_that_drills_start_is_part_of_the_config() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("seaworthy.toml");
+        let write = |text: &str| fs::write(&file, text).unwrap();
+        let of = |start| config_hash(&ConfigSource::new(Some(&file), None), start);
+        write("[app]\ncommand = \"a\"\n");
+        let (alone, started) = (of(None), of(Some("b")));
+        assert_eq!(alone, of(None));
+        assert_ne!(alone, started);
+        write("[app]\ncommand = \"c\"\n");
+        assert_ne!(alone, of(None));
+    }
+
     #[tokio::test]
     async fn an_admin_api_counts_only_for_the_address_that_it_serves() {
         let serves = async |listen: &str, url: &str| {
