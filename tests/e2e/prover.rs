@@ -90,6 +90,7 @@ fn two_people_can_vouch() {
     let output = seaworthy(folder, &["attest", "process.security-audits", "--by", "Ann", "--because", "x"]);
     assert!(error_text(&output).contains("did you mean `process.security-audit`"), "{}", error_text(&output));
     // Both at once, for those who sit together.
+    fs::write(folder.join("seaworthy.staging.toml"), "").unwrap();
     let for_staging = ["--by", "Ann", "--because", "audit 18", "--approver", "Ben", "--profile", "staging"];
     assert_eq!(attest(&for_staging).0, 0);
     assert_eq!(verdicts(folder, &["--profile", "staging"]), ["pass", "attested"]);
