@@ -40,6 +40,11 @@ pub trait Probe: Send + Sync {
         self.kind() == ProbeKind::Live
     }
 
+    /// Whether it may come to need its control experiment with this subject: others need not be prepared for it.
+    fn may_look(&self, subject: &Subject) -> bool {
+        !self.needs_target() || subject.url.is_some()
+    }
+
     /// Another way to try the same, for when this one is not possible: it breaks something on the live target, and runs
     /// only when that was asked for.
     fn disruptive(&self) -> Option<&dyn Probe> {

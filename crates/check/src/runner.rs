@@ -12,8 +12,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures_util::{StreamExt, future::join_all, stream::FuturesUnordered};
-use seaworthy_evidence::{Experiment, Finding, SafetyClass, Verdict};
+use futures_util::{
+    StreamExt,
+    future::{join, join_all},
+    stream::{self, FuturesUnordered},
+};
+use seaworthy_evidence::{Experiment, Finding, ProbeKind, SafetyClass, Verdict};
 use tokio::{sync::OnceCell, time::timeout};
 
 use crate::{
@@ -120,7 +124,7 @@ impl Runner {
         };
         // Experiments have targets of their own, so they run beside the looks; nobody waits for one that is not needed.
         {
-            let (mut trying, mut preparing) = (pin!(trying), pin!(self.prepare(probes)));
+            let (mut trying, mut preparing) = (pin!(trying), pin!(self.prepare(probes, subject)));
             tokio::select! {
                 () = &mut trying => {}
                 () = &mut preparing => trying.await,
@@ -208,8 +212,13 @@ impl Runner {
     }
 
     /// Does the control experiments of these probes side by side, so that they need not be waited for later.
-    async fn prepare(&self, probes: &[&dyn Probe]) {
-        join_all(probes.iter().map(|probe| self.experiment(*probe))).await;
+    async fn prepare(&self, probes: &[&dyn Probe], subject: &Subject) {
+        let needed = probes.iter().filter(|probe| probe.may_look(subject));
+        let (waiting, computing): (Vec<&dyn Probe>, _) = needed.partition(|probe| probe.kind() == ProbeKind::Live);
+        // Those on servers mostly wait; those on folders read and run, and there are many.
+        let computing =
+            stream::iter(computing).for_each_concurrent(AT_ONCE, async |probe| drop(self.experiment(probe).await));
+        join(join_all(waiting.into_iter().map(|probe| self.experiment(probe))), computing).await;
     }
 
     async fn look(&self, probe: &dyn Probe, subject: &Subject) -> Sighting {
@@ -318,8 +327,6 @@ fn words(outcome: &Outcome) -> String {
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
-
-    use seaworthy_evidence::ProbeKind;
 
     use super::*;
     use crate::{

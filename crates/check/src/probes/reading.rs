@@ -33,6 +33,10 @@ impl Probe for Reading {
         About { control: Cow::Borrowed(self.0.control()), kind, class }
     }
 
+    fn may_look(&self, subject: &Subject) -> bool {
+        subject.repo.is_some() && (subject.run_code || !self.0.runs_code())
+    }
+
     fn look<'a>(&'a self, subject: &'a Subject) -> Working<'a, Sighting> {
         Box::pin(async move {
             let Some(repo) = subject.repo.clone() else {
