@@ -16,7 +16,7 @@ const UVICORN: (&str, &str) = ("uvicorn", "the PyPI packages fastapi and uvicorn
 
 /// One line for each control that needs HTTPS, two instances, or files, and how it comes out around the app in
 /// `fixtures/checked`.
-const EDGE: [(&str, &str); 14] = [
+const EDGE: [(&str, &str); 15] = [
     ("HTTPS only", "pass"),
     // Nobody but ourselves has signed it.
     ("TLS certificate valid", "fail"),
@@ -32,6 +32,8 @@ const EDGE: [(&str, &str); 14] = [
     ("Validate environment variables at startup", "pass"),
     ("Separate environments dev staging production", "pass"),
     ("Static assets cached", "pass"),
+    // The app itself lets everybody.
+    ("CORS restricted to the production origins", "pass"),
 ];
 
 const LIST: &str = "# Launch\n\n## Edge\n- [ ] **Security headers** on all responses\n- [x] Request IDs\n\n## Operations\n\

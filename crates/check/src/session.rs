@@ -287,6 +287,10 @@ impl Hints {
     pub fn claim(&mut self, status: &serde_json::Value) {
         let limits = &status["limits"];
         let millis = |key: &str| limits[key].as_u64().map(std::time::Duration::from_millis);
+        if self.cors_origins.is_empty() {
+            let listed = status["cors_origins"].as_array().into_iter().flatten();
+            self.cors_origins = listed.filter_map(|origin| origin.as_str().map(str::to_owned)).collect();
+        }
         self.body_limit = self.body_limit.or(limits["body_bytes"].as_u64());
         self.first_byte = self.first_byte.or(millis("first_byte_ms"));
         self.request_head = self.request_head.or(millis("request_head_ms"));

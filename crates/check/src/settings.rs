@@ -35,6 +35,8 @@ pub struct Settings {
     pub ca: Option<PathBuf>,
     /// Environment variables without which the app must refuse to start. `.env.example` may mark them with `# required`.
     pub required_env: Vec<String>,
+    /// Origins whose pages may read the app's answers (CORS). Behind Seaworthy the admin API tells them.
+    pub cors_origins: Vec<String>,
     /// The limit on request bodies that the app claims. Behind Seaworthy the admin API tells it.
     pub body_limit: Option<ByteSize>,
     /// The limit on the time to the first byte of an answer that the app claims. Behind Seaworthy the admin API tells it.
@@ -88,6 +90,7 @@ impl Default for Settings {
             release_path: None,
             ca: None,
             required_env: Vec::new(),
+            cors_origins: Vec::new(),
             body_limit: None,
             first_byte: None,
             request_head: None,
@@ -117,6 +120,7 @@ impl Settings {
             paths: self.paths.clone(),
             plain: self.plain_url.as_ref().and_then(|url| url.parse().ok()),
             required_env: self.required_env.clone(),
+            cors_origins: self.cors_origins.clone(),
             body_limit: self.body_limit.map(|size| size.0),
             first_byte: self.first_byte.map(|duration| duration.0),
             request_head: self.request_head.map(|duration| duration.0),

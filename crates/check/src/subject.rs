@@ -70,6 +70,8 @@ pub struct Hints {
     pub plain: Option<Endpoint>,
     /// Variables without which the app must not start.
     pub required_env: Vec<String>,
+    /// Origins whose pages may read answers, as the team or the Seaworthy around the app says.
+    pub cors_origins: Vec<String>,
     /// The claimed limit on request bodies, in bytes.
     pub body_limit: Option<u64>,
     /// The claimed limit on the time to the first byte of an answer.

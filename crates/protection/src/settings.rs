@@ -1,8 +1,8 @@
 //! `[protection]`, and what a `[[route]]` may change of it.
 
-use http::HeaderValue;
+use http::{HeaderName, HeaderValue, Method, Uri};
 use schemars::JsonSchema;
-use seaworthy_config::{ByteSize, Findings, Section};
+use seaworthy_config::{ByteSize, Findings, HumanDuration, Section};
 use serde::Deserialize;
 
 /// Limits and security headers.
@@ -13,6 +13,27 @@ pub struct Settings {
     pub body_limit: ByteSize,
     /// Security headers of every response. One that the app sets itself stays as it is.
     pub headers: HeaderSettings,
+    /// Which other sites' pages may read answers.
+    pub cors: CorsSettings,
+}
+
+/// CORS. Without origins it is the app's own affair; with them it is decided here, and what the app says of it is replaced.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct CorsSettings {
+    /// Origins whose pages may: `https://app.example.com`, with the port when it is not the scheme's own. `*` is every page
+    /// of the web, and goes without credentials.
+    pub origins: Vec<String>,
+    /// Whether those pages may send cookies and other credentials, and read what comes back.
+    pub credentials: bool,
+    /// Methods that they may use.
+    pub methods: Vec<String>,
+    /// Request headers that they may send; none listed: those that they ask for.
+    pub headers: Vec<String>,
+    /// Response headers that they may read, beside the few that every page may.
+    pub expose: Vec<String>,
+    /// How long a browser may remember the answer to a preflight.
+    pub max_age: HumanDuration,
 }
 
 /// The headers of OWASP's Secure Headers project that are right for nearly every app. An empty text leaves one out.
@@ -41,11 +62,83 @@ pub struct HeaderSettings {
 pub struct RoutePolicy {
     /// In place of `protection.body_limit`.
     pub body_limit: Option<ByteSize>,
+    /// In place of `protection.cors`.
+    pub cors: Option<CorsSettings>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { body_limit: ByteSize(1 << 30), headers: HeaderSettings::default() }
+        Self { body_limit: ByteSize(1 << 30), headers: HeaderSettings::default(), cors: CorsSettings::default() }
+    }
+}
+
+impl Default for CorsSettings {
+    fn default() -> Self {
+        let list = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+        Self {
+            origins: Vec::new(),
+            credentials: false,
+            methods: list(&["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]),
+            headers: Vec::new(),
+            expose: list(&["x-request-id", "retry-after"]),
+            max_age: HumanDuration::seconds(600),
+        }
+    }
+}
+
+impl CorsSettings {
+    /// Everything that is wrong with it; `at` is where it stands.
+    fn validate(&self, at: &str, findings: &mut Findings) {
+        for origin in self.origins.iter().filter(|origin| !is_origin(origin)) {
+            let message = format!("`{origin}` is not an origin");
+            let help = "write scheme and host, and the port when it is not the usual one, without a path: \"https://app.example.com\"";
+            findings.add(format!("{at}.origins"), "SEA_CONFIG_ORIGIN", message, help);
+        }
+        if self.credentials && self.origins.iter().any(|origin| origin == "*") {
+            let message = "every page of the web may not act with your users' cookies";
+            findings.add(
+                format!("{at}.credentials"),
+                "SEA_CONFIG_CONFLICT",
+                message,
+                "name the origins, or leave credentials out",
+            );
+        }
+        for method in self.methods.iter().filter(|method| Method::from_bytes(method.as_bytes()).is_err()) {
+            let message = format!("`{method}` is not a method");
+            findings.add(format!("{at}.methods"), "SEA_CONFIG_WRONG_VALUE", message, "write for example \"GET\"");
+        }
+        for (key, names) in [("headers", &self.headers), ("expose", &self.expose)] {
+            for name in names.iter().filter(|name| HeaderName::from_bytes(name.as_bytes()).is_err()) {
+                let message = format!("`{name}` is not the name of a header");
+                findings.add(
+                    format!("{at}.{key}"),
+                    "SEA_CONFIG_HEADER",
+                    message,
+                    "write for example \"x-total-count\"",
+                );
+            }
+        }
+    }
+}
+
+/// As browsers write it: scheme, host in small letters, and the port only when it is not the scheme's own.
+fn is_origin(text: &str) -> bool {
+    if text == "*" {
+        return true;
+    }
+    let Ok(uri) = text.parse::<Uri>() else { return false };
+    let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else { return false };
+    let usual = matches!((scheme, authority.port_u16()), ("https", Some(443)) | ("http", Some(80)));
+    let written = format!("{scheme}://{authority}");
+    !usual && written == text && written == written.to_lowercase() && !authority.as_str().contains(['@', '*'])
+}
+
+impl RoutePolicy {
+    /// Everything that is wrong with it; `at` is where it stands.
+    pub fn validate(&self, at: &str, findings: &mut Findings) {
+        if let Some(cors) = &self.cors {
+            cors.validate(&format!("{at}.cors"), findings);
+        }
     }
 }
 
@@ -81,6 +174,7 @@ impl Section for Settings {
     const KEY: &'static str = "protection";
 
     fn validate(&self, findings: &mut Findings) {
+        self.cors.validate("protection.cors", findings);
         let tls = ("strict-transport-security", self.headers.strict_transport_security.as_str());
         for (name, value) in self.headers.pairs().into_iter().chain([tls]) {
             if HeaderValue::from_str(value).is_err() {
@@ -89,6 +183,30 @@ impl Section for Settings {
                 let help = "use visible ASCII characters on one line";
                 findings.add(format!("protection.headers.{key}"), "SEA_CONFIG_HEADER", message, help);
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_origin;
+
+    #[test]
+    fn an_origin_is_written_as_a_browser_sends_it() {
+        for right in ["https://app.example.com", "http://localhost:3000", "https://[::1]:8443", "*"] {
+            assert!(is_origin(right), "{right}");
+        }
+        for wrong in [
+            "app.example.com",
+            "https://app.example.com/",
+            "https://app.example.com:443",
+            "https://App.example.com",
+            "https://*.example.com",
+            "https://user@app.example.com",
+            "null",
+            "",
+        ] {
+            assert!(!is_origin(wrong), "{wrong}");
         }
     }
 }

@@ -54,6 +54,7 @@ impl Section for Routes {
     fn validate(&self, findings: &mut Findings) {
         for (index, route) in self.0.iter().enumerate() {
             route.edge.validate(&format!("route.{index}"), findings);
+            route.protection.validate(&format!("route.{index}"), findings);
         }
         // Conflicts show when a table is made of them; its handlers are never called.
         let unused =

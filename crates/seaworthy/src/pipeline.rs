@@ -12,7 +12,7 @@ use std::sync::Arc;
 use seaworthy_core::{Handler, Shutdown};
 use seaworthy_edge::{ErrorPages, Files, Forward, NothingHere, OwnAnswers, Pattern, Pool, RouteError, RouteTable};
 use seaworthy_observability::{AccessLog, Observe};
-use seaworthy_protection::{BodyLimit, SecurityHeaders};
+use seaworthy_protection::{BodyLimit, Cors, SecurityHeaders};
 use tower::ServiceBuilder;
 
 use crate::config::{Config, RouteEntry};
@@ -50,11 +50,14 @@ fn pipeline(
     let errors = route.edge.errors.unwrap_or(config.edge.errors);
     let timeouts = config.edge.timeouts.for_route(&route.edge);
 
+    let cors = route.protection.cors.as_ref().unwrap_or(&config.protection.cors);
+
     let layers = ServiceBuilder::new()
         .layer(Observe::route(name, log)) // a line and numbers for everything below, refusals included
         .option_layer(SecurityHeaders::layer(&config.protection.headers)) // on refusals too, so outside of them
+        .option_layer(Cors::layer(cors)) // a preflight ends here, and a page may read our refusals
         .layer(BodyLimit::new(body_limit))
-        // Still to come, in this order: CORS, authenticate, authorize, rate limit, validate, upload, cache, compress.
+        // Still to come, in this order: authenticate, authorize, rate limit, validate, upload, cache, compress.
         .option_layer(ErrorPages::layer(errors));
     match files {
         Some(files) => Handler::new(layers.service(files)),

@@ -2,6 +2,7 @@
 //! probe must pass (present, absent, unreachable, sabotaged experiment) are in `runner.rs` and take it up by themselves.
 
 mod access_logs;
+mod cors;
 mod environments;
 mod error_handler;
 mod graceful_shutdown;
@@ -43,6 +44,7 @@ fn looking() -> Vec<Box<dyn Probe>> {
         Box::new(tls_certificate::TlsCertificate),
         Box::new(metrics_secured::MetricsSecured),
         Box::new(security_headers::SecurityHeaders),
+        Box::new(cors::Cors),
         Box::new(error_handler::ErrorHandler),
         Box::new(status_codes::StatusCodes),
         Box::new(static_assets::StaticAssets),

@@ -71,6 +71,7 @@ pub fn status(
             "connections": state.connections(),
             "certificates": state.certificates(),
             "config": state.report(),
+            "cors_origins": config.protection.cors.origins,
             "limits": {
                 "body_bytes": config.protection.body_limit.0,
                 "request_head_ms": config.edge.timeouts.request_head.0.as_millis() as u64,
