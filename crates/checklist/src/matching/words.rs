@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn words_of_one_family_begin_alike() {
-        assert_eq!(beginnings("Containerised database"), beginnings("container data-store")[..2]);
+        assert_eq!(beginnings("Containerised database"), beginnings("container databases"));
         assert_eq!(beginnings("bodyLimit = 429"), beginnings("body LIMIT: 429"));
         assert_ne!(beginnings("cont"), beginnings("container"), "a short word is not the beginning of a long one");
         assert_eq!(beginnings("  "), []);
