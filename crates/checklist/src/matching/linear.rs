@@ -54,13 +54,9 @@ type Features = Vec<(usize, f32)>;
 
 impl Linear {
     pub(super) fn new(texts: &Texts) -> Self {
-        let mut pairs = HashMap::new();
-        for text in &texts.all {
-            for pair in text.stems.windows(2) {
-                let next = texts.vocabulary() + texts.beginnings() + pairs.len();
-                pairs.entry((pair[0], pair[1])).or_insert(next);
-            }
-        }
+        let first = texts.vocabulary() + texts.beginnings();
+        let pairs: HashMap<(usize, usize), usize> =
+            repeated_pairs(texts).into_iter().enumerate().map(|(index, pair)| (pair, first + index)).collect();
         let size = texts.vocabulary() + texts.beginnings() + pairs.len();
         let (rarity, weights) = (vec![1.0; size], Vec::new());
         let mut linear = Self { stems: texts.vocabulary(), pairs, rarity, weights, controls: texts.controls };
@@ -112,6 +108,15 @@ impl Linear {
         features.iter_mut().for_each(|(_, value)| *value /= length);
         features
     }
+}
+
+/// Pairs of stems that are there more than once, in a fixed order: what stands in one place is learnt by heart, and says
+/// little about other lines.
+fn repeated_pairs(texts: &Texts) -> Vec<(usize, usize)> {
+    let mut all: Vec<(usize, usize)> =
+        texts.all.iter().flat_map(|text| text.stems.windows(2)).map(|pair| (pair[0], pair[1])).collect();
+    all.sort_unstable();
+    all.chunk_by(|left, right| left == right).filter(|same| same.len() > 1).map(|same| same[0]).collect()
 }
 
 fn learn(examples: &[(Features, usize, f32)], size: usize, controls: usize) -> Vec<Vec<(usize, f32)>> {
