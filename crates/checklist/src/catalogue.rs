@@ -93,6 +93,12 @@ impl Catalogue {
         Self { controls: self.controls.iter().cloned().chain(more).collect() }
     }
 
+    /// Just these.
+    #[cfg(test)]
+    pub(crate) fn of(controls: Vec<Control>) -> Self {
+        Self { controls }
+    }
+
     /// Every control.
     pub fn controls(&self) -> &[Control] {
         &self.controls

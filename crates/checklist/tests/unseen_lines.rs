@@ -1,6 +1,7 @@
 //! Lines by people who knew what each control means, and not how the catalogue words it. None of them may be made a phrase.
 //! The few weights of the scorers and their calibration were fitted on these lines among others, so this test holds what
-//! was reached; it is no estimate for lists that come.
+//! was reached; it is no estimate for lists that come. Every second line of `x-5` (the even ones) was set aside: there it was
+//! 85.9% right and 1.1% wrong, where 85.9% and 2.7% were before the beginnings of words counted.
 //!
 //! `tests/lines/*.tsv`: control, further controls that are right too, section, line.
 
@@ -51,7 +52,7 @@ fn most_unseen_lines_find_their_control_and_hardly_one_a_wrong_one() {
     }
     let share = |count: usize| count as f64 / lines.len() as f64;
     assert!(share(right) >= 0.90, "right: {:.3}", share(right));
-    assert!(share(wrong.len()) <= 0.02, "wrong: {:.3}\n{}", share(wrong.len()), wrong.join("\n"));
+    assert!(share(wrong.len()) <= 0.01, "wrong: {:.3}\n{}", share(wrong.len()), wrong.join("\n"));
 }
 
 #[test]

@@ -2,28 +2,57 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{texts::Texts, words::stems};
+use super::{
+    texts::Texts,
+    words::{beginnings, stems},
+};
 
 /// Of a word of what explains a line, against one of what names it.
 const EXPLANATION: f64 = 0.7;
 /// More of a line is not looked at: no team writes such a line, and it must not hold up the others.
 const LONGEST: usize = 2000;
 
+/// What is said, and how strongly.
+#[derive(Debug, Default)]
+pub(super) struct Words {
+    /// Strength by number, of what the catalogue knows.
+    pub known: BTreeMap<usize, f64>,
+    /// Sum of the strengths of everything else.
+    pub unknown: f64,
+}
+
+impl Words {
+    /// The strongest of what is said more than once counts.
+    fn new(said: impl IntoIterator<Item = (Option<usize>, f64)>) -> Self {
+        let mut words = Self::default();
+        for (number, strength) in said {
+            match number {
+                Some(number) => {
+                    let known = words.known.entry(number).or_insert(strength);
+                    *known = known.max(strength);
+                }
+                None => words.unknown += strength,
+            }
+        }
+        words
+    }
+}
+
 /// A line, ready to be scored.
 #[derive(Debug)]
 pub(super) struct Line {
-    /// Strength by stem, of those that the catalogue knows.
-    pub own: BTreeMap<usize, f64>,
-    /// Sum of the strengths of the other stems.
-    pub unknown: f64,
-    /// Known stems of the section and the parent.
-    pub context: BTreeSet<usize>,
-    /// How many others there are.
-    pub context_unknown: f64,
+    /// Its stems.
+    pub own: Words,
+    /// Its words' beginnings.
+    pub beginnings: Words,
+    /// Stems of the section and the parent.
+    pub context: Words,
     /// How many different stems it has.
     pub size: usize,
     /// Known and unknown (`None`) stems of the line in their order.
     pub sequence: Vec<Option<usize>>,
+    /// Known beginnings of the line in their order.
+    pub begun: Vec<usize>,
 }
 
 impl Line {
@@ -32,26 +61,23 @@ impl Line {
         let (name, explanation) = split_name(text);
         let (name, in_brackets) = split_brackets(&name);
         let (explanation, more_brackets) = split_brackets(&explanation);
+        let pieces =
+            [(&explanation, EXPLANATION), (&in_brackets, EXPLANATION), (&more_brackets, EXPLANATION), (&name, 1.0)];
         let mut strengths = BTreeMap::new();
-        for stem in [explanation, in_brackets, more_brackets].iter().flat_map(|text| stems(text)) {
-            strengths.insert(stem, EXPLANATION);
-        }
-        for stem in stems(&name) {
-            strengths.insert(stem, 1.0);
+        for (piece, strength) in pieces {
+            strengths.extend(stems(piece).into_iter().map(|stem| (stem, strength)));
         }
         let size = strengths.len();
-        let (mut own, mut unknown) = (BTreeMap::new(), 0.0);
-        for (stem, strength) in strengths {
-            match texts.number(&stem) {
-                Some(number) => drop(own.insert(number, strength)),
-                None => unknown += strength,
-            }
-        }
+        let own = Words::new(strengths.iter().map(|(stem, strength)| (texts.number(stem), *strength)));
+        let begun = |(piece, strength): (&String, f64)| {
+            beginnings(piece).into_iter().map(move |beginning| (texts.begun(beginning), strength))
+        };
+        let beginnings_said = Words::new(pieces.into_iter().flat_map(begun));
         let around: BTreeSet<String> = stems(section).into_iter().chain(stems(parent)).collect();
-        let context: BTreeSet<usize> = around.iter().filter_map(|stem| texts.number(stem)).collect();
-        let context_unknown = (around.len() - context.len()) as f64;
+        let context = Words::new(around.iter().map(|stem| (texts.number(stem), 1.0)));
         let sequence = stems(text).iter().map(|stem| texts.number(stem)).collect();
-        Self { own, unknown, context, context_unknown, size, sequence }
+        let begun = beginnings(text).into_iter().filter_map(|beginning| texts.begun(beginning)).collect();
+        Self { own, beginnings: beginnings_said, context, size, sequence, begun }
     }
 }
 

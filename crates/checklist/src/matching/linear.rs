@@ -6,19 +6,26 @@
 
 use std::collections::HashMap;
 
-use super::{line::Line, texts::Texts};
+use super::{
+    line::Line,
+    texts::{Text, Texts},
+};
 
 /// How often every text is looked at.
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 2;
 /// The longest step for a single text.
 const AGGRESSIVENESS: f32 = 1.0;
 /// How far the right control should be ahead.
 const MARGIN: f32 = 1.0;
 
+/// From this many texts on, a feature is so common that it has a weight for nearly every control.
+const COMMON: usize = 32;
+
 /// The weights.
 #[derive(Debug)]
 pub(super) struct Linear {
-    /// Features of pairs of stems; the stems themselves come first.
+    /// How many stems there are: they are the first features; then come the beginnings of words, then pairs of stems.
+    stems: usize,
     pairs: HashMap<(usize, usize), usize>,
     rarity: Vec<f32>,
     /// By feature: controls and their weights.
@@ -34,60 +41,66 @@ struct Learnt {
     average: f32,
 }
 
+/// The weights of one feature while they are learnt.
+enum Weights {
+    /// Of the controls that something touched.
+    Few(Vec<Learnt>),
+    /// Of all controls, for a common feature: to go through a few hundred weights one by one would cost most of the time.
+    All { now: Vec<f32>, average: Vec<f32> },
+}
+
 /// Features with their values, a vector of length 1.
 type Features = Vec<(usize, f32)>;
 
 impl Linear {
     pub(super) fn new(texts: &Texts) -> Self {
-        let mut pairs = HashMap::new();
-        for text in &texts.all {
-            for pair in text.stems.windows(2) {
-                let next = texts.vocabulary() + pairs.len();
-                pairs.entry((pair[0], pair[1])).or_insert(next);
-            }
-        }
-        let size = texts.vocabulary() + pairs.len();
-        let mut linear = Self { pairs, rarity: vec![1.0; size], weights: Vec::new(), controls: texts.controls };
-        let sequences: Vec<Vec<Option<usize>>> =
-            texts.all.iter().map(|text| text.stems.iter().copied().map(Some).collect()).collect();
+        let first = texts.vocabulary() + texts.beginnings();
+        let pairs: HashMap<(usize, usize), usize> =
+            repeated_pairs(texts).into_iter().enumerate().map(|(index, pair)| (pair, first + index)).collect();
+        let size = texts.vocabulary() + texts.beginnings() + pairs.len();
+        let (rarity, weights) = (vec![1.0; size], Vec::new());
+        let mut linear = Self { stems: texts.vocabulary(), pairs, rarity, weights, controls: texts.controls };
+        let counts = |text: &Text| {
+            let stems: Vec<Option<usize>> = text.stems.iter().copied().map(Some).collect();
+            linear.counts(&stems, &text.beginnings)
+        };
+        let counts: Vec<Vec<(usize, usize)>> = texts.all.iter().map(counts).collect();
         let mut texts_with = vec![0_usize; size];
-        for sequence in &sequences {
-            linear.counts(sequence).iter().for_each(|(feature, _)| texts_with[*feature] += 1);
-        }
-        let total = sequences.len() as f32;
+        counts.iter().flatten().for_each(|(feature, _)| texts_with[*feature] += 1);
+        let total = counts.len() as f32;
         linear.rarity = texts_with.iter().map(|with| ((1.0 + total) / (1.0 + *with as f32)).ln() + 1.0).collect();
         let examples: Vec<(Features, usize, f32)> = texts
             .all
             .iter()
-            .zip(&sequences)
-            .map(|(text, sequence)| (linear.features(sequence), text.control, text.weight as f32))
+            .zip(counts)
+            .map(|(text, counts)| (linear.features(counts), text.control, text.weight as f32))
             .collect();
         linear.weights = learn(&examples, size, texts.controls);
         linear
     }
 
     /// By control; above 0 speaks for it.
-    pub(super) fn line(&self, line: &Line) -> Vec<f32> {
+    pub(super) fn line(&self, line: &Line) -> Vec<f64> {
         let mut scores = vec![0.0; self.controls];
-        for (feature, value) in self.features(&line.sequence) {
+        for (feature, value) in self.features(self.counts(&line.sequence, &line.begun)) {
             for (control, weight) in &self.weights[feature] {
-                scores[*control] += weight * value;
+                scores[*control] += f64::from(weight * value);
             }
         }
         scores
     }
 
     /// Features by number, and how often each is there.
-    fn counts(&self, sequence: &[Option<usize>]) -> Vec<(usize, usize)> {
-        let pairs = sequence.windows(2).filter_map(|pair| self.pairs.get(&(pair[0]?, pair[1]?)));
-        let mut features: Vec<usize> = sequence.iter().flatten().chain(pairs).copied().collect();
+    fn counts(&self, sequence: &[Option<usize>], begun: &[usize]) -> Vec<(usize, usize)> {
+        let pairs = sequence.windows(2).filter_map(|pair| self.pairs.get(&(pair[0]?, pair[1]?))).copied();
+        let begun = begun.iter().map(|beginning| self.stems + beginning);
+        let mut features: Vec<usize> = sequence.iter().flatten().copied().chain(begun).chain(pairs).collect();
         features.sort_unstable();
         features.chunk_by(|left, right| left == right).map(|same| (same[0], same.len())).collect()
     }
 
-    fn features(&self, sequence: &[Option<usize>]) -> Features {
-        let mut features: Features = self
-            .counts(sequence)
+    fn features(&self, counts: Vec<(usize, usize)>) -> Features {
+        let mut features: Features = counts
             .into_iter()
             .map(|(feature, count)| (feature, self.rarity[feature] * (1.0 + (count as f32).ln())))
             .collect();
@@ -97,18 +110,23 @@ impl Linear {
     }
 }
 
+/// Pairs of stems that are there more than once, in a fixed order: what stands in one place is learnt by heart, and says
+/// little about other lines.
+fn repeated_pairs(texts: &Texts) -> Vec<(usize, usize)> {
+    let mut all: Vec<(usize, usize)> =
+        texts.all.iter().flat_map(|text| text.stems.windows(2)).map(|pair| (pair[0], pair[1])).collect();
+    all.sort_unstable();
+    all.chunk_by(|left, right| left == right).filter(|same| same.len() > 1).map(|same| same[0]).collect()
+}
+
 fn learn(examples: &[(Features, usize, f32)], size: usize, controls: usize) -> Vec<Vec<(usize, f32)>> {
-    let mut weights: Vec<Vec<Learnt>> = (0..size).map(|_| Vec::new()).collect();
+    let mut weights = untouched(examples, size, controls);
     let mut scores = vec![0.0_f32; controls];
     let (stride, total) = (stride(examples.len()), (ROUNDS * examples.len()) as f32);
     for step in 0..ROUNDS * examples.len() {
         let (features, right, importance) = &examples[(step * stride) % examples.len()];
         scores.fill(0.0);
-        for (feature, value) in features {
-            for weight in &weights[*feature] {
-                scores[weight.control] += weight.now * value;
-            }
-        }
+        features.iter().for_each(|(feature, value)| weights[*feature].speak(*value, &mut scores));
         let mut rival = usize::from(*right == 0);
         for control in 0..controls {
             if control != *right && scores[control] > scores[rival] {
@@ -120,22 +138,57 @@ fn learn(examples: &[(Features, usize, f32)], size: usize, controls: usize) -> V
             let change = (AGGRESSIVENESS * importance).min(loss / 2.0);
             let remaining = (total - step as f32) / total;
             for (feature, value) in features {
-                add(&mut weights[*feature], *right, change * value, remaining);
-                add(&mut weights[*feature], rival, -change * value, remaining);
+                weights[*feature].add(*right, change * value, remaining);
+                weights[*feature].add(rival, -change * value, remaining);
             }
         }
     }
-    let used = |weight: Learnt| (weight.control, weight.average);
-    weights.into_iter().map(|weights| weights.into_iter().map(used).collect()).collect()
+    weights.into_iter().map(Weights::averages).collect()
 }
 
-fn add(weights: &mut Vec<Learnt>, control: usize, change: f32, remaining: f32) {
-    match weights.iter_mut().find(|weight| weight.control == control) {
-        Some(weight) => {
-            weight.now += change;
-            weight.average += change * remaining;
+/// One for each feature.
+fn untouched(examples: &[(Features, usize, f32)], size: usize, controls: usize) -> Vec<Weights> {
+    let mut examples_with = vec![0_usize; size];
+    let features = examples.iter().flat_map(|(features, ..)| features);
+    features.for_each(|(feature, _)| examples_with[*feature] += 1);
+    let zeros = || vec![0.0; controls];
+    let weights = |with: usize| match with {
+        COMMON.. => Weights::All { now: zeros(), average: zeros() },
+        _ => Weights::Few(Vec::new()),
+    };
+    examples_with.into_iter().map(weights).collect()
+}
+
+impl Weights {
+    /// Adds what a feature of this value says to each control's score.
+    fn speak(&self, value: f32, scores: &mut [f32]) {
+        match self {
+            Self::Few(few) => few.iter().for_each(|weight| scores[weight.control] += weight.now * value),
+            Self::All { now, .. } => scores.iter_mut().zip(now).for_each(|(score, weight)| *score += weight * value),
         }
-        None => weights.push(Learnt { control, now: change, average: change * remaining }),
+    }
+
+    fn add(&mut self, control: usize, change: f32, remaining: f32) {
+        match self {
+            Self::Few(few) => match few.iter_mut().find(|weight| weight.control == control) {
+                Some(weight) => {
+                    weight.now += change;
+                    weight.average += change * remaining;
+                }
+                None => few.push(Learnt { control, now: change, average: change * remaining }),
+            },
+            Self::All { now, average } => {
+                now[control] += change;
+                average[control] += change * remaining;
+            }
+        }
+    }
+
+    fn averages(self) -> Vec<(usize, f32)> {
+        match self {
+            Self::Few(few) => few.into_iter().map(|weight| (weight.control, weight.average)).collect(),
+            Self::All { average, .. } => average.into_iter().enumerate().filter(|(_, weight)| *weight != 0.0).collect(),
+        }
     }
 }
 

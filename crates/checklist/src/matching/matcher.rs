@@ -64,7 +64,7 @@ const THRESHOLD: f64 = 0.70;
 /// The same for a control that has a probe: a wrong tick costs more than a line that stays open.
 const PROVABLE_THRESHOLD: f64 = 0.72;
 /// A part of a line names a further control from here on…
-const COMPOSITE: f64 = 0.80;
+const COMPOSITE: f64 = 0.76;
 /// …if its words explain this much of it.
 const COMPOSITE_EXPLAINED: f64 = 0.4;
 /// A line that says that the thing is not wanted asks for nothing.

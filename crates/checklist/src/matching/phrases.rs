@@ -53,7 +53,7 @@ impl Phrases {
 
     /// The only control with a phrase of just the line's words.
     pub(super) fn exactly(&self, line: &Line, vocabulary: &Vocabulary) -> Option<usize> {
-        let stems: Vec<usize> = line.own.keys().copied().collect();
+        let stems: Vec<usize> = line.own.known.keys().copied().collect();
         let telling = stems.iter().map(|stem| vocabulary.rarity(*stem)).sum::<f64>() >= TELLING;
         (stems.len() == line.size && telling).then(|| self.exact.get(&stems).copied().flatten())?
     }
@@ -61,16 +61,17 @@ impl Phrases {
     /// By control, how well its best phrase fits, from 0 to 1.
     pub(super) fn line(&self, line: &Line, vocabulary: &Vocabulary) -> Vec<f64> {
         let mut best = vec![0.0_f64; self.controls];
-        let total = vocabulary.weight(line);
-        let candidates: BTreeSet<usize> = line.own.keys().flat_map(|stem| &self.postings[*stem]).copied().collect();
+        let total = vocabulary.weight(&line.own);
+        let candidates: BTreeSet<usize> =
+            line.own.known.keys().flat_map(|stem| &self.postings[*stem]).copied().collect();
         for phrase in candidates.into_iter().map(|index| &self.all[index]) {
             let (mut found, mut explained) = (0.0, 0.0);
             for stem in &phrase.stems {
                 let rarity = vocabulary.rarity(*stem);
-                if let Some(strength) = line.own.get(stem) {
+                if let Some(strength) = line.own.known.get(stem) {
                     found += if *strength >= 1.0 { rarity } else { rarity * EXPLAINING };
                     explained += rarity * strength;
-                } else if line.context.contains(stem) {
+                } else if line.context.known.contains_key(stem) {
                     found += rarity * CONTEXT;
                 }
             }

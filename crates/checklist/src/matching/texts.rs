@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::words::{stem, words};
+use super::words::{Beginning, beginnings, stem, words};
 use crate::catalogue::Catalogue;
 
 /// How much the sentences about a control count, against 1 for a phrase of it: they were not written as lines of a list.
@@ -16,22 +16,26 @@ pub(super) struct Text {
     pub control: usize,
     /// In their order, repeats included.
     pub stems: Vec<usize>,
+    /// The same of the words' beginnings.
+    pub beginnings: Vec<usize>,
     pub weight: f64,
     /// True for what is worded as a line of a list would be.
     pub phrase: bool,
 }
 
-/// All of them, and the number of each stem.
+/// All of them, and the number of each stem and each beginning.
 #[derive(Debug)]
 pub(super) struct Texts {
     numbers: HashMap<String, usize>,
+    begun: HashMap<Beginning, usize>,
     pub all: Vec<Text>,
     pub controls: usize,
 }
 
 impl Texts {
     pub(super) fn new(catalogue: &Catalogue) -> Self {
-        let mut texts = Self { numbers: HashMap::new(), all: Vec::new(), controls: catalogue.controls().len() };
+        let controls = catalogue.controls().len();
+        let mut texts = Self { numbers: HashMap::new(), begun: HashMap::new(), all: Vec::new(), controls };
         // Most words come often, and stemming is the dearest step.
         let mut known = HashMap::new();
         for (index, control) in catalogue.controls().iter().enumerate() {
@@ -57,7 +61,12 @@ impl Texts {
         };
         let stems: Vec<usize> = words(text).into_iter().map(number).collect();
         if !stems.is_empty() {
-            self.all.push(Text { control, stems, weight, phrase });
+            let number = |beginning: Beginning| {
+                let next = self.begun.len();
+                *self.begun.entry(beginning).or_insert(next)
+            };
+            let beginnings = beginnings(text).into_iter().map(number).collect();
+            self.all.push(Text { control, stems, beginnings, weight, phrase });
         }
     }
 
@@ -69,5 +78,15 @@ impl Texts {
     /// The number of a stem; `None` when no text has it.
     pub(super) fn number(&self, stem: &str) -> Option<usize> {
         self.numbers.get(stem).copied()
+    }
+
+    /// How many beginnings there are.
+    pub(super) fn beginnings(&self) -> usize {
+        self.begun.len()
+    }
+
+    /// The number of a beginning; `None` when no text has it.
+    pub(super) fn begun(&self, beginning: Beginning) -> Option<usize> {
+        self.begun.get(&beginning).copied()
     }
 }

@@ -118,6 +118,37 @@ pub(super) fn stem(word: &str) -> String {
     STEMMER.stem(SAME_WORDS.get(word).unwrap_or(&word)).into_owned()
 }
 
+/// How many letters of a word are its beginning: enough to tell most words apart, and few enough for what a stemmer takes
+/// for different words (*containerised* and *container*, *anonymise* and *anonymous*).
+const BEGINNING: usize = 4;
+
+/// The beginning of a word, or the whole of a short one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Beginning {
+    letters: [u8; BEGINNING],
+    whole: bool,
+}
+
+/// Beginnings of all words in their order. Those that only hold a sentence together are among them, and numbers: together
+/// they tell what a line is like (`no`, `429`). `camelCase` is two words.
+pub(super) fn beginnings(text: &str) -> Vec<Beginning> {
+    let (mut all, mut word, mut length, mut was_small) = (Vec::new(), [0_u8; BEGINNING], 0_usize, false);
+    for byte in text.bytes().chain([b' ']) {
+        if length > 0 && (!byte.is_ascii_alphanumeric() || (was_small && byte.is_ascii_uppercase())) {
+            all.push(Beginning { letters: word, whole: length <= BEGINNING });
+            (word, length) = ([0; BEGINNING], 0);
+        }
+        if byte.is_ascii_alphanumeric() {
+            if let Some(letter) = word.get_mut(length) {
+                *letter = byte.to_ascii_lowercase();
+            }
+            length += 1;
+        }
+        was_small = byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    }
+    all
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -130,5 +161,13 @@ mod tests {
         assert_eq!(stems("`pool_size=20`"), stems("pool size"));
         assert_eq!(stems("Automated DB back-ups"), stems("automatic database backup"));
         assert!(stems("Add a new one (1)").len() == 1);
+    }
+
+    #[test]
+    fn words_of_one_family_begin_alike() {
+        assert_eq!(beginnings("Containerised database"), beginnings("container databases"));
+        assert_eq!(beginnings("bodyLimit = 429"), beginnings("body LIMIT: 429"));
+        assert_ne!(beginnings("cont"), beginnings("container"), "a short word is not the beginning of a long one");
+        assert_eq!(beginnings("  "), []);
     }
 }
