@@ -176,7 +176,8 @@ fn config(program: &Path) -> String {
     // Values as TOML writes them, whatever is in the path.
     format!(
         "[app]\ncommand = {}\nhealth = \"/health\"\n\n[edge.timeouts]\nfirst_byte = \"2s\"\nrequest_head = \"2s\"\n\n\
-         [[route]]\nmatch = \"POST /api/documents\"\nbody_limit = \"1MB\"\n\n[protection]\nbody_limit = \"1MB\"\n",
+         [[route]]\nmatch = \"POST /api/documents\"\nbody_limit = \"1MB\"\n\n[protection]\nbody_limit = \"1MB\"\n\n\
+         [protection.cors]\norigins = [\"https://documents.example.com\"]\n",
         toml_text(&command)
     )
 }
