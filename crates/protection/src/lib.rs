@@ -2,10 +2,12 @@
 
 mod body_limit;
 mod cors;
+mod rate_limit;
 mod security_headers;
 mod settings;
 
 pub use body_limit::{BodyLimit, BodyLimitService};
 pub use cors::{Cors, CorsService};
+pub use rate_limit::{RateHeaders, RateLimit, RateLimitService, RateLimits, RatePolicy};
 pub use security_headers::{SecurityHeaders, SecurityHeadersService};
 pub use settings::{CorsSettings, HeaderSettings, RoutePolicy, Settings};

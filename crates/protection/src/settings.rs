@@ -5,6 +5,8 @@ use schemars::JsonSchema;
 use seaworthy_config::{ByteSize, Findings, HumanDuration, Section};
 use serde::Deserialize;
 
+use crate::rate_limit::{RateHeaders, RatePolicy};
+
 /// Limits and security headers.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(default)]
@@ -15,6 +17,12 @@ pub struct Settings {
     pub headers: HeaderSettings,
     /// Which other sites' pages may read answers.
     pub cors: CorsSettings,
+    /// The most requests of one client, by address: `"100/min"`, `"10/s"`, `"20/10s"`. Each route that has no rate of its own
+    /// counts for itself. More is answered 429, and the app never sees it.
+    pub rate: Option<RatePolicy>,
+    /// How answers tell of the rate: `standard` (`RateLimit`, `RateLimit-Policy`), `both` with the older `X-RateLimit-*`, or
+    /// `off`.
+    pub rate_headers: RateHeaders,
 }
 
 /// CORS. Without origins it is the app's own affair; with them it is decided here, and what the app says of it is replaced.
@@ -62,13 +70,21 @@ pub struct HeaderSettings {
 pub struct RoutePolicy {
     /// In place of `protection.body_limit`.
     pub body_limit: Option<ByteSize>,
+    /// In place of `protection.rate`.
+    pub rate: Option<RatePolicy>,
     /// In place of `protection.cors`.
     pub cors: Option<CorsSettings>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { body_limit: ByteSize(1 << 30), headers: HeaderSettings::default(), cors: CorsSettings::default() }
+        Self {
+            body_limit: ByteSize(1 << 30),
+            headers: HeaderSettings::default(),
+            cors: CorsSettings::default(),
+            rate: None,
+            rate_headers: RateHeaders::default(),
+        }
     }
 }
 

@@ -12,22 +12,27 @@ use std::sync::Arc;
 use seaworthy_core::{Handler, Shutdown};
 use seaworthy_edge::{ErrorPages, Files, Forward, NothingHere, OwnAnswers, Pattern, Pool, RouteError, RouteTable};
 use seaworthy_observability::{AccessLog, Observe};
-use seaworthy_protection::{BodyLimit, Cors, SecurityHeaders};
+use seaworthy_protection::{BodyLimit, Cors, RateLimits, SecurityHeaders};
 use tower::ServiceBuilder;
 
 use crate::config::{Config, RouteEntry};
 
+/// What the pipelines of all cores have together, and keep over a reload.
+#[derive(Debug, Clone, Default)]
+pub struct Shared {
+    /// Where requests are written down.
+    pub log: Option<AccessLog>,
+    /// Who has asked how often.
+    pub limits: RateLimits,
+}
+
 /// The routes of one core, around that core's upstream connections.
-pub fn table(
-    config: &Config,
-    log: Option<&AccessLog>,
-    pool: &Arc<Pool>,
-    tasks: &Shutdown,
-) -> Result<RouteTable, RouteError> {
+pub fn table(config: &Config, shared: &Shared, pool: &Arc<Pool>, tasks: &Shutdown) -> Result<RouteTable, RouteError> {
     let build = |name: &str, route: &RouteEntry, files: Option<Files>| {
-        pipeline(name, route, files, config, log.cloned(), pool.clone(), tasks.clone())
+        pipeline(name, route, files, config, shared, pool.clone(), tasks.clone())
     };
-    let mut table = RouteTable::builder(build("*", &RouteEntry::default(), None), own_answers(config, log.cloned()));
+    let mut table =
+        RouteTable::builder(build("*", &RouteEntry::default(), None), own_answers(config, shared.log.clone()));
     for route in &config.routes {
         let pattern: Pattern = route.edge.r#match.parse()?;
         let files = route.edge.files.as_ref().map(|policy| Files::build(policy, &pattern)).transpose()?;
@@ -42,7 +47,7 @@ fn pipeline(
     route: &RouteEntry,
     files: Option<Files>,
     config: &Config,
-    log: Option<AccessLog>,
+    shared: &Shared,
     pool: Arc<Pool>,
     tasks: Shutdown,
 ) -> Handler {
@@ -52,12 +57,15 @@ fn pipeline(
 
     let cors = route.protection.cors.as_ref().unwrap_or(&config.protection.cors);
 
+    let rate = route.protection.rate.as_ref().or(config.protection.rate.as_ref());
+
     let layers = ServiceBuilder::new()
-        .layer(Observe::route(name, log)) // a line and numbers for everything below, refusals included
+        .layer(Observe::route(name, shared.log.clone())) // a line and numbers for everything below, refusals included
         .option_layer(SecurityHeaders::layer(&config.protection.headers)) // on refusals too, so outside of them
         .option_layer(Cors::layer(cors)) // a preflight ends here, and a page may read our refusals
         .layer(BodyLimit::new(body_limit))
-        // Still to come, in this order: authenticate, authorize, rate limit, validate, upload, cache, compress.
+        .option_layer(rate.map(|rate| shared.limits.layer(name, rate, config.protection.rate_headers)))
+        // Still to come: authenticate and authorize before the rate limit; behind it, in this order: validate, upload, cache, compress.
         .option_layer(ErrorPages::layer(errors));
     match files {
         Some(files) => Handler::new(layers.service(files)),

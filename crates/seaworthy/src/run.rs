@@ -26,6 +26,7 @@ use seaworthy_console::{Admin, AppApi, AppFacts, Facts};
 use seaworthy_core::{Condition, Readiness, Shutdown};
 use seaworthy_edge::{Server, ServerSettings, Upstream};
 use seaworthy_observability::{AccessLog, AppLog, LogSink, MetricsExport, init_logging};
+use seaworthy_protection::RateLimits;
 use signals::Signals;
 use tokio::{runtime, time::sleep};
 
@@ -33,7 +34,7 @@ use crate::{
     cli::RunArguments,
     config::{Config, ConfigSource},
     failure::Failure,
-    pipeline,
+    pipeline::{self, Shared},
 };
 
 /// Runs until a signal says otherwise.
@@ -82,9 +83,9 @@ async fn run(source: ConfigSource, config: Config, limits: Limits, operational: 
     let settings = ServerSettings { edge: config.edge.clone(), grace, open_files: limits.open_files };
     let drain = Shutdown::new();
     // Until the app is well, requests are answered 503 with Retry-After: better than a connection that hangs.
-    let access = log.as_ref().map(|(log, _)| log.clone());
+    let shared = Shared { log: log.as_ref().map(|(log, _)| log.clone()), limits: RateLimits::default() };
     let server = Server::start(doors, &settings, &upstream, drain.clone(), |pool, tasks| {
-        pipeline::table(&config, access.as_ref(), pool, tasks)
+        pipeline::table(&config, &shared, pool, tasks)
     });
     let (server, reload) = server.map_err(|error| Failure::new("SEA_RUN_EDGE", &error))?;
     edge_ready.set(Condition::Ready);
@@ -92,7 +93,7 @@ async fn run(source: ConfigSource, config: Config, limits: Limits, operational: 
     let credentials = (app_api.url(), app_api.token());
     let app = App::start(&config, &readiness, upstream, output, credentials.clone())?;
     let files = source.files().into_iter().filter(|path| path.exists()).collect();
-    let reloader = Reloader { source, files, access, edge: reload, tls, app: app.handle(), credentials };
+    let reloader = Reloader { source, files, shared, edge: reload, tls, app: app.handle(), credentials };
     let state = reloader.watch(config.clone(), control.clone())?;
 
     let app_facts = AppFacts { readiness: readiness.clone(), instances: app.instances() };

@@ -5,7 +5,11 @@ use std::sync::Arc;
 use seaworthy_core::Shutdown;
 use seaworthy_edge::{Pool, Upstream, tls::Tls};
 
-use crate::{config::Config, failure::Failure, pipeline};
+use crate::{
+    config::Config,
+    failure::Failure,
+    pipeline::{self, Shared},
+};
 
 /// Tries everything that needs a look at the disk. Writes nothing but what is gone again afterwards.
 ///
@@ -47,7 +51,7 @@ pub fn certificates(config: &Config) -> Result<(), Failure> {
 pub fn routes(config: &Config) -> Result<(), Failure> {
     let tasks = Shutdown::new();
     let pool = Pool::new(Arc::new(Upstream::new(config.edge.balance)), tasks.clone());
-    let table = pipeline::table(config, None, &pool, &tasks);
+    let table = pipeline::table(config, &Shared::default(), &pool, &tasks);
     table.map(drop).map_err(|error| Failure::new("SEA_RUN_EDGE", &error).with_status(2))
 }
 

@@ -19,7 +19,6 @@ use nix::{
 use seaworthy_core::{Secret, Shutdown};
 use seaworthy_deploy::FleetHandle;
 use seaworthy_edge::{Reload, tls::Tls};
-use seaworthy_observability::AccessLog;
 use serde_json::{Value, json};
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -30,7 +29,8 @@ use super::{app, overrides};
 use crate::{
     config::{Config, ConfigSource},
     failure::Failure,
-    pipeline, trial,
+    pipeline::{self, Shared},
+    trial,
 };
 
 /// How often the files are looked at.
@@ -42,8 +42,8 @@ pub struct Reloader {
     pub source: ConfigSource,
     /// The files among those that were there at the start.
     pub files: Vec<PathBuf>,
-    /// The access log that new pipelines write to.
-    pub access: Option<AccessLog>,
+    /// What new pipelines have together with the old ones.
+    pub shared: Shared,
     /// Routes, timeouts, limits.
     pub edge: Reload,
     /// Certificates.
@@ -203,7 +203,7 @@ impl Reloader {
                 return Err(Failure::text(error.code(), error.to_string()));
             }
         }
-        let table = |pool: &_, tasks: &_| pipeline::table(&new, self.access.as_ref(), pool, tasks);
+        let table = |pool: &_, tasks: &_| pipeline::table(&new, &self.shared, pool, tasks);
         self.edge.apply(&new.edge, table).map_err(|error| Failure::new("SEA_RUN_EDGE", &error))?;
         Ok(new)
     }

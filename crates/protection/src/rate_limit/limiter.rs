@@ -1,0 +1,204 @@
+//! The counts: the generic cell rate algorithm, one number a client.
+//!
+//! For each client it keeps the moment at which its budget will be whole again. A request moves that moment on by the time
+//! that one request is worth; it is refused when the moment would be more than the whole window ahead. So a client may
+//! spend its budget at once, gets it back evenly, and never more than the rate over any window and the one after it.
+
+use std::{
+    collections::{HashMap, hash_map::RandomState},
+    hash::BuildHasher,
+    net::{IpAddr, Ipv6Addr},
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use super::policy::RatePolicy;
+
+/// Locks are held for tens of nanoseconds; with so many of them two cores rarely want the same one.
+const SHARDS: usize = 64;
+/// So many clients a shard: a million in all, some 60 MB at the very most.
+const MOST_A_SHARD: usize = 16_384;
+
+/// Who is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Key {
+    /// An address; of IPv6 its first half, for whoever has one has the whole network.
+    Client(IpAddr),
+    /// Nobody knows who asks: they share one budget.
+    Unknown,
+}
+
+/// What became of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Decision {
+    /// It may pass.
+    pub allowed: bool,
+    /// So many more may follow at once.
+    pub remaining: u64,
+    /// Until the budget is whole again.
+    pub reset: Duration,
+    /// Until one more may pass.
+    pub retry: Duration,
+}
+
+/// Counts for one policy.
+#[derive(Debug)]
+pub(super) struct Limiter {
+    /// What one request is worth, in nanoseconds.
+    interval: u64,
+    /// The window.
+    window: u64,
+    began: Instant,
+    hasher: RandomState,
+    shards: Vec<Mutex<Shard>>,
+}
+
+#[derive(Debug, Default)]
+struct Shard {
+    /// When each budget is whole again, in nanoseconds since the limiter began.
+    whole_at: HashMap<Key, u64>,
+    swept_at: u64,
+}
+
+impl Key {
+    pub(super) fn of(client: Option<IpAddr>) -> Self {
+        match client {
+            Some(IpAddr::V6(address)) => match address.to_ipv4_mapped() {
+                Some(address) => Self::Client(address.into()),
+                None => {
+                    let network = u128::from(address) & !u128::from(u64::MAX);
+                    Self::Client(Ipv6Addr::from(network).into())
+                }
+            },
+            Some(address) => Self::Client(address),
+            None => Self::Unknown,
+        }
+    }
+}
+
+impl Decision {
+    /// Whole seconds, never too few.
+    pub(super) fn retry_after_seconds(&self) -> u64 {
+        ceiling(self.retry).max(1)
+    }
+
+    /// Whole seconds, never too few.
+    pub(super) fn reset_seconds(&self) -> u64 {
+        ceiling(self.reset)
+    }
+}
+
+fn ceiling(duration: Duration) -> u64 {
+    duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
+}
+
+impl Limiter {
+    pub(super) fn new(policy: &RatePolicy, now: Instant) -> Self {
+        let window = u64::try_from(policy.window.as_nanos()).unwrap_or(u64::MAX / 4);
+        Self {
+            interval: (window / policy.requests.get()).max(1),
+            window,
+            began: now,
+            hasher: RandomState::new(),
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+        }
+    }
+
+    /// Counts a request, if it may pass.
+    pub(super) fn decide(&self, key: Key, now: Instant) -> Decision {
+        let now = u64::try_from(now.saturating_duration_since(self.began).as_nanos()).unwrap_or(u64::MAX / 2);
+        let place = (self.hasher.hash_one(key) >> 32) as usize % SHARDS;
+        let mut shard = self.shards[place].lock().unwrap_or_else(PoisonError::into_inner);
+        let before = shard.whole_at.get(&key).copied().unwrap_or(0).max(now);
+        let after = before + self.interval;
+        let allowed = after <= now + self.window;
+        let whole_at = if allowed { after } else { before };
+        if allowed {
+            shard.make_room(now, self.window);
+            shard.whole_at.insert(key, after);
+        }
+        let spare = (now + self.window).saturating_sub(whole_at);
+        Decision {
+            allowed,
+            remaining: spare / self.interval,
+            reset: Duration::from_nanos(whole_at - now),
+            retry: Duration::from_nanos((whole_at + self.interval).saturating_sub(now + self.window)),
+        }
+    }
+}
+
+impl Shard {
+    /// A budget that is whole again need not be remembered. When none is, somebody's is forgotten: a stranger in an
+    /// attack's crowd, most likely.
+    fn make_room(&mut self, now: u64, window: u64) {
+        let full = self.whole_at.len() >= MOST_A_SHARD;
+        // A look at all of them is dear: a crowd must not cause one with each request.
+        let due = if full { window / 8 } else { window };
+        if now.saturating_sub(self.swept_at) >= due {
+            self.swept_at = now;
+            self.whole_at.retain(|_, whole_at| *whole_at > now);
+        }
+        if self.whole_at.len() >= MOST_A_SHARD
+            && let Some(somebody) = self.whole_at.keys().next().copied()
+        {
+            self.whole_at.remove(&somebody);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limiter(policy: &str) -> (Limiter, Instant) {
+        let now = Instant::now();
+        (Limiter::new(&policy.parse().unwrap(), now), now)
+    }
+
+    #[test]
+    fn the_whole_budget_at_once_then_evenly() {
+        let (limiter, now) = limiter("10/s");
+        let at = |millis: u64| limiter.decide(Key::Unknown, now + Duration::from_millis(millis));
+        for left in (0..10).rev() {
+            let decision = at(0);
+            assert_eq!((decision.allowed, decision.remaining), (true, left));
+        }
+        assert_eq!((at(0).allowed, at(0).retry), (false, Duration::from_millis(100)));
+        assert!(!at(99).allowed && at(100).allowed && !at(150).allowed && at(200).allowed);
+        let later = at(5_000);
+        assert_eq!((later.allowed, later.remaining, later.reset), (true, 9, Duration::from_millis(100)));
+    }
+
+    #[test]
+    fn over_a_long_time_it_is_the_rate_exactly() {
+        let (limiter, now) = limiter("1000/s");
+        // 10,000 a second for ten seconds.
+        let passed = (0..100_000_u64)
+            .filter(|step| limiter.decide(Key::Unknown, now + Duration::from_micros(step * 100)).allowed)
+            .count();
+        assert!((10_990..=11_000).contains(&passed), "{passed}: the first budget, and a thousand a second");
+    }
+
+    #[test]
+    fn a_network_is_one_client_and_a_mapped_address_is_the_address() {
+        let key = |text: &str| Key::of(Some(text.parse().unwrap()));
+        assert_eq!(key("2001:db8:1:2::1"), key("2001:db8:1:2:ffff::9"));
+        assert_ne!(key("2001:db8:1:2::1"), key("2001:db8:1:3::1"));
+        assert_eq!(key("::ffff:192.0.2.1"), key("192.0.2.1"));
+        assert_ne!(key("192.0.2.1"), key("192.0.2.2"));
+    }
+
+    #[test]
+    fn memory_is_bounded_however_many_ask() {
+        let (limiter, now) = limiter("1/h");
+        for number in 0..(SHARDS * MOST_A_SHARD + 50_000) as u32 {
+            limiter.decide(Key::Client(IpAddr::V4(number.into())), now);
+        }
+        let kept: usize = limiter.shards.iter().map(|shard| shard.lock().unwrap().whole_at.len()).sum();
+        assert!(kept <= SHARDS * MOST_A_SHARD, "{kept}");
+        let (limiter, now) = self::limiter("1/s");
+        limiter.decide(Key::Unknown, now);
+        limiter.decide(Key::Unknown, now + Duration::from_secs(3));
+        assert_eq!(limiter.shards.iter().map(|shard| shard.lock().unwrap().whole_at.len()).sum::<usize>(), 1);
+    }
+}
