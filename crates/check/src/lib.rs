@@ -40,6 +40,6 @@ pub use scratch::{Change, CommandLauncher, Ending, Launcher, ScratchCopy, StartE
 pub use session::{Asked, AskedError, Progress};
 pub use settings::{Pinned, Settings};
 pub use state::{State, states};
-pub use subject::{Fixture, Hints, Subject};
+pub use subject::{ClaimedRate, Fixture, Hints, Subject};
 pub use tls::Trust;
 pub use workers::Worker;

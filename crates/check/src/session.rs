@@ -22,7 +22,7 @@ use crate::{
     runner::{Runner, Step},
     settings::Settings,
     state::{State, untried},
-    subject::{Hints, Subject},
+    subject::{ClaimedRate, Hints, Subject},
 };
 
 /// Checklists whose items have their controls.
@@ -291,10 +291,18 @@ impl Hints {
             let listed = status["cors_origins"].as_array().into_iter().flatten();
             self.cors_origins = listed.filter_map(|origin| origin.as_str().map(str::to_owned)).collect();
         }
+        let rates = status["rates"].as_array().into_iter().flatten();
+        self.rates = rates.filter_map(claimed_rate).collect();
         self.body_limit = self.body_limit.or(limits["body_bytes"].as_u64());
         self.first_byte = self.first_byte.or(millis("first_byte_ms"));
         self.request_head = self.request_head.or(millis("request_head_ms"));
     }
+}
+
+fn claimed_rate(rate: &serde_json::Value) -> Option<ClaimedRate> {
+    let number = |key: &str| rate[key].as_u64();
+    let (requests, window_seconds) = (number("requests")?, number("window_seconds")?);
+    Some(ClaimedRate { path: rate["path"].as_str().map(str::to_owned), requests, window_seconds })
 }
 
 #[cfg(test)]

@@ -72,12 +72,25 @@ pub struct Hints {
     pub required_env: Vec<String>,
     /// Origins whose pages may read answers, as the team or the Seaworthy around the app says.
     pub cors_origins: Vec<String>,
+    /// Rates that the Seaworthy around the app says it holds.
+    pub rates: Vec<ClaimedRate>,
     /// The claimed limit on request bodies, in bytes.
     pub body_limit: Option<u64>,
     /// The claimed limit on the time to the first byte of an answer.
     pub first_byte: Option<Duration>,
     /// The claimed limit on the time of a request's head.
     pub request_head: Option<Duration>,
+}
+
+/// A rate that is claimed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClaimedRate {
+    /// A path that a GET meets it on, when there is one.
+    pub path: Option<String>,
+    /// So many…
+    pub requests: u64,
+    /// …in so long.
+    pub window_seconds: u64,
 }
 
 /// A known target with what keeps it alive.

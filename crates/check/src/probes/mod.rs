@@ -12,6 +12,7 @@ mod metrics;
 mod metrics_secured;
 mod multi_worker;
 mod pagination;
+mod rate_limit;
 mod readiness;
 mod reading;
 mod request_id;
@@ -58,6 +59,7 @@ fn looking() -> Vec<Box<dyn Probe>> {
         Box::new(starts::Starts),
         Box::new(validate_startup::ValidateStartup),
         Box::new(multi_worker::MultiWorker),
+        Box::new(rate_limit::RateLimit),
         Box::new(load_balancing::LoadBalancing),
         Box::new(self_heal::SelfHeal),
         Box::new(graceful_shutdown::GracefulShutdown),

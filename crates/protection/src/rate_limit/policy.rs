@@ -30,6 +30,18 @@ pub enum RateError {
     Per(String),
 }
 
+impl RatePolicy {
+    /// So many requests…
+    pub fn requests(&self) -> u64 {
+        self.requests.get()
+    }
+
+    /// …in so long.
+    pub fn window(&self) -> Duration {
+        self.window
+    }
+}
+
 impl FromStr for RatePolicy {
     type Err = RateError;
 

@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use seaworthy_observability::{LogSink, MetricsExport};
+use seaworthy_protection::RatePolicy;
 use serde_json::{Value, json};
 
 use super::{doors::EdgeAddresses, reload::ReloadState};
@@ -72,6 +73,7 @@ pub fn status(
             "certificates": state.certificates(),
             "config": state.report(),
             "cors_origins": config.protection.cors.origins,
+            "rates": rates(&config),
             "limits": {
                 "body_bytes": config.protection.body_limit.0,
                 "request_head_ms": config.edge.timeouts.request_head.0.as_millis() as u64,
@@ -79,4 +81,22 @@ pub fn status(
             },
         })
     })
+}
+
+/// The rates that are held, and where a GET meets each.
+fn rates(config: &Config) -> Vec<Value> {
+    let told = |path: Option<String>, rate: &RatePolicy| json!({ "path": path, "requests": rate.requests(), "window_seconds": rate.window().as_secs() });
+    let mut all = Vec::new();
+    for route in &config.routes {
+        let Some(rate) = &route.protection.rate else { continue };
+        // `GET /a/*` or `/a`: a path that any client can ask for.
+        let (method, path) = route.edge.r#match.split_once(' ').unwrap_or(("GET", &route.edge.r#match));
+        let path = path.trim().replace('*', "seaworthy-check");
+        let plain = matches!(method, "GET" | "*") && path.starts_with('/') && !path.contains('{');
+        all.push(told(plain.then_some(path), rate));
+    }
+    if let Some(rate) = &config.protection.rate {
+        all.push(told(Some("/seaworthy-check/no-such-page".into()), rate));
+    }
+    all
 }
