@@ -44,6 +44,7 @@ pub fn tests() -> Vec<Trial> {
         test("match_prints_one_object_an_item", match_prints_one_object_an_item),
         test("a_bare_app_is_not_given_what_it_lacks", a_bare_app_is_not_given_what_it_lacks),
         test_with("behind_seaworthy_the_same_list_closes", &[GIT], behind_seaworthy_the_same_list_closes),
+        test("a_rate_is_held_and_proven", a_rate_is_held_and_proven),
         test("an_address_where_nobody_is_proves_nothing", an_address_where_nobody_is_proves_nothing),
         test_with("a_secret_that_was_deleted_is_still_found", &[GIT], a_secret_that_was_deleted_is_still_found),
         test("a_wrapper_that_swallows_the_signal_proves_nothing", a_wrapper_that_swallows_the_signal),
@@ -127,6 +128,24 @@ fn behind_seaworthy_the_same_list_closes() {
     }
     let ticked = fs::read_to_string(folder.join(".seaworthy/reports/list.md")).unwrap();
     assert_eq!(ticked.matches("- [x] ").count(), 5, "{ticked}");
+}
+
+fn a_rate_is_held_and_proven() {
+    let tried = |protection: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("list.md"), "- [ ] Rate limiting\n").unwrap();
+        let config = format!(
+            "[app]\ncommand = \"'{BINARY}' demo-app --port $PORT\"\nhealth = \"/health\"\n[protection]\n{protection}\n"
+        );
+        fs::write(folder.path().join("seaworthy.toml"), config).unwrap();
+        let running = Running::start_in(folder, &[] as &[&str]);
+        check(running.folder.path(), &["--url", &running.url, "--admin", &running.admin, "list.md"])
+    };
+    let (report, status) = tried("rate = \"60/min\"");
+    assert_eq!((verdicts(&report)[0], status), ("pass", 0), "{report:#}");
+    let reason = report["items"][0]["reason"].as_str().unwrap();
+    assert!(reason.contains("with Retry-After 1 s; 4 forged headers buy nothing; after 1 s one passes"), "{reason}");
+    assert_eq!(verdicts(&tried("").0), ["fail"], "without it nobody is refused");
 }
 
 fn an_address_where_nobody_is_proves_nothing() {
