@@ -1,0 +1,23 @@
+//! The controls that this room reads code for.
+
+mod debug_code;
+mod docstrings;
+mod share;
+mod type_hints;
+
+use seaworthy_repository::Inspection;
+
+pub(crate) fn all() -> Vec<Box<dyn Inspection>> {
+    vec![Box::new(debug_code::DebugCode), Box::new(type_hints::TypeHints), Box::new(docstrings::Docstrings)]
+}
+
+/// What an inspection sees in these files.
+#[cfg(test)]
+pub(crate) fn seen(
+    look: fn(&seaworthy_repository::Repository) -> seaworthy_repository::Sighting,
+    files: &[(&str, &str)],
+) -> seaworthy_repository::Sighting {
+    let folder = tempfile::tempdir().unwrap();
+    seaworthy_repository::Sample::of(files).write(folder.path()).unwrap();
+    look(&seaworthy_repository::Repository::open(folder.path()).unwrap())
+}
