@@ -8,7 +8,9 @@ mod grammar;
 mod habits;
 mod module;
 mod reading;
+mod resolve;
 mod shipped;
+mod tsconfig;
 
 use seaworthy_repository::Inspection;
 

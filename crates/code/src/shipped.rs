@@ -17,6 +17,7 @@ struct Places {
     files: Vec<String>,
     parts: Vec<String>,
     assets: Vec<String>,
+    others: Vec<String>,
 }
 
 static PLACES: LazyLock<Places> =
@@ -41,10 +42,10 @@ pub(crate) fn is_tool(path: &Path) -> bool {
         || PLACES.parts.iter().any(|part| name.contains(part.as_str()))
 }
 
-/// Plain scripts that a browser gets as they are: often others wrote them.
+/// Scripts that a browser gets as they are, from others.
 pub(crate) fn is_asset(path: &Path) -> bool {
-    let is_asset = |folder: &str| PLACES.assets.iter().any(|one| one == folder);
-    path.extension().is_some_and(|ending| ending == "js") && folders(path).any(is_asset)
+    let is_in = |list: &[String]| folders(path).any(|folder| list.iter().any(|one| one == folder));
+    path.extension().is_some_and(|ending| ending == "js") && is_in(&PLACES.assets) && is_in(&PLACES.others)
 }
 
 /// The folders that a path is in.
@@ -125,6 +126,6 @@ mod tests {
         for app in ["app/main.py", "src/pages/build-list.tsx", "server.js", "src/setupProxy.js"] {
             assert!(!is_tool(Path::new(app)), "{app}");
         }
-        assert!(is_asset(Path::new("static/jquery.js")) && !is_asset(Path::new("src/a.js")));
+        assert!(is_asset(Path::new("static/lib/jquery.js")) && !is_asset(Path::new("lib/a.js")));
     }
 }

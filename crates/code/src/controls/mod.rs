@@ -1,6 +1,8 @@
 //! The controls that this room reads code for.
 
+mod async_io;
 mod debug_code;
+mod dependency_injection;
 mod docstrings;
 mod share;
 mod type_hints;
@@ -8,7 +10,13 @@ mod type_hints;
 use seaworthy_repository::Inspection;
 
 pub(crate) fn all() -> Vec<Box<dyn Inspection>> {
-    vec![Box::new(debug_code::DebugCode), Box::new(type_hints::TypeHints), Box::new(docstrings::Docstrings)]
+    vec![
+        Box::new(debug_code::DebugCode),
+        Box::new(type_hints::TypeHints),
+        Box::new(docstrings::Docstrings),
+        Box::new(async_io::AsyncIo),
+        Box::new(dependency_injection::DependencyInjection),
+    ]
 }
 
 /// What an inspection sees in these files.

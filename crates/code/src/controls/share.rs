@@ -52,7 +52,7 @@ pub(crate) fn judge(shares: &Shares, code: &Code, what: &str, of: &str) -> Sight
     if total.all == 0 {
         return match code.own().next() {
             None => Sighting::not_applicable("there is no source of a language that is read as a tree"),
-            Some(_) => Sighting::unclear(format!("no {of} was found in {} source files", code.own().count())),
+            Some(_) => Sighting::unclear(format!("no {of} found in {} source files", code.own().count())),
         };
     }
     let deciding: Vec<_> = shares.iter().filter(|(_, share)| share.all >= FEW).collect();
