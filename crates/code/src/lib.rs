@@ -6,6 +6,7 @@ mod code;
 mod controls;
 mod grammar;
 mod habits;
+mod layers;
 mod module;
 mod reading;
 mod resolve;

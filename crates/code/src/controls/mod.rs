@@ -1,10 +1,12 @@
 //! The controls that this room reads code for.
 
+mod architecture;
 mod async_io;
 mod debug_code;
 mod dependency_injection;
 mod docstrings;
 mod share;
+mod structure;
 mod type_hints;
 
 use seaworthy_repository::Inspection;
@@ -16,6 +18,8 @@ pub(crate) fn all() -> Vec<Box<dyn Inspection>> {
         Box::new(docstrings::Docstrings),
         Box::new(async_io::AsyncIo),
         Box::new(dependency_injection::DependencyInjection),
+        Box::new(structure::Structure),
+        Box::new(architecture::Architecture),
     ]
 }
 
