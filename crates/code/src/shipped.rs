@@ -48,6 +48,12 @@ pub(crate) fn is_asset(path: &Path) -> bool {
     path.extension().is_some_and(|ending| ending == "js") && is_in(&PLACES.assets) && is_in(&PLACES.others)
 }
 
+/// A script that a browser gets from its folder as it is: what it imports are addresses.
+pub(crate) fn is_served(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending == "js")
+        && folders(path).any(|folder| PLACES.assets.iter().any(|one| one == folder && one != "assets"))
+}
+
 /// The folders that a path is in.
 pub(crate) fn folders(path: &Path) -> impl Iterator<Item = &str> {
     let parts = path.parent().into_iter().flat_map(Path::components);

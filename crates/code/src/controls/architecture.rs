@@ -7,7 +7,7 @@ use seaworthy_repository::{Cases, Inspection, Repository, Sample, Sighting};
 use crate::{
     code::Code,
     grammar::Language,
-    habits::{habits_of, has, has_module},
+    habits::{habits_of, has_module, last},
     layers::{Edge, circles, edges},
     module::Module,
     resolve::Resolver,
@@ -17,10 +17,14 @@ use crate::{
 pub(crate) struct Architecture;
 
 const CONTROL: &str = "ci.code-architecture";
+/// Folders of services and of data access, and names that files have there: `orders.service.ts`.
 const SERVICES: &[&str] =
-    &["service", "services", "usecases", "use_cases", "usecase", "use-cases", "interactors", "application", "domain"];
-const STORES: &[&str] =
-    &["repository", "repositories", "dal", "dao", "daos", "crud", "persistence", "stores", "gateways"];
+    &["services", "service", "usecases", "use_cases", "use-cases", "interactors", "application", "domain"];
+const SERVICE_FILES: &[&str] = &["service", "services", "usecase", "use_case"];
+const STORES: &[&str] = &["repositories", "repository", "dal", "dao", "daos", "crud", "persistence"];
+const STORE_FILES: &[&str] = &["repository", "repositories", "dao", "crud"];
+/// So many files make a layer that nobody can mistake.
+const PLAIN: usize = 2;
 /// What a handler may name of a database: the type of what it hands on.
 const ONLY_TYPES: &[&str] = &["Session", "AsyncSession", "Connection"];
 
@@ -161,8 +165,9 @@ fn recognised(
 ) -> Sighting {
     let own = |module: &&Module| !is_tool(&module.path) && !repository.is_waived(CONTROL, &module.path);
     let modules: Vec<&Module> = code.own().filter(own).collect();
-    let handlers: Vec<&&Module> = modules.iter().filter(|module| has_handlers(module)).collect();
-    let (services, stores) = (of_kind(&modules, SERVICES), of_kind(&modules, STORES));
+    let of = |layer: usize| modules.iter().filter(move |module| module.lines > 0 && rank(module) == Some(layer));
+    let handlers: Vec<&&Module> = of(0).collect();
+    let (services, stores) = (of(1).count(), of(2).count());
     let declare = "declare the layers from the top down (`layers = [\"app/routers\", \"app/services\", \"app/repositories\"]`), and they are held against every import";
     let circle = circles
         .first()
@@ -181,16 +186,10 @@ fn recognised(
         cases.tried(false, first_of(&touching, &all, ""));
         return cases.sighting("");
     }
-    if handlers.len() < 2 || services == 0 || stores == 0 {
+    if handlers.len() < PLAIN || services < PLAIN || stores < PLAIN {
         return cases.gave_up(format!("no layout of layers is plain here ({counted}){circle}: {declare}"));
     }
     cases.plan_more(2);
-    let rank = |module: &Module| match () {
-        () if has_handlers(module) => Some(0),
-        () if is_kind(&module.path, SERVICES) => Some(1),
-        () if is_kind(&module.path, STORES) => Some(2),
-        () => None,
-    };
     let (mut between, mut wrong) = (0, Vec::new());
     for edge in edges {
         let (from, to) = (&code.modules[edge.from], &code.modules[edge.to]);
@@ -221,17 +220,23 @@ fn has_handlers(module: &Module) -> bool {
     module.functions.iter().any(|function| function.handler)
 }
 
-fn is_kind(path: &Path, names: &[&str]) -> bool {
+fn is_kind(path: &Path, folder_names: &[&str], names: &[&str]) -> bool {
     let stem = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_lowercase();
     let named = |name: &&str| {
         ["_", ".", "-"].iter().any(|mark| stem.contains(&format!("{mark}{name}.")))
             || stem.starts_with(&format!("{name}."))
     };
-    folders(path).any(|folder| names.contains(&folder)) || names.iter().any(|name| named(&name))
+    folders(path).any(|folder| folder_names.contains(&folder)) || names.iter().any(|name| named(&name))
 }
 
-fn of_kind(modules: &[&Module], names: &[&str]) -> usize {
-    modules.iter().filter(|module| !has_handlers(module) && is_kind(&module.path, names) && module.lines > 0).count()
+/// Which layer a file shows to be of: 0 handlers, 1 services, 2 data access.
+fn rank(module: &Module) -> Option<usize> {
+    match () {
+        () if is_kind(&module.path, STORES, STORE_FILES) => Some(2),
+        () if is_kind(&module.path, SERVICES, SERVICE_FILES) => Some(1),
+        () if has_handlers(module) => Some(0),
+        () => None,
+    }
 }
 
 /// Django's views work on models by design.
@@ -257,10 +262,12 @@ fn touches_database(module: &Module) -> Option<String> {
         }
     }
     let sessions = ["db", "session", "conn", "connection", "cursor", "prisma", "knex"];
+    // `session.get` is a visitor's session more often.
+    let asks = ["query", "execute", "commit", "scalars", "scalar", "flush", "refresh", "exec"];
     let touching = module.calls.iter().find(|call| {
         let object = call.written.split('.').next().unwrap_or_default();
         let handler = module.around(call.function).any(|function| function.handler);
-        handler && call.written.contains('.') && sessions.contains(&object) && has(&habits.sessions, &call.written)
+        handler && call.written.contains('.') && sessions.contains(&object) && asks.contains(&last(&call.written))
     });
     touching.map(|call| format!("{} calls {}", module.at(call.line), call.written))
 }

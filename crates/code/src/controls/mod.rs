@@ -8,6 +8,8 @@ mod docstrings;
 mod share;
 mod structure;
 mod type_hints;
+mod type_safety;
+mod typed_errors;
 
 use seaworthy_repository::Inspection;
 
@@ -20,6 +22,8 @@ pub(crate) fn all() -> Vec<Box<dyn Inspection>> {
         Box::new(dependency_injection::DependencyInjection),
         Box::new(structure::Structure),
         Box::new(architecture::Architecture),
+        Box::new(type_safety::TypeSafety),
+        Box::new(typed_errors::TypedErrors),
     ]
 }
 
