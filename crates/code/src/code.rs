@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -17,6 +17,7 @@ use crate::{
     grammar::{Language, Trees},
     module::Module,
     reading,
+    resolve::Ground,
 };
 
 /// Every source file that has a grammar, tests too.
@@ -25,6 +26,8 @@ pub(crate) struct Code {
     pub(crate) modules: Vec<Module>,
     /// Where a path is in the list.
     pub(crate) at: HashMap<PathBuf, usize>,
+    /// What imports are looked up in.
+    pub(crate) ground: Ground,
     /// Why not everything was read.
     pub(crate) not_whole: Option<String>,
 }
@@ -66,19 +69,19 @@ impl Code {
         });
         let in_time = next.into_inner() >= files.len();
         let modules: Vec<Module> = found.into_inner().unwrap_or_else(PoisonError::into_inner).into_values().collect();
-        let at = modules.iter().enumerate().map(|(at, module)| (module.path.clone(), at)).collect();
+        let at: HashMap<PathBuf, usize> =
+            modules.iter().enumerate().map(|(at, module)| (module.path.clone(), at)).collect();
         let late = (!in_time).then(|| format!("reading {} files takes more than {LONGEST:?}", files.len()));
-        Self { modules, at, not_whole: repository.not_whole().map(String::from).or(late) }
+        let ground = Ground::read(repository, &modules, &at);
+        let unread = modules.iter().find(|module| module.unread.is_some() && !module.test);
+        let unread = unread.map(|module| format!("{} was not read: it takes too long to parse", module.path.display()));
+        let not_whole = repository.not_whole().map(String::from).or(late).or(unread);
+        Self { modules, at, ground, not_whole }
     }
 
     /// What is the app's own, tests apart, and could be read.
     pub(crate) fn own(&self) -> impl Iterator<Item = &Module> {
         self.modules.iter().filter(|module| !module.test && !module.foreign && module.unread.is_none())
-    }
-
-    /// The module of a path.
-    pub(crate) fn module(&self, path: &Path) -> Option<&Module> {
-        self.at.get(path).map(|at| &self.modules[*at])
     }
 
     /// Files that could not be read, for the transcript.

@@ -71,8 +71,6 @@ pub(crate) struct Class {
     pub(crate) public: bool,
     pub(crate) top: bool,
     pub(crate) documented: bool,
-    /// What it extends, as it is written.
-    pub(crate) bases: String,
     /// Its handlers are in it: a controller, a class of views.
     pub(crate) controller: bool,
     /// Its constructor takes something.

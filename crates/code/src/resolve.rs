@@ -1,6 +1,10 @@
 //! Imports as files of the repository.
 
-use std::path::{Component, Path, PathBuf};
+use std::{
+    cmp::Reverse,
+    collections::HashMap,
+    path::{Component, Path, PathBuf},
+};
 
 use seaworthy_repository::Repository;
 
@@ -11,16 +15,24 @@ use crate::{
     tsconfig::{Paths, paths_of},
 };
 
-/// Where imports lead.
-pub(crate) struct Resolver<'c> {
-    code: &'c Code,
-    repository: &'c Repository,
-    /// Folders where Python looks for modules.
-    roots: Vec<PathBuf>,
+/// What imports are looked up in; found out once for a repository.
+#[derive(Debug, Default)]
+pub(crate) struct Ground {
+    /// Folders where Python looks for modules, by the first name that is found there.
+    roots: HashMap<String, Vec<PathBuf>>,
     /// What tsconfig.json files rename, by folder; the innermost first.
     paths: Vec<(PathBuf, Paths)>,
     /// Module paths of go.mod files, and their folders.
     go: Vec<(String, PathBuf)>,
+    /// Go: a file of each folder.
+    packages: HashMap<PathBuf, usize>,
+}
+
+/// Where imports lead.
+pub(crate) struct Resolver<'c> {
+    code: &'c Code,
+    repository: &'c Repository,
+    ground: &'c Ground,
 }
 
 /// Where an import leads.
@@ -38,35 +50,52 @@ pub(crate) enum Target {
 
 const SCRIPTS: &[&str] = &["ts", "tsx", "js", "jsx", "mjs", "cjs", "mts", "cts", "vue", "svelte", "d.ts", "json"];
 
-impl<'c> Resolver<'c> {
-    pub(crate) fn new(code: &'c Code, repository: &'c Repository) -> Self {
-        let mut roots = vec![PathBuf::new()];
-        for module in code.modules.iter().filter(|module| module.language == Language::Python) {
-            // The folder above the outermost package.
+impl Ground {
+    pub(crate) fn read(repository: &Repository, modules: &[Module], at: &HashMap<PathBuf, usize>) -> Self {
+        let mut ground = Self::default();
+        for module in modules.iter().filter(|module| module.language == Language::Python) {
+            // The folder above the outermost package, and the repository's own.
             let mut top = module.path.parent().unwrap_or(Path::new(""));
-            while code.at.contains_key(&top.join("__init__.py")) {
+            while at.contains_key(&top.join("__init__.py")) {
                 let Some(parent) = top.parent() else { break };
                 top = parent;
             }
-            if !roots.iter().any(|root| root == top) && roots.len() < 200 {
-                roots.push(top.to_owned());
+            for root in [Path::new(""), top] {
+                let first = module.path.strip_prefix(root).ok().and_then(|rest| rest.components().next());
+                let Some(first) = first.and_then(|first| Path::new(first.as_os_str()).file_stem()?.to_str()) else {
+                    continue;
+                };
+                let roots = ground.roots.entry(first.to_owned()).or_default();
+                if roots.len() < 20 && !roots.iter().any(|own| own == root) {
+                    roots.push(root.to_owned());
+                }
             }
         }
-        let mut paths: Vec<(PathBuf, Paths)> = Vec::new();
-        for file in
-            repository.named(&["tsconfig.json", "tsconfig.app.json", "jsconfig.json", "tsconfig.base.json"]).take(200)
-        {
+        let configs = ["tsconfig.json", "tsconfig.app.json", "jsconfig.json", "tsconfig.base.json"];
+        for file in repository.named(&configs).take(200) {
             if let Some(found) = paths_of(repository, file) {
-                paths.push((file.parent().unwrap_or(Path::new("")).to_owned(), found));
+                ground.paths.push((file.parent().unwrap_or(Path::new("")).to_owned(), found));
             }
         }
-        paths.sort_by_key(|(folder, _)| std::cmp::Reverse(folder.components().count()));
+        ground.paths.sort_by_key(|(folder, _)| Reverse(folder.components().count()));
         let go = repository.named(&["go.mod"]).filter_map(|file| {
             let text = repository.text(file)?;
             let name = text.lines().find_map(|line| line.strip_prefix("module "))?.trim().to_owned();
             Some((name, file.parent().unwrap_or(Path::new("")).to_owned()))
         });
-        Self { code, repository, roots, paths, go: go.collect() }
+        ground.go = go.collect();
+        for (at, module) in
+            modules.iter().enumerate().filter(|(_, module)| module.language == Language::Go && !module.test)
+        {
+            ground.packages.entry(module.path.parent().unwrap_or(Path::new("")).to_owned()).or_insert(at);
+        }
+        ground
+    }
+}
+
+impl<'c> Resolver<'c> {
+    pub(crate) fn new(code: &'c Code, repository: &'c Repository) -> Self {
+        Self { code, repository, ground: &code.ground }
     }
 
     /// A module's own place.
@@ -149,7 +178,9 @@ impl<'c> Resolver<'c> {
         let dots = import.module.chars().take_while(|letter| *letter == '.').count();
         let parts: PathBuf = import.module[dots..].split('.').filter(|part| !part.is_empty()).collect();
         if dots == 0 {
-            let own = self.roots.iter().find_map(|root| self.python_file(&root.join(&parts)));
+            let first = import.module.split('.').next().unwrap_or_default();
+            let roots = self.ground.roots.get(first).map_or(&[][..], Vec::as_slice);
+            let own = roots.iter().find_map(|root| self.python_file(&root.join(&parts)));
             return own.map_or(Target::Elsewhere, Target::Module);
         }
         let mut folder = module.path.parent().unwrap_or(Path::new(""));
@@ -178,7 +209,7 @@ impl<'c> Resolver<'c> {
             let Some(path) = normal(&folder.join(name)) else { return Target::Elsewhere };
             return self.script_file(&path).unwrap_or_else(|| Target::Missing(path.display().to_string()));
         }
-        for (folder, paths) in self.paths.iter().filter(|(folder, _)| module.path.starts_with(folder)) {
+        for (folder, paths) in self.ground.paths.iter().filter(|(folder, _)| module.path.starts_with(folder)) {
             for path in paths.of(folder, name) {
                 if let Some(found) = normal(&path).and_then(|path| self.script_file(&path)) {
                     return found;
@@ -215,11 +246,10 @@ impl<'c> Resolver<'c> {
     }
 
     fn go(&self, import: &Import) -> Target {
-        for (name, folder) in &self.go {
+        for (name, folder) in &self.ground.go {
             let Some(rest) = import.module.strip_prefix(name.as_str()) else { continue };
             let folder = folder.join(rest.trim_start_matches('/'));
-            let module = self.code.modules.iter().position(|one| one.path.parent() == Some(&folder) && !one.test);
-            return module.map_or(Target::Elsewhere, Target::Module);
+            return self.ground.packages.get(&folder).map_or(Target::Elsewhere, |at| Target::Module(*at));
         }
         Target::Elsewhere
     }

@@ -5,7 +5,7 @@ use std::{
     sync::LazyLock,
 };
 
-use seaworthy_repository::Repository;
+use seaworthy_repository::{Repository, Sighting};
 use serde::Deserialize;
 
 use crate::{code::Code, module::Module};
@@ -18,6 +18,7 @@ struct Places {
     parts: Vec<String>,
     assets: Vec<String>,
     others: Vec<String>,
+    servers: Vec<String>,
 }
 
 static PLACES: LazyLock<Places> =
@@ -92,6 +93,28 @@ pub(crate) fn front_ends(repository: &Repository) -> Vec<&Path> {
         .iter()
         .filter(|((_, language), manifest)| *language == "javascript" && shows(manifest));
     all.map(|((folder, _), _)| folder.as_path()).collect()
+}
+
+/// A front end's own modules: of its folder, and not the server that may be beside it there.
+pub(crate) fn is_page_code(module: &Module, folder: &Path) -> bool {
+    let served = |name: &str| PLACES.servers.iter().any(|one| one == name);
+    let inner = module.path.strip_prefix(folder);
+    let handles = module.functions.iter().any(|function| function.handler);
+    module.language.is_script() && !handles && inner.is_ok_and(|inner| !folders(inner).any(served))
+}
+
+/// Why there is no front end to look at, or that it is one that cannot be judged.
+pub(crate) fn no_front_end(code: &Code) -> Sighting {
+    let own =
+        code.own().filter(|module| is_served(&module.path) && !is_asset(&module.path) && module.lines > 20).count();
+    match own {
+        0 => Sighting::not_applicable(
+            "no package.json names a framework for pages (React, Vue, Svelte, Angular, …) and no scripts are served: there is no front end with code of its own",
+        ),
+        _ => Sighting::unclear(format!(
+            "{own} plain scripts are served as they are, without types; which of them are the project's own cannot be told: no framework for pages was recognised"
+        )),
+    }
 }
 
 /// Whether it serves: a framework for servers or pages is known of it.

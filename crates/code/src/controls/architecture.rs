@@ -222,11 +222,11 @@ fn has_handlers(module: &Module) -> bool {
 
 fn is_kind(path: &Path, folder_names: &[&str], names: &[&str]) -> bool {
     let stem = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_lowercase();
-    let named = |name: &&str| {
+    let named = |name: &str| {
         ["_", ".", "-"].iter().any(|mark| stem.contains(&format!("{mark}{name}.")))
             || stem.starts_with(&format!("{name}."))
     };
-    folders(path).any(|folder| folder_names.contains(&folder)) || names.iter().any(|name| named(&name))
+    folders(path).any(|folder| folder_names.contains(&folder)) || names.iter().any(|name| named(name))
 }
 
 /// Which layer a file shows to be of: 0 handlers, 1 services, 2 data access.

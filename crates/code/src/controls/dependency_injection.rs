@@ -7,7 +7,7 @@ use seaworthy_repository::{Cases, Inspection, Repository, Sample, Sighting};
 use crate::{
     code::Code,
     habits::{habits_of, has_module},
-    module::{Function, Module},
+    module::{Function, Global, Module},
     resolve::Resolver,
     shipped::shipped,
 };
@@ -47,6 +47,9 @@ impl Inspection for DependencyInjection {
 /// So many of a hundred handlers show a habit; some need nothing.
 const MOST: usize = 60;
 
+/// Clients that modules keep: by module and name, what made them and where.
+type Globals<'c> = HashMap<(usize, &'c str), String>;
+
 #[derive(Default)]
 struct Found {
     handlers: usize,
@@ -57,9 +60,10 @@ struct Found {
 fn look(repository: &Repository) -> Sighting {
     let code = Code::of(repository);
     let resolver = Resolver::new(&code, repository);
-    let mut globals: HashMap<(usize, &str), &str> = HashMap::new();
+    let mut globals: Globals<'_> = HashMap::new();
     for (at, module) in code.modules.iter().enumerate().filter(|(_, module)| !module.test) {
-        globals.extend(module.globals.iter().map(|global| ((at, global.name.as_str()), global.made_by.as_str())));
+        let said = |global: &Global| format!("{} in {}", global.made_by, module.at(global.line));
+        globals.extend(module.globals.iter().map(|global| ((at, global.name.as_str()), said(global))));
     }
     let handed: HashSet<&str> = code.own().flat_map(|module| &module.handed).map(String::as_str).collect();
     let mut found = Found::default();
@@ -101,13 +105,7 @@ fn look(repository: &Repository) -> Sighting {
 }
 
 impl Found {
-    fn take(
-        &mut self,
-        module: &Module,
-        resolver: &Resolver<'_>,
-        globals: &HashMap<(usize, &str), &str>,
-        handed: &HashSet<&str>,
-    ) {
+    fn take(&mut self, module: &Module, resolver: &Resolver<'_>, globals: &Globals<'_>, handed: &HashSet<&str>) {
         let habits = &habits_of(module.language).habits;
         let own = resolver.at(module).unwrap_or(usize::MAX);
         let container = module.imports.iter().any(|import| has_module(&habits.injection, &import.module));
@@ -115,8 +113,8 @@ impl Found {
             self.handlers += 1;
             self.injected += usize::from(is_injected(module, function, handed, container));
             for name in &function.uses {
-                let global = globals.get(&(own, name.as_str())).copied();
-                let global = global.or_else(|| globals.get(&resolver.name(module, name)?).copied());
+                let global = globals.get(&(own, name.as_str()));
+                let global = global.or_else(|| globals.get(&resolver.name(module, name)?));
                 // A session factory is taken only to make a session; that is the next case.
                 if let Some(made_by) = global.filter(|_| !function.parameters.iter().any(|(own, _)| own == name)) {
                     let at = module.at(function.line);

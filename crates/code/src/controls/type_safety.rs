@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::{
     code::Code,
     module::Module,
-    shipped::{front_ends, shipped},
+    shipped::{front_ends, is_page_code, no_front_end, shipped},
     tsconfig::{Options, options_of, read, references},
 };
 
@@ -54,9 +54,7 @@ fn look(repository: &Repository) -> Sighting {
     let code = Code::of(repository);
     let fronts = front_ends(repository);
     if fronts.is_empty() {
-        return Sighting::not_applicable(
-            "no package.json names a framework for pages (React, Vue, Svelte, Angular, …): there is no front end with code of its own",
-        );
+        return no_front_end(&code);
     }
     let mut cases = Cases::plan(0);
     if let Some(why) = &code.not_whole {
@@ -69,8 +67,7 @@ fn look(repository: &Repository) -> Sighting {
         let inner = |path: &Path| {
             fronts.iter().any(|other| other != folder && other.starts_with(folder) && path.starts_with(other))
         };
-        let in_folder =
-            |module: &&Module| module.path.starts_with(folder) && module.language.is_script() && !inner(&module.path);
+        let in_folder = |module: &&Module| is_page_code(module, folder) && !inner(&module.path);
         let modules: Vec<&Module> =
             shipped(&code, repository, CONTROL).filter(in_folder).filter(|module| module.lines > 0).collect();
         if !modules.is_empty() {
@@ -85,11 +82,19 @@ fn look(repository: &Repository) -> Sighting {
 
 fn front_end(cases: &mut Cases, repository: &Repository, folder: &Path, modules: &[&Module]) -> String {
     let name = if folder.as_os_str().is_empty() { String::new() } else { format!("{}: ", folder.display()) };
-    let typed = modules.iter().filter(|module| module.language.is_typescript()).count();
+    let checks = configs(repository, folder)
+        .iter()
+        .any(|config| options_of(repository, config).is_some_and(|options| options.has("checkJs") == Some(true)));
+    let is_typed = |module: &&&Module| module.language.is_typescript() || checks;
+    let typed = modules.iter().filter(is_typed).count();
     cases.plan_more(3);
-    let plain = modules.iter().find(|module| !module.language.is_typescript());
+    let plain = modules.iter().find(|module| !is_typed(module));
     let first = plain.map_or(String::new(), |module| format!("; not {}", module.path.display()));
-    let share = format!("{typed} of {} files are TypeScript", modules.len());
+    let share = format!(
+        "{typed} of {} files are TypeScript{}",
+        modules.len(),
+        if checks { ", or JavaScript that it checks" } else { "" }
+    );
     cases.tried(typed * 100 >= modules.len() * ENOUGH, format!("{name}{share}{first}"));
     strict(cases, repository, folder, &name);
     let sum = |of: fn(&Module) -> u32| modules.iter().map(|module| u64::from(of(module))).sum::<u64>();

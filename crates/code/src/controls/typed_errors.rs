@@ -1,14 +1,12 @@
 //! `frontend.typed-errors`: calls that can fail give values that the caller must handle, and no promise is left alone.
 
-use std::path::Path;
-
 use seaworthy_repository::{Cases, Inspection, Repository, Sample, Sighting};
 
 use crate::{
     code::Code,
     habits::has_module,
     module::{Fate, Module, Promise},
-    shipped::{front_ends, shipped},
+    shipped::{front_ends, is_page_code, no_front_end, shipped},
 };
 
 pub(crate) struct TypedErrors;
@@ -83,14 +81,10 @@ fn look(repository: &Repository) -> Sighting {
     let code = Code::of(repository);
     let fronts = front_ends(repository);
     if fronts.is_empty() {
-        return Sighting::not_applicable(
-            "no package.json names a framework for pages (React, Vue, Svelte, Angular, …): there is no front end with code of its own",
-        );
+        return no_front_end(&code);
     }
-    let in_front = |path: &Path| fronts.iter().any(|folder| path.starts_with(folder));
-    let modules: Vec<&Module> = shipped(&code, repository, CONTROL)
-        .filter(|module| module.language.is_script() && in_front(&module.path))
-        .collect();
+    let in_front = |module: &&Module| fronts.iter().any(|folder| is_page_code(module, folder));
+    let modules: Vec<&Module> = shipped(&code, repository, CONTROL).filter(in_front).collect();
     let results: Vec<&str> = modules.iter().flat_map(|module| &module.results).map(String::as_str).collect();
     let mut found = Found::default();
     modules.iter().for_each(|module| found.take(module, &results));
@@ -127,6 +121,14 @@ fn look(repository: &Repository) -> Sighting {
         found.floating.is_empty(),
         said(&found.floating, "promises whose failure nobody handles", "no promise is left alone"),
     );
+    calls_are_typed(&mut cases, &found, calls, &means);
+    cases.sighting(format!(
+        "{means}; {} of {calls} calls that can fail give a typed failure, no promise is left alone",
+        found.typed
+    ))
+}
+
+fn calls_are_typed(cases: &mut Cases, found: &Found, calls: usize, means: &str) {
     match found.untyped.first() {
         None if found.typed == 0 => cases
             .told_nothing(format!("{means}, but no call that can fail (fetch, axios, …) was recognised to see it at")),
@@ -143,10 +145,6 @@ fn look(repository: &Repository) -> Sighting {
         }
         Some(_) => cases.tried(true, format!("{} of {calls} calls that can fail give a typed failure", found.typed)),
     }
-    cases.sighting(format!(
-        "{means}; {} of {calls} calls that can fail give a typed failure, no promise is left alone",
-        found.typed
-    ))
 }
 
 fn said(list: &[String], what: &str, none: &str) -> String {

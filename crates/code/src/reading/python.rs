@@ -12,6 +12,9 @@ use crate::{
 const ROUTES: &[&str] =
     &["get", "post", "put", "patch", "delete", "head", "options", "route", "api_route", "websocket"];
 
+/// Methods of a class of views that answer requests.
+const VERBS: &[&str] = &["get", "post", "put", "patch", "delete"];
+
 impl<'t> Walk<'t> {
     pub(super) fn enter_python(&mut self, node: Node<'t>, depth: usize) {
         match node.kind() {
@@ -83,6 +86,7 @@ impl<'t> Walk<'t> {
         let returns = node.child_by_field_name("return_type").is_some();
         let second = ["overload", ".setter", ".deleter"].iter().any(|word| ahead.decorators.contains(word));
         let public = !name.starts_with('_') && (top || class.is_some()) && !second;
+        let in_view = class.is_some_and(|at| self.module.classes[at].controller);
         let function = Function {
             name: name.to_owned(),
             line: line_of(node),
@@ -91,7 +95,7 @@ impl<'t> Walk<'t> {
             asynchronous: has_word(node, "async"),
             documented: self.docstring(node),
             typed: returns && !untyped,
-            handler: self.is_python_handler(&ahead.decorators, own),
+            handler: self.is_python_handler(&ahead.decorators, own) || in_view && VERBS.contains(&name),
             injected: kept.iter().any(|(_, kind)| self.hands_in(kind)) || self.hands_in(&ahead.decorators),
             class,
             parameters: kept,
@@ -154,7 +158,6 @@ impl<'t> Walk<'t> {
             public: !name.starts_with('_') && !nested,
             top: !nested,
             documented: self.docstring(node),
-            bases: bases.to_owned(),
             controller: bases.contains("View") || bases.contains("Resource"),
             constructed: false,
         };

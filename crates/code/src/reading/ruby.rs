@@ -26,7 +26,6 @@ impl<'t> Walk<'t> {
             public: node.kind() == "class",
             top: true,
             documented: self.ruby_doc(node),
-            bases: self.field(node, "superclass").to_owned(),
             ..Class::default()
         };
         self.add_class(class, depth);

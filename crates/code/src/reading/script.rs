@@ -5,7 +5,7 @@ use tree_sitter::Node;
 use super::{Ahead, Kind, Walk, children, is_debug_switch, line_of};
 use crate::{
     habits::{has_module, last},
-    module::Import,
+    module::{Global, Import},
 };
 
 /// Methods of a router that take handlers.
@@ -158,14 +158,11 @@ impl<'t> Walk<'t> {
         if name.kind() == "identifier" && self.at_top() {
             self.global(self.of(name), callee, line_of(node));
         }
-        // `express()` and `knex(…)`: the module itself is what is called.
-        if let Some(inner) = callee.child_by_field_name("function").filter(|inner| self.of(*inner) == "require") {
-            let _ = inner;
-            let made_by = self.required_module(callee).unwrap_or_default();
-            if self.at_top() && self.known.habits.clients.contains(&made_by) {
-                let (name, line) = (self.of(name).to_owned(), line_of(node));
-                self.module.globals.push(crate::module::Global { name, made_by, line });
-            }
+        // `require("knex")(…)`: the module itself is what is called.
+        let of_module = callee.child_by_field_name("function").is_some_and(|inner| self.of(inner) == "require");
+        let made_by = if of_module && self.at_top() { self.required_module(callee) } else { None };
+        if let Some(made_by) = made_by.filter(|made_by| self.known.habits.clients.contains(made_by)) {
+            self.module.globals.push(Global { name: self.of(name).to_owned(), made_by, line: line_of(node) });
         }
     }
 
@@ -296,9 +293,9 @@ impl<'t> Walk<'t> {
         let value = self.field(node, "value");
         let marks = ["ok", "success", "isok", "_tag", "kind", "type", "status"];
         let value_small = value.to_lowercase().replace([' ', '\n', '"', '\'', ';', ',', '?'], "");
-        let tagged = |tag: &&str| value_small.matches(&format!("{tag}:")).count() > 1;
+        let tagged = |tag: &str| value_small.matches(&format!("{tag}:")).count() > 1;
         let fails = ["error", "err", "fail", "reason"].iter().any(|word| value_small.contains(word));
-        if value.contains('|') && value.contains('{') && fails && marks.iter().any(|tag| tagged(&tag)) {
+        if value.contains('|') && value.contains('{') && fails && marks.iter().any(|tag| tagged(tag)) {
             self.module.results.push(self.field(node, "name").to_owned());
         }
     }

@@ -95,8 +95,8 @@ impl<'t> Walk<'t> {
     fn script_typed(&self, node: Node<'t>, doc: &str, parameters: &[(String, String)]) -> bool {
         let returns = self.field(node, "return_type").trim_start_matches(':').trim();
         if self.module.language.is_typescript() {
-            let says = |kind: &str| !kind.is_empty() && kind != "any" && kind != "any[]";
-            return parameters.iter().all(|(_, kind)| says(kind)) && returns != "any" && returns != "Promise<any>";
+            let says = |kind: &str| !kind.is_empty() && !has_any(kind);
+            return parameters.iter().all(|(_, kind)| says(kind)) && !has_any(returns);
         }
         let documented = doc.matches("@param {").count();
         let whole = doc.contains("@type {") || (documented > 0 && documented >= parameters.len());
@@ -109,7 +109,6 @@ impl<'t> Walk<'t> {
         for child in children(node).into_iter().filter(|child| child.kind() == "decorator") {
             decorators.push_str(self.of(child));
         }
-        let heritage = children(node).into_iter().find(|child| child.kind() == "class_heritage");
         let start = ahead.start.unwrap_or(node.start_byte());
         let doc = self.comment_before(start).or_else(|| self.comment_before(node.start_byte()));
         let name = self.field(node, "name");
@@ -119,11 +118,15 @@ impl<'t> Walk<'t> {
             public: ahead.exported,
             top: self.at_top(),
             documented: doc.is_some_and(|text| text.starts_with("/**") && says_something(text)),
-            bases: heritage.map_or("", |heritage| self.of(heritage)).to_owned(),
             controller: decorators.contains("@Controller(") || decorators.contains("@Resolver("),
             constructed: false,
         };
         self.decorators.clear();
         self.add_class(class, depth);
     }
+}
+
+/// Whether a type has the word that stands for none.
+fn has_any(kind: &str) -> bool {
+    kind.split(|letter: char| !letter.is_alphanumeric() && letter != '_').any(|word| word == "any")
 }
