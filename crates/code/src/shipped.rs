@@ -38,7 +38,8 @@ pub(crate) fn is_tool(path: &Path) -> bool {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let stem = name.split('.').next().unwrap_or_default();
     let is_named = |list: &[String], name: &str| list.iter().any(|one| one == name);
-    folders(path).any(|folder| is_named(&PLACES.folders, folder))
+    path.extension().is_some_and(|ending| ending == "rake")
+        || folders(path).any(|folder| is_named(&PLACES.folders, folder))
         || is_named(&PLACES.files, stem)
         || PLACES.parts.iter().any(|part| name.contains(part.as_str()))
 }
@@ -149,6 +150,7 @@ mod tests {
             "app/management/commands/x.py",
             "db/migrations/1.js",
             ".eslintrc.js",
+            "lib/tasks/a.rake",
         ] {
             assert!(is_tool(Path::new(tool)), "{tool}");
         }

@@ -17,6 +17,23 @@ use crate::{
 pub(crate) struct Architecture;
 
 const CONTROL: &str = "ci.code-architecture";
+/// Folders of handlers, and names that files have there. A function that looks like a handler is one of middleware, too.
+const DOORS: &[&str] = &[
+    "routers",
+    "routes",
+    "router",
+    "controllers",
+    "controller",
+    "views",
+    "handlers",
+    "handler",
+    "endpoints",
+    "api",
+    "resources",
+    "web",
+];
+const DOOR_FILES: &[&str] =
+    &["router", "routes", "controller", "controllers", "views", "handler", "handlers", "endpoints"];
 /// Folders of services and of data access, and names that files have there: `orders.service.ts`.
 const SERVICES: &[&str] =
     &["services", "service", "usecases", "use_cases", "use-cases", "interactors", "application", "domain"];
@@ -166,7 +183,8 @@ fn recognised(
     let own = |module: &&Module| !is_tool(&module.path) && !repository.is_waived(CONTROL, &module.path);
     let modules: Vec<&Module> = code.own().filter(own).collect();
     let of = |layer: usize| modules.iter().filter(move |module| module.lines > 0 && rank(module) == Some(layer));
-    let handlers: Vec<&&Module> = of(0).collect();
+    let behind = |module: &Module| matches!(rank(module), Some(1 | 2));
+    let handlers: Vec<&&Module> = modules.iter().filter(|module| has_handlers(module) && !behind(module)).collect();
     let (services, stores) = (of(1).count(), of(2).count());
     let declare = "declare the layers from the top down (`layers = [\"app/routers\", \"app/services\", \"app/repositories\"]`), and they are held against every import";
     let circle = circles
@@ -186,7 +204,7 @@ fn recognised(
         cases.tried(false, first_of(&touching, &all, ""));
         return cases.sighting("");
     }
-    if handlers.len() < PLAIN || services < PLAIN || stores < PLAIN {
+    if of(0).count() < PLAIN || services < PLAIN || stores < PLAIN {
         return cases.gave_up(format!("no layout of layers is plain here ({counted}){circle}: {declare}"));
     }
     cases.plan_more(2);
@@ -234,7 +252,7 @@ fn rank(module: &Module) -> Option<usize> {
     match () {
         () if is_kind(&module.path, STORES, STORE_FILES) => Some(2),
         () if is_kind(&module.path, SERVICES, SERVICE_FILES) => Some(1),
-        () if has_handlers(module) => Some(0),
+        () if has_handlers(module) && is_kind(&module.path, DOORS, DOOR_FILES) => Some(0),
         () => None,
     }
 }

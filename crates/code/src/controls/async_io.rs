@@ -162,8 +162,10 @@ impl Found {
     ) {
         for call in module.calls.iter().filter(|call| !call.awaited && !call.waived) {
             let Some(function) = call.function.and_then(|at| module.functions.get(at)) else { continue };
-            // A plain function inside an asynchronous one is for a thread, as a rule.
-            if !is_concurrent(module, function) {
+            // A plain function inside an asynchronous one is for a thread, as a rule; one of a script is called back.
+            let called_back =
+                module.language.is_script() && module.around(call.function).any(|around| is_concurrent(module, around));
+            if !is_concurrent(module, function) && !called_back {
                 continue;
             }
             let Some(why) = why_blocking(module, call, function, resolver, helpers, clients) else { continue };

@@ -3,7 +3,7 @@
 use tree_sitter::Node;
 
 use super::{Kind, MOST_KEPT, Walk, line_of};
-use crate::module::{Call, Global};
+use crate::module::{Call, Function, Global};
 
 impl<'t> Walk<'t> {
     /// A name, dotted; of what is called on the value of an expression, only the method.
@@ -44,7 +44,10 @@ impl<'t> Walk<'t> {
     pub(super) fn call(&mut self, node: Node<'t>, callee: Node<'t>) {
         let written = self.name_of(callee);
         let function = self.function();
-        let asynchronous = function.is_some_and(|at| self.module.functions[at].asynchronous);
+        let waits = |function: &Function| function.asynchronous || function.handler;
+        let is_script = self.module.language.is_script();
+        let around = self.module.around(function).take(if is_script { 8 } else { 1 });
+        let asynchronous = around.into_iter().any(waits);
         let own = asynchronous && !written.is_empty() && !written.contains('.');
         let watched = self.known.watches(&written) || self.watched_aliases.contains(&written);
         if !(own || watched) || self.module.calls.len() >= MOST_KEPT {
