@@ -248,6 +248,10 @@ mod tests {
                 "a.js",
                 "const fs = require('node:fs');\napp.get('/', (req, res) => { res.send(fs.readFileSync('x')); });\n",
             )],
+            &[(
+                "a.js",
+                "const fs = require('fs');\nfunction load() { return fs.readFileSync('x'); }\napp.get('/', (req, res) => { all(() => load()); });\n",
+            )],
             &[("a.ts", "import { execSync } from 'child_process';\nexport async function a() { execSync('x'); }\n")],
             &[("a.rs", "use std::{fs, time};\nasync fn a() { std::thread::sleep(d); }\n")],
             &[("a.rs", "use std::fs;\npub async fn a() { fs::read_to_string(\"x\"); }\n")],

@@ -200,6 +200,16 @@ mod tests {
     }
 
     #[test]
+    fn one_handler_that_is_handed_something_does_not_speak_for_all() {
+        let few = "@app.get('/a')\ndef a(db = Depends(get_db)):\n    return db\n\n@app.get('/b')\ndef b():\n    return service.run()\n\n@app.get('/c')\ndef c():\n    return service.run()\n";
+        assert!(matches!(seen(look, &[("app/a.py", few)]).outcome, Outcome::Unclear(_)));
+        let view = "import boto3\ns3 = boto3.client('s3')\n\nclass Files(MethodView):\n    def get(self):\n        return s3.list_objects()\n";
+        assert!(matches!(seen(look, &[("app/views.py", view)]).outcome, Outcome::Broken(_)));
+        let express = "import { Pool } from 'pg';\nconst pool = new Pool();\nexport const list = async (req, res) => { res.json(await pool.query('x')); };\n";
+        assert!(matches!(seen(look, &[("src/orders.controller.ts", express)]).outcome, Outcome::Broken(_)));
+    }
+
+    #[test]
     fn no_handler_or_no_service_tells_nothing() {
         for file in [("a.py", "def a(): pass\n"), ("app/a.py", "@app.get('/')\ndef a():\n    return 1\n")] {
             assert!(matches!(seen(look, &[file]).outcome, Outcome::Unclear(_)), "{file:?}");

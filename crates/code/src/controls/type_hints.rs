@@ -101,6 +101,8 @@ mod tests {
             ("a/a.py", "class A:\n    def b(self, c) -> int:\n        return c\n"),
             ("a/a.ts", "export const a = (b: any) => b;\n"),
             ("a/a.ts", "export function a(b): any { return b; }\n"),
+            ("a/a.ts", "export const a = (b: Record<string, any>) => b;\n"),
+            ("a/a.ts", "export class A { b(c) { return c; } }\n"),
             ("a/a.js", "function a(b) {}\nmodule.exports = { a };\n"),
             ("a/a.rb", "class A\n  def b(c)\n  end\nend\n"),
         ];
