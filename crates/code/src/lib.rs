@@ -1,12 +1,23 @@
 //! Reads an app's code as syntax trees: structure, types, documentation, habits.
 //!
-//! One file a control. To add one: write it beside the others and name it in [`all`].
+//! One file a control, in `controls`. To add one: write it beside the others and name it in [`all`].
+
+mod code;
+mod controls;
+mod grammar;
+mod habits;
+mod layers;
+mod module;
+mod reading;
+mod resolve;
+mod shipped;
+mod tsconfig;
 
 use seaworthy_repository::Inspection;
 
 /// Every inspection of this room.
 pub fn all() -> Vec<Box<dyn Inspection>> {
-    Vec::new()
+    controls::all()
 }
 
 #[cfg(test)]

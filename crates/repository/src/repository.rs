@@ -1,6 +1,7 @@
 //! A repository that is inspected: read once, asked by many.
 
 use std::{
+    any::{Any, TypeId},
     collections::{BTreeMap, HashMap},
     io,
     path::{Path, PathBuf},
@@ -27,6 +28,7 @@ pub struct Repository {
     variables: OnceLock<Variables>,
     git: OnceLock<Result<Git, String>>,
     texts: Mutex<HashMap<PathBuf, Option<Arc<str>>>>,
+    derived: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
     /// What the team has said of it.
     pub declared: Declared,
     /// Whether its own commands may be run, in a copy of it. Nothing of it runs otherwise.
@@ -79,6 +81,7 @@ impl Repository {
             variables: OnceLock::new(),
             git: OnceLock::new(),
             texts: Mutex::default(),
+            derived: Mutex::default(),
             declared: Declared::default(),
             may_run: false,
         })
@@ -143,6 +146,17 @@ impl Repository {
             texts.insert(path.to_owned(), text.clone());
         }
         text
+    }
+
+    /// What somebody else works out about it, once for all who ask: one value a type. `work_out` may not ask for another.
+    pub fn derived<T: Any + Send + Sync>(&self, work_out: impl FnOnce(&Self) -> T) -> Arc<T> {
+        let mut derived = self.derived.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = derived.get(&TypeId::of::<T>()).and_then(|known| Arc::clone(known).downcast().ok()) {
+            return known;
+        }
+        let new = Arc::new(work_out(self));
+        derived.insert(TypeId::of::<T>(), Arc::<T>::clone(&new));
+        new
     }
 
     /// Sources of the app, tests apart, by path.
@@ -230,6 +244,14 @@ mod tests {
         assert!(repository.variables().all.contains_key("A"));
         assert_eq!((repository.sources().len(), repository.tests().len()), (1, 1));
         assert!(repository.git().is_err());
+    }
+
+    #[test]
+    fn what_is_worked_out_is_worked_out_once() {
+        let folder = folder_with(&[("a", "")]);
+        let repository = Repository::open(folder.path()).unwrap();
+        let first = repository.derived(|repository| repository.files().count());
+        assert_eq!((*first, *repository.derived(|_| 7_usize), *repository.derived(|_| "x")), (1, 1, "x"));
     }
 
     #[test]
