@@ -8,6 +8,7 @@ mod config;
 mod data;
 mod deploy;
 mod docs;
+mod document;
 mod frontend;
 mod secrets;
 
