@@ -9,7 +9,9 @@ mod data;
 mod deploy;
 mod docs;
 mod document;
+mod environment;
 mod frontend;
+mod routes;
 mod secrets;
 
 use seaworthy_repository::Inspection;

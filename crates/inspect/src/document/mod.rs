@@ -9,13 +9,13 @@ mod section;
 mod template;
 mod topic;
 
-use std::{path::Path, path::PathBuf, sync::Arc};
+use std::path::{Path, PathBuf};
 
 use seaworthy_repository::{Repository, TEST_FOLDERS};
 
 pub(crate) use command::{Command, Grounds, Resolver, commands};
 pub(crate) use links::dead_links;
-pub(crate) use openapi::{Operation, Specification, specifications};
+pub(crate) use openapi::{Specification, specifications};
 pub(crate) use section::Section;
 use template::{placeholder, template_of};
 pub(crate) use topic::{Found, Part, dead_in, topic};
@@ -104,25 +104,10 @@ impl Document {
     }
 }
 
-/// A repository and its documents, as an inspection of documents needs them.
-pub(crate) struct Reading<'r> {
-    /// The repository.
-    pub repository: &'r Repository,
-    /// Its documents.
-    pub documents: Arc<Documents>,
-}
-
-impl<'r> Reading<'r> {
-    /// Reads the documents.
-    pub fn of(repository: &'r Repository) -> Self {
-        Self { repository, documents: Arc::new(Documents::read(repository)) }
-    }
-}
-
 fn is_document(path: &Path) -> bool {
     let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return false };
     let stem = name.split('.').next().unwrap_or(name).to_lowercase().replace('-', "_");
-    let plain = ["readme", "contributing", "install", "hacking", "security"].contains(&stem.as_str())
+    let plain = ["readme", "contributing", "install", "hacking"].contains(&stem.as_str())
         && (!name.contains('.') || name.ends_with(".txt"));
     let ending = path.extension().and_then(|own| own.to_str()).is_some_and(|own| ENDINGS.contains(&own));
     let mut folders = path.parent().into_iter().flat_map(Path::components).filter_map(|part| part.as_os_str().to_str());
