@@ -77,7 +77,7 @@ fn covered(cases: &mut Cases, routes: &Routes, described: &[Specification]) {
         let mut operations = described.iter().flat_map(|one| &one.operations);
         operations.any(|operation| ends_with(&operation.path, &route.path) || ends_with(&route.path, &operation.path))
     };
-    let named: Vec<&Route> = routes.all.iter().filter(|route| !route.path.trim_matches('/').is_empty()).collect();
+    let named: Vec<&Route> = routes.all.iter().filter(|route| route.data && !route.path.trim_matches('/').is_empty()).collect();
     let missing: Vec<&&Route> = named.iter().filter(|route| !known(route)).collect();
     if named.is_empty() {
         return;

@@ -79,7 +79,7 @@ fn missing_commands(repository: &Repository, documents: &Documents) -> (usize, V
     for document in documents.own() {
         for command in document.sections.iter().flat_map(commands) {
             count += 1;
-            if let Grounds::Missing(what) = resolver.look(&command, &document.path) {
+            if let Grounds::Missing(what) = resolver.look(&command, document) {
                 missing.push(format!("{} shows `{}`, but {what}", document.place(command.line), command.shown()));
             }
         }

@@ -9,7 +9,13 @@ pub(super) const DEPLOY_GUIDE: Written = Written {
     control: "docs.deploy-guide",
     person: false,
     beside_the_point: always,
-    check: |look, cases| look.has_commands(cases, 2),
+    check: |look, cases| {
+        look.has_commands(cases, 2);
+        let words = [
+            "server", "production", "docker", "podman", "systemd", "nginx", "deploy", "kubernetes", "kubectl", "helm", "reverse proxy", "machine", "vps", "heroku", "fly.io", "ansible", "seaworthy", "host",
+        ];
+        look.says(cases, "where it is brought up", &words);
+    },
     present: || {
         let text = "# Deploying\nYou need a machine with Docker and a domain that points at it. Copy the settings, fill in what is empty, then bring \
                     everything up and look whether the health page answers with 200.\n```console\n$ cp .env.example .env\n$ make deploy\n$ curl -f localhost/health\n```\n";

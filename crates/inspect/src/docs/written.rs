@@ -136,7 +136,7 @@ impl Look<'_> {
         for part in &self.parts {
             for command in part.sections.iter().flat_map(|section| commands(section)) {
                 count += 1;
-                match resolver.look(&command, &part.document.path) {
+                match resolver.look(&command, part.document) {
                     Grounds::There => there += 1,
                     Grounds::Elsewhere => {}
                     Grounds::Missing(what) => {

@@ -14,7 +14,8 @@ pub(crate) fn dead_links<'d>(
 ) -> (Vec<String>, usize) {
     let mut dead = Vec::new();
     let mut tried = 0;
-    for link in links.filter(|link| link.is_relative()) {
+    // A name with `_` behind it is one of reStructuredText's own.
+    for link in links.filter(|link| link.is_relative() && !link.target.ends_with('_')) {
         let Some(candidates) = candidates(&document.path, &link.target) else { continue };
         tried += 1;
         let there = |path: &PathBuf| path.as_os_str().is_empty() || repository.has(path) || repository.has_folder(path);

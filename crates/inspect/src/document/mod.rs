@@ -50,7 +50,12 @@ const ENDINGS: &[&str] = &["md", "mdx", "markdown", "rst", "adoc", "asciidoc"];
 /// Folders whose texts are content, translations, or for programs.
 const OTHER_FOLDERS: &[&str] = &[
     "_posts", "posts", "blog", "locale", "locales", "i18n", "lang", "langs", "templates", "changelogs", ".changeset", ".changes",
-    "node_modules", "third_party", "third-party", "examples",
+    "node_modules", "third_party", "third-party", "examples", "static", "assets", "public", "content", "themes", "skills", "history", "data",
+];
+/// Folders that are there to hold documents.
+const DOCUMENT_FOLDERS: &[&str] = &[
+    "docs", "doc", "documentation", "wiki", "guide", "guides", "handbook", "runbooks", "runbook", "playbooks", "ops", "operations", "policies", "adr", "adrs", "deploy",
+    "deployment", "infra", "infrastructure", ".github", ".gitlab", ".gitea", ".forgejo",
 ];
 /// Hidden folders that do hold documents.
 const HIDDEN_FOLDERS: &[&str] = &[".github", ".gitlab", ".gitea", ".forgejo"];
@@ -98,6 +103,17 @@ impl Document {
         Self { path: path.to_owned(), template: template_of(text), checklist: boxes >= 5 && words < boxes * 12, sections }
     }
 
+    /// It stands where people look for what is said of the whole app, and is no text for a program that writes code.
+    pub fn is_prominent(&self) -> bool {
+        let stem = self.path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+        let folders = self.path.parent().into_iter().flat_map(Path::components).filter_map(|part| part.as_os_str().to_str());
+        let folders: Vec<&str> = folders.collect();
+        let written_for_people = !["AGENTS", "CLAUDE", "GEMINI", "SKILL", "copilot-instructions"].contains(&stem);
+        let at_home = folders.len() <= 1 || folders.iter().any(|folder| DOCUMENT_FOLDERS.contains(&folder.to_lowercase().as_str()));
+        let parts = folders.len() <= 2 && stem.to_lowercase().starts_with("readme");
+        written_for_people && (at_home || parts)
+    }
+
     /// `path:line`.
     pub fn place(&self, line: usize) -> String {
         format!("{}:{line}", self.path.display())
@@ -118,7 +134,8 @@ fn is_document(path: &Path) -> bool {
             || folder.ends_with("ISSUE_TEMPLATE")
             || folder.ends_with("PULL_REQUEST_TEMPLATE")
     };
-    let form = ["pull_request_template", "issue_template"].contains(&stem.as_str());
+    let told = stem.starts_with("changelog") || stem.starts_with("whatsnew") || stem.starts_with("release_notes");
+    let form = told || ["pull_request_template", "issue_template"].contains(&stem.as_str());
     (plain || ending) && !form && !OTHER_NAMES.contains(&stem.as_str()) && !folders.any(left_out)
 }
 

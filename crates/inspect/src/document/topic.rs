@@ -119,7 +119,7 @@ impl Topic {
                 good.push(part);
                 continue;
             }
-            let outside = part.links().find(|link| !link.image && link.target.starts_with("http") && part.words() < 120);
+            let outside = part.links().find(|link| !link.image && link.target.starts_with("http") && part.words() < 60);
             if let Some(link) = outside {
                 elsewhere.get_or_insert(format!("{place} sends readers to {}, which is not read here", link.target));
             }
@@ -140,7 +140,7 @@ impl Topic {
 
     fn parts<'d>(&self, documents: &'d Documents) -> Vec<Part<'d>> {
         let mut found = Vec::new();
-        for document in documents.own() {
+        for document in documents.own().filter(|document| document.is_prominent()) {
             if self.names(&document.path) {
                 found.push(Part { document, sections: document.sections.iter().collect() });
                 continue;

@@ -31,7 +31,7 @@ pub(crate) fn entries(text: &str) -> Vec<Entry> {
                 found.push(Entry { name: name.trim_end().to_owned(), value, line: index + 1, commented, explained });
             }
             // A comment explains every line of the block below it.
-            None if commented => above = plain.split_whitespace().count() >= 2,
+            None if commented => above |= plain.split_whitespace().count() >= 2,
             None if trimmed.is_empty() => above = false,
             None => {}
         }

@@ -7,8 +7,10 @@ use std::{
 };
 
 use regex::Regex;
-use seaworthy_repository::{Pattern, Repository};
+use seaworthy_repository::{Pattern, Repository, is_test};
 use serde::Deserialize;
+
+use crate::environment::is_tool;
 
 #[derive(Deserialize)]
 struct Known {
@@ -39,6 +41,10 @@ static KNOWN: LazyLock<Known> =
 #[expect(clippy::expect_used, reason = "a constant pattern, compiled in every test")]
 static VERSION: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"(?:^|/)v(\d{1,2})(?:/|$)").expect("the pattern is valid"));
 #[expect(clippy::expect_used, reason = "a constant pattern, compiled in every test")]
+static PAGES: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"\b(?:render_template|TemplateResponse|render_to_string|HTMLResponse|res\.render|ctx\.render|c\.HTML)\b|\brender\(\s*request").expect("the pattern is valid")
+});
+#[expect(clippy::expect_used, reason = "a constant pattern, compiled in every test")]
 static PREFIX: LazyLock<Regex> = LazyLock::new(|| {
     let named = r#"(?i)\b(?:prefix|url_prefix|api_prefix|api_v\d\w*|\w*prefix\w*)["']?\s*[:=]\s*(?:str\s*=\s*)?["'](/[^"'\n]*)["']"#;
     let called = r#"\b(?:use|mount|Group|group|setGlobalPrefix|scope|nest|Route|enableVersioning|include_router)\(\s*["'`](/?[^"'`\n]*)["'`]"#;
@@ -56,6 +62,8 @@ pub(crate) struct Route {
     pub file: PathBuf,
     /// The line.
     pub line: usize,
+    /// Its file answers data, and shows no pages.
+    pub data: bool,
 }
 
 /// What an app answers.
@@ -81,19 +89,22 @@ impl Routes {
                 continue;
             }
             found.page_of_next(path);
+            let matches = |known: &&RoutePattern| known.fits(ending, &source.code) && source.matches(&known.pattern.0).next().is_some();
+            let data = KNOWN.data.iter().any(|known| matches(&known));
+            let only_data = data && !PAGES.is_match(&source.code);
+            found.is_api |= data;
             for known in KNOWN.route.iter().filter(|known| known.fits(ending, &source.code)) {
                 for matched in source.matches(&known.pattern.0).filter(|matched| matched.name("included").is_none()) {
                     let start = matched.get(0).map_or(0, |whole| whole.start());
                     let path_of = matched.name("path").or(matched.name("path2")).map_or("", |part| part.as_str());
                     let method = matched.name("method").map(|method| method.as_str().to_uppercase());
                     let method = method.filter(|method| ["GET", "POST", "PUT", "PATCH", "DELETE"].contains(&method.as_str()));
-                    found.all.push(Route { method, path: path_of.to_owned(), file: path.clone(), line: source.line(start) });
+                    found.all.push(Route { method, path: path_of.to_owned(), file: path.clone(), line: source.line(start), data: only_data });
                 }
             }
             let prefixes = PREFIX.captures_iter(&source.code).filter_map(|prefix| prefix.get(1).or(prefix.get(2)));
             let prefixes: Vec<&str> = prefixes.map(|prefix| prefix.as_str()).collect();
             found.add_versions(prefixes.into_iter());
-            found.is_api |= KNOWN.data.iter().any(|known| known.fits(ending, &source.code) && source.matches(&known.pattern.0).next().is_some());
         }
         let paths: Vec<String> = found.all.iter().map(|route| route.path.clone()).collect();
         found.add_versions(paths.iter().map(String::as_str));
@@ -117,7 +128,7 @@ impl Routes {
         let path = stem.strip_prefix("pages/api/").map(|rest| format!("/api/{rest}"));
         let path = path.or_else(|| Some(format!("/{}", stem.strip_prefix("app/")?.strip_suffix("/route")?)));
         if let Some(path) = path {
-            self.all.push(Route { method: None, path, file: file.to_owned(), line: 1 });
+            self.all.push(Route { method: None, path, file: file.to_owned(), line: 1, data: true });
             self.is_api = true;
         }
     }
@@ -140,21 +151,23 @@ fn pieces(path: &str) -> Vec<&str> {
     path.split(['?', '#']).next().unwrap_or_default().split('/').filter(|piece| !piece.is_empty()).collect()
 }
 
+/// What only a developer's tool answers is not the app's.
 fn is_of_the_app(path: &Path) -> bool {
-    let mut folders = path.components().filter_map(|part| part.as_os_str().to_str());
-    !folders.any(|part| ["mock", "mocks", "examples", "example", "docs", "scripts", "stubs"].contains(&part))
+    !is_tool(path) && !is_test(path)
 }
 
 fn generator(repository: &Repository) -> Option<String> {
-    let depends = |known: &&Generator| {
-        let names: Vec<&str> = known.packages.iter().map(String::as_str).collect();
-        repository.depends_on(&known.language, &names)
+    let own = |(folder, _): &&(PathBuf, &str)| is_of_the_app(&folder.join("x"));
+    let depends_on = |language: &str, name: &str| {
+        let of = repository.manifests().all.iter().filter(|(key, _)| own(key) && key.1 == language);
+        of.into_iter().any(|(_, manifest)| manifest.dependency(name).is_some())
     };
+    let depends = |known: &&Generator| known.packages.iter().any(|name| depends_on(&known.language, name));
     let is_off = |known: &Generator| {
         known.off.as_ref().is_some_and(|off| repository.sources().values().any(|source| source.matches(&off.0).next().is_some()))
     };
     KNOWN.generator.iter().filter(depends).find(|known| !is_off(known)).map(|known| {
-        let named = known.packages.iter().find(|package| repository.depends_on(&known.language, &[package.as_str()]));
+        let named = known.packages.iter().find(|package| depends_on(&known.language, package));
         named.unwrap_or(&known.name).clone()
     })
 }

@@ -7,7 +7,10 @@ use std::{
 
 use seaworthy_repository::Repository;
 
-use super::{super::links::plain, Command, TOOLS};
+use super::{
+    super::{Document, links::plain, section::Block},
+    Command, SHELLS, TOOLS,
+};
 
 /// What stands behind a command.
 #[derive(Debug, PartialEq, Eq)]
@@ -44,13 +47,16 @@ impl<'r> Resolver<'r> {
     }
 
     /// What stands behind a command of a document.
-    pub fn look(&self, command: &Command, document: &Path) -> Grounds {
+    pub fn look(&self, command: &Command, document: &Document) -> Grounds {
         let words: Vec<&str> = command.words.iter().map(String::as_str).collect();
-        let bases = self.bases(command, document);
+        let bases = self.bases(command, &document.path);
         if bases.is_empty() || words.iter().any(|word| is_variable(word)) {
             return Grounds::Elsewhere;
         }
-        self.of_words(&words, &bases, 0)
+        match self.of_words(&words, &bases, 0) {
+            Grounds::Missing(_) if is_given(command, document) => Grounds::Elsewhere,
+            found => found,
+        }
     }
 
     /// Folders that it may be run in: the one that is said, that of the document, that above its `docs`.
@@ -250,7 +256,7 @@ impl<'r> Resolver<'r> {
             return Grounds::Elsewhere;
         };
         // `npm install express` adds a package, wherever.
-        let names_package = MANAGERS.contains(&program) && rest.iter().filter(|word| !word.starts_with('-')).count() > 1;
+        let names_package = (MANAGERS.contains(&program) || program == "pipenv") && !rest.contains(&"run") && rest.iter().filter(|word| !word.starts_with('-')).count() > 1;
         let fits = tool.words.is_empty() || rest.iter().find(|word| !word.starts_with('-')).is_some_and(|word| tool.words.iter().any(|own| own == word));
         if tool.files.is_empty() || !fits || names_package || rest.iter().any(|word| ["-g", "--global", "--version", "--help"].contains(word)) {
             return Grounds::Elsewhere;
@@ -264,6 +270,30 @@ impl<'r> Resolver<'r> {
             false => Grounds::Missing(format!("there is no {}", tool.files[0])),
         }
     }
+}
+
+/// The document itself makes the reader fetch or write the file, or shows it.
+fn is_given(command: &Command, document: &Document) -> bool {
+    let is_file = |word: &&String| word.rsplit_once('.').is_some_and(|(stem, ending)| !stem.is_empty() && ending.len() <= 4);
+    let mut names: Vec<&str> = command.words.iter().filter(is_file).map(|word| word.trim_start_matches("./")).collect();
+    if command.words.iter().any(|word| word.contains("compose")) {
+        names.extend(["compose.y", "git clone"]);
+    }
+    let before = document.sections.iter().filter(|section| section.line <= command.line);
+    for section in before {
+        let fetches = |block: &Block| ["curl ", "wget ", "git clone", "cat >", "cat <<", "touch ", "tee "].iter().any(|word| block.text.contains(word));
+        let shows = |block: &Block, name: &str| !SHELLS.contains(&block.language.as_str()) && block.text.lines().take(2).any(|line| line.contains(name));
+        let given = |name: &&str| {
+            let block = |block: &Block| block.line <= command.line && ((fetches(block) && block.text.contains(name)) || (*name != "git clone" && shows(block, name)));
+            let text = section.text.to_lowercase();
+            let told = ["create", "download", "save ", "write ", "add a", "named ", "called "].iter().any(|word| text.contains(word)) && section.text.contains(name);
+            section.blocks.iter().any(block) || (told && *name != "git clone")
+        };
+        if names.iter().any(given) {
+            return true;
+        }
+    }
+    false
 }
 
 /// Words that stand for something: `<name>`, `$NAME`, `{{ x }}`, `path/to/it`, `…`.
@@ -310,7 +340,7 @@ mod tests {
         let resolver = Resolver::of(&repository);
         let look = |line: &str, folder: &str| {
             let words = line.split(' ').map(String::from).collect();
-            resolver.look(&Command { words, line: 1, folder: Some(folder.into()) }, Path::new("docs/a.md"))
+            resolver.look(&Command { words, line: 1, folder: Some(folder.into()) }, &Document::new(Path::new("docs/a.md"), "# A\n"))
         };
         for line in [
             "make deploy", "npm run build", "npm test", "./scripts/up.sh", "bash scripts/up.sh", "docker compose up -d", "python manage.py migrate",
