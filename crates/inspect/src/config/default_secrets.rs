@@ -5,7 +5,7 @@ use std::{path::Path, sync::LazyLock};
 use regex::Regex;
 use seaworthy_repository::{Cases, Inspection, Repository, Sample, Sighting};
 
-use super::values::{holds_secret, is_weak, own_value, password_in};
+use super::values::{holds_secret, is_placeholder, is_weak, own_value, password_in};
 use crate::environment::{Purpose, Setting, is_tool, settings};
 
 pub(super) struct DefaultSecrets;
@@ -14,7 +14,8 @@ pub(super) struct DefaultSecrets;
 #[expect(clippy::expect_used, reason = "a constant pattern, compiled in every test")]
 static LITERAL: LazyLock<Regex> = LazyLock::new(|| {
     let names = r"SECRET_KEY|JWT_SECRET|JWT_SECRET_KEY|SESSION_SECRET|secret_key|secret_key_base|jwtSecret|sessionSecret|cookieSecret|SECRET_KEY_BASE";
-    let assigned = format!(r#"(?:^|[^\w$])(?P<at>(?:{names})["']?\]?)\s*(?::\s*str\s*)?[:=]\s*["'](?P<value>[^"'\n]+)["']"#);
+    let assigned =
+        format!(r#"(?:^|[^\w$])(?P<at>(?:{names})["']?\]?)\s*(?::\s*str\s*)?[:=]\s*["'](?P<value>[^"'\n]+)["']"#);
     let session = r#"\bsession\(\s*\{[^}]{0,200}?\bsecret\s*:\s*["'](?P<session>[^"'\n]+)["']"#;
     let signed = r#"\bjwt\.(?:sign|verify|encode|decode)\([^"'\n)]*,\s*["'](?P<signed>[^"'\n]+)["']"#;
     Regex::new(&format!("(?m){assigned}|{session}|{signed}")).expect("the pattern is valid")
@@ -33,10 +34,14 @@ impl Inspection for DefaultSecrets {
         if let Some(why) = repository.not_whole() {
             cases.told_nothing(why);
         }
-        let summary = format!("{variables} secret variables of the code have no default that would be used; {literals} secrets in code, {set} in files, none that everybody knows");
+        let summary = format!(
+            "{variables} secret variables of the code have no default that would be used; {literals} secrets in code, {set} in files, none that everybody knows"
+        );
         let sighting = cases.sighting(summary);
         if sighting.planned == 0 && repository.not_whole().is_none() {
-            return Sighting::unclear("no secret is seen: none is read by the code and none is set by a file, so there is nothing to compare");
+            return Sighting::unclear(
+                "no secret is seen: none is read by the code and none is set by a file, so there is nothing to compare",
+            );
         }
         sighting
     }
@@ -63,7 +68,8 @@ fn of_variables(repository: &Repository, cases: &mut Cases) -> usize {
         count += 1;
         cases.plan_more(1);
         let place = variable.places.first().map_or(String::new(), |(path, line)| format!("{}:{line}", path.display()));
-        let is_number = |text: &str| text.parse::<f64>().is_ok() || ["True", "False", "true", "false", "None"].contains(&text);
+        let is_number =
+            |text: &str| text.parse::<f64>().is_ok() || ["True", "False", "true", "false", "None"].contains(&text);
         let default = variable.default.as_deref().filter(|default| !default.is_empty() && !is_number(default));
         match (default, address) {
             (None, _) => cases.tried(true, format!("{name} has no default")),
@@ -73,7 +79,10 @@ fn of_variables(repository: &Repository, cases: &mut Cases) -> usize {
             (Some(default), _) if is_refused(repository, default) => {
                 cases.tried(true, format!("{name} has a default, which the code compares with and refuses"));
             }
-            (Some(_), _) => cases.tried(false, format!("{place}: when {name} is not set, the app runs with a value that is in the code")),
+            (Some(_), _) => cases.tried(
+                false,
+                format!("{place}: when {name} is not set, the app runs with a value that is in the code"),
+            ),
         }
     }
     count
@@ -86,7 +95,21 @@ fn is_refused(repository: &Repository, default: &str) -> bool {
         quoted.iter().any(|text| {
             source.code.match_indices(text.as_str()).any(|(at, _)| {
                 let before = source.code[..at].trim_end();
-                ["==", "!=", "===", "!==", " in (", " in [", " in {", "startswith(", "includes(", "startsWith(", "is_in("].iter().any(|mark| before.ends_with(mark.trim_end()) || before.ends_with(mark))
+                [
+                    "==",
+                    "!=",
+                    "===",
+                    "!==",
+                    " in (",
+                    " in [",
+                    " in {",
+                    "startswith(",
+                    "includes(",
+                    "startsWith(",
+                    "is_in(",
+                ]
+                .iter()
+                .any(|mark| before.ends_with(mark.trim_end()) || before.ends_with(mark))
             })
         })
     })
@@ -106,7 +129,9 @@ fn of_literals(repository: &Repository, cases: &mut Cases) -> usize {
             // Below an `if`, it may be for development only; which one, only a run would tell.
             match line.starts_with([' ', '\t']) && !is_weak(value) {
                 true => cases.told_nothing(format!("{place} has a secret as a literal, perhaps for some cases only")),
-                false => cases.tried(false, format!("{place} has a secret as a literal, so everyone with the code knows it")),
+                false => {
+                    cases.tried(false, format!("{place} has a secret as a literal, so everyone with the code knows it"))
+                }
             }
         }
     }
@@ -115,7 +140,11 @@ fn of_literals(repository: &Repository, cases: &mut Cases) -> usize {
 
 /// Not a name, a setting's path, or a text that the code puts together.
 fn is_value(value: &str) -> bool {
-    value.len() >= 3 && !value.contains(['$', '{']) && !value.starts_with("process.env") && !(value.contains('_') && value.to_ascii_uppercase() == value)
+    value.len() >= 3
+        && !value.contains("${")
+        && !value.starts_with('{')
+        && !value.starts_with("process.env")
+        && !(value.contains('_') && value.to_ascii_uppercase() == value)
 }
 
 fn of_settings(repository: &Repository, cases: &mut Cases) -> usize {
@@ -139,9 +168,27 @@ fn of_settings(repository: &Repository, cases: &mut Cases) -> usize {
         count += 1;
         cases.plan_more(1);
         match weak {
+            None if is_literal(setting) && setting.purpose == Purpose::Production => {
+                cases.tried(
+                    false,
+                    format!(
+                        "{} has the value of {}, so everyone with the repository knows it",
+                        setting.place, setting.name
+                    ),
+                );
+            }
+            None if is_literal(setting) => {
+                cases.told_nothing(format!(
+                    "{} has a value of {}; whether production takes it is not seen here",
+                    setting.place, setting.name
+                ));
+            }
             None => cases.tried(true, format!("{} sets {} to nothing that is known", setting.place, setting.name)),
             Some(what) if setting.purpose == Purpose::Open && elsewhere_for_production(&all) => {
-                cases.told_nothing(format!("{} sets {} to {what}; whether production takes it, another file decides", setting.place, setting.name));
+                cases.told_nothing(format!(
+                    "{} sets {} to {what}; whether production takes it, another file decides",
+                    setting.place, setting.name
+                ));
             }
             Some(what) => cases.tried(false, format!("{} sets {} to {what}", setting.place, setting.name)),
         }
@@ -149,18 +196,50 @@ fn of_settings(repository: &Repository, cases: &mut Cases) -> usize {
     count
 }
 
+/// A value that stands in a committed file, and is neither a name nor a place of one.
+fn is_literal(setting: &Setting) -> bool {
+    let value = own_value(&setting.value).filter(|_| !setting.referenced && !setting.ignored);
+    value.is_some_and(|value| {
+        !is_placeholder(value)
+            && !value.starts_with('/')
+            && !value.starts_with("ENC[")
+            && !["true", "false"].contains(&value)
+            && value.parse::<f64>().is_err()
+    })
+}
+
 fn elsewhere_for_production(all: &[Setting]) -> bool {
     all.iter().any(|setting| setting.purpose == Purpose::Production)
 }
 
 fn is_own_machine(host: &str) -> bool {
-    ["localhost", "127.0.0.1", "0.0.0.0", "[::1]", "db", "postgres", "mongo", "redis", "mysql", "host.docker.internal"].contains(&host.rsplit_once(':').map_or(host, |(name, _)| name))
+    ["localhost", "127.0.0.1", "0.0.0.0", "[::1]", "db", "postgres", "mongo", "redis", "mysql", "host.docker.internal"]
+        .contains(&host.rsplit_once(':').map_or(host, |(name, _)| name))
 }
 
 /// Sources that are for a developer's machine.
 fn develops(path: &Path) -> bool {
     let text = path.to_string_lossy().to_lowercase();
-    text.split(['/', '.', '_', '-']).any(|word| ["dev", "development", "local", "test", "tests", "testing", "example", "sample", "ci", "fixtures", "seed", "seeds", "mock", "mocks", "demo"].contains(&word))
+    text.split(['/', '.', '_', '-']).any(|word| {
+        [
+            "dev",
+            "development",
+            "local",
+            "test",
+            "tests",
+            "testing",
+            "example",
+            "sample",
+            "ci",
+            "fixtures",
+            "seed",
+            "seeds",
+            "mock",
+            "mocks",
+            "demo",
+        ]
+        .contains(&word)
+    })
 }
 
 #[cfg(test)]
@@ -181,10 +260,16 @@ mod tests {
 
     #[test]
     fn what_everybody_knows_is_found() {
-        assert!(is_broken(&[("shop/settings.py", "SECRET_KEY = 'django-insecure-abc'\n")]));
+        assert!(is_broken(&[("shop/settings.py", "SECRET_KEY = 'django-insecure-a{b$c'\n")]));
         assert!(is_broken(&[("a.js", "const s = process.env.JWT_SECRET || \"secret\";\n")]));
         assert!(is_broken(&[("a.js", "app.use(session({ resave: false, secret: 'keyboard cat' }));\n")]));
-        assert!(is_broken(&[("a.js", "x"), ("compose.yaml", "services:\n  a: {build: ., environment: {DATABASE_URL: \"postgres://postgres:postgres@db/x\"}}\n")]));
+        assert!(is_broken(&[
+            ("a.js", "x"),
+            (
+                "compose.yaml",
+                "services:\n  a: {build: ., environment: {DATABASE_URL: \"postgres://postgres:postgres@db/x\"}}\n"
+            )
+        ]));
         assert!(is_broken(&[("a.js", "x"), (".env.production", "ADMIN_PASSWORD=admin\n")]));
         assert!(is_broken(&[("a.js", "x"), ("Dockerfile", "FROM x\nENV SECRET_KEY=changeme\n")]));
     }
@@ -192,7 +277,13 @@ mod tests {
     #[test]
     fn what_is_for_development_or_refused_is_left_alone() {
         let read = "import os\nKEY = os.environ[\"SECRET_KEY\"]\n";
-        assert_eq!(outcome(&[("a.py", read), ("docker-compose.dev.yml", "services: {a: {build: ., environment: {POSTGRES_PASSWORD: postgres}}}\n")]), Outcome::Holds);
+        assert_eq!(
+            outcome(&[
+                ("a.py", read),
+                ("docker-compose.dev.yml", "services: {a: {build: ., environment: {POSTGRES_PASSWORD: postgres}}}\n")
+            ]),
+            Outcome::Holds
+        );
         let refused = "import os\nKEY = os.getenv(\"SECRET_KEY\", \"changeme\")\nif production and KEY == \"changeme\": raise RuntimeError\n";
         assert_eq!(outcome(&[("a.py", refused)]), Outcome::Holds);
         let numbers = "import os\nKEY = os.environ[\"SECRET_KEY\"]\nAGE = os.getenv(\"ACCESS_TOKEN_EXPIRE_MINUTES\", \"30\")\nB = os.getenv(\"TOKEN_HEADER\", \"authorization\")\n";
@@ -204,7 +295,9 @@ mod tests {
     #[test]
     fn a_default_is_never_shown() {
         let folder = tempfile::tempdir().unwrap();
-        Sample::of(&[("a.py", "import os\nKEY = os.getenv(\"API_TOKEN\", \"tok-hunter2x\")\n")]).write(folder.path()).unwrap();
+        Sample::of(&[("a.py", "import os\nKEY = os.getenv(\"API_TOKEN\", \"tok-hunter2x\")\n")])
+            .write(folder.path())
+            .unwrap();
         let seen = DefaultSecrets.look(&Repository::open(folder.path()).unwrap());
         assert!(!format!("{seen:?}").contains("hunter2x"), "{seen:?}");
     }

@@ -47,18 +47,35 @@ fn look(repository: &Repository, read: &[Read<'_>]) -> Sighting {
     let files: Vec<(&Path, Vec<Entry>)> =
         examples(repository).into_iter().filter_map(|path| Some((path, entries(&repository.text(path)?)))).collect();
     if files.is_empty() {
-        cases.tried(false, format!("the code reads {} variables ({}), and there is no .env.example", read.len(), first_few(read.iter().map(|read| read.name), 3)));
+        cases.tried(
+            false,
+            format!(
+                "the code reads {} variables ({}), and there is no .env.example",
+                read.len(),
+                first_few(read.iter().map(|read| read.name), 3)
+            ),
+        );
         return cases.sighting("");
     }
     let names: Vec<String> = files.iter().map(|(path, all)| format!("{} ({})", path.display(), all.len())).collect();
     cases.note(format!("example files: {}", names.join(", ")));
-    let missing: Vec<&Read<'_>> = read.iter().filter(|read| !read.places.iter().all(|(path, _)| is_shown(&files, path, read.name))).collect();
+    let missing: Vec<&Read<'_>> =
+        read.iter().filter(|read| !read.places.iter().all(|(path, _)| is_shown(&files, path, read.name))).collect();
     match missing.first() {
-        None => cases.tried(true, format!("all {} variables that the code reads are in {}", read.len(), names.join(", "))),
+        None => {
+            cases.tried(true, format!("all {} variables that the code reads are in {}", read.len(), names.join(", ")))
+        }
         Some(first) => {
             let all = first_few(missing.iter().map(|read| read.name), 4);
             let place = first.places.first().map_or(String::new(), |(path, line)| format!("{}:{line}", path.display()));
-            cases.tried(false, format!("{} of {} variables that the code reads are in no example file: {all} ({place})", missing.len(), read.len()));
+            cases.tried(
+                false,
+                format!(
+                    "{} of {} variables that the code reads are in no example file: {all} ({place})",
+                    missing.len(),
+                    read.len()
+                ),
+            );
         }
     }
     stale(&mut cases, repository, &files, read);
@@ -73,7 +90,8 @@ fn look(repository: &Repository, read: &[Read<'_>]) -> Sighting {
 fn is_shown(files: &[(&Path, Vec<Entry>)], path: &Path, name: &str) -> bool {
     files.iter().any(|(file, all)| {
         let folder = file.parent().unwrap_or(Path::new(""));
-        (files.len() == 1 || path.starts_with(folder) || folder.components().count() == 0) && all.iter().any(|entry| entry.name == name)
+        (files.len() == 1 || path.starts_with(folder) || folder.components().count() == 0)
+            && all.iter().any(|entry| entry.name == name)
     })
 }
 
@@ -82,8 +100,15 @@ fn stale(cases: &mut Cases, repository: &Repository, files: &[(&Path, Vec<Entry>
     let known = |name: &str| {
         // A settings class may put a prefix before its fields' names, and `__` between the levels.
         let nested = name.split_once("__").is_some_and(|(first, _)| mentioned.contains(&first.to_ascii_uppercase()));
-        let prefixed = name.split_once('_').is_some_and(|(prefix, rest)| mentioned.contains(&format!("{prefix}_").to_ascii_uppercase()) && mentioned.contains(&rest.to_ascii_uppercase()));
-        read.iter().any(|read| read.name == name) || mentioned.contains(&name.to_ascii_uppercase()) || is_of_framework(name) || nested || prefixed
+        let prefixed = name.split_once('_').is_some_and(|(prefix, rest)| {
+            mentioned.contains(&format!("{prefix}_").to_ascii_uppercase())
+                && mentioned.contains(&rest.to_ascii_uppercase())
+        });
+        read.iter().any(|read| read.name == name)
+            || mentioned.contains(&name.to_ascii_uppercase())
+            || is_of_framework(name)
+            || nested
+            || prefixed
     };
     cases.plan_more(1);
     let of_file = |(path, all): &(&Path, Vec<Entry>)| {
@@ -94,7 +119,8 @@ fn stale(cases: &mut Cases, repository: &Repository, files: &[(&Path, Vec<Entry>
     let total: usize = files.iter().map(|(_, all)| all.len()).sum();
     match gone.first() {
         None => cases.tried(true, format!("each of {total} names is used somewhere")),
-        Some(first) => cases.tried(false, format!("{first}, which nothing in the repository uses ({} of {total} such)", gone.len())),
+        Some(first) => cases
+            .tried(false, format!("{first}, which nothing in the repository uses ({} of {total} such)", gone.len())),
     }
 }
 
@@ -107,7 +133,16 @@ fn real(cases: &mut Cases, files: &[(&Path, Vec<Entry>)]) {
     let found = files.iter().find_map(|(path, all)| Some((path, all.iter().find(is_real)?)));
     match found {
         None => cases.tried(true, "no value looks real"),
-        Some((path, entry)) => cases.tried(false, format!("{}:{}: the value of {} looks real ({} characters)", path.display(), entry.line, entry.name, entry.value.len())),
+        Some((path, entry)) => cases.tried(
+            false,
+            format!(
+                "{}:{}: the value of {} looks real ({} characters)",
+                path.display(),
+                entry.line,
+                entry.name,
+                entry.value.len()
+            ),
+        ),
     }
 }
 
@@ -142,9 +177,19 @@ mod tests {
     #[test]
     fn each_part_of_a_whole_has_its_own() {
         let js = "a(process.env.API_URL)";
-        let files = [("api/a.py", CODE), ("web/a.js", js), ("api/.env.example", "DATABASE_URL=\nLOG_LEVEL=\n"), ("web/.env.example", "API_URL=\n")];
+        let files = [
+            ("api/a.py", CODE),
+            ("web/a.js", js),
+            ("api/.env.example", "DATABASE_URL=\nLOG_LEVEL=\n"),
+            ("web/.env.example", "API_URL=\n"),
+        ];
         assert_eq!(outcome(&files), Outcome::Holds);
-        let files = [("api/a.py", CODE), ("web/a.js", js), ("api/.env.example", "DATABASE_URL=\nLOG_LEVEL=\nAPI_URL=\n"), ("web/.env.example", "")];
+        let files = [
+            ("api/a.py", CODE),
+            ("web/a.js", js),
+            ("api/.env.example", "DATABASE_URL=\nLOG_LEVEL=\nAPI_URL=\n"),
+            ("web/.env.example", ""),
+        ];
         assert!(matches!(outcome(&files), Outcome::Broken(_)));
     }
 }

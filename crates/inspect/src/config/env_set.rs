@@ -22,7 +22,8 @@ impl Inspection for EnvSet {
         if read.is_empty() {
             return nothing_read(repository);
         }
-        let needed: Vec<&str> = read.iter().filter(|read| read.variable.default.is_none()).map(|read| read.name).collect();
+        let needed: Vec<&str> =
+            read.iter().filter(|read| read.variable.default.is_none()).map(|read| read.name).collect();
         let all = settings(repository);
         let mut set: BTreeMap<&str, Vec<&Setting>> = BTreeMap::new();
         for setting in all.iter().filter(|setting| setting.purpose != Purpose::Development) {
@@ -30,7 +31,12 @@ impl Inspection for EnvSet {
         }
         let files = all.iter().filter(|setting| setting.purpose == Purpose::Production).count();
         let mut cases = Cases::plan(1);
-        cases.note(format!("{} variables read, {} without a default; {} set by files, {files} of them by files for production", read.len(), needed.len(), set.len()));
+        cases.note(format!(
+            "{} variables read, {} without a default; {} set by files, {files} of them by files for production",
+            read.len(),
+            needed.len(),
+            set.len()
+        ));
         if let Some(place) = placeholder(&set, &read.iter().map(|read| read.name).collect::<Vec<_>>()) {
             cases.tried(false, place);
             return cases.sighting("");
@@ -39,12 +45,21 @@ impl Inspection for EnvSet {
             return cases.gave_up("every variable that the code reads has a default; whether production needs another value, only the live process tells");
         }
         let missing: Vec<&str> = needed.iter().copied().filter(|name| !set.contains_key(name)).collect();
-        let referenced = needed.iter().filter(|name| set.get(*name).is_some_and(|all| all.iter().all(|setting| own_value(&setting.value).is_none()))).count();
+        let referenced = needed
+            .iter()
+            .filter(|name| {
+                set.get(*name).is_some_and(|all| all.iter().all(|setting| own_value(&setting.value).is_none()))
+            })
+            .count();
         if !missing.is_empty() {
             return cases.gave_up(format!("{} of {} variables without a default are set by no file for production ({}); the environment of the live process would tell", missing.len(), needed.len(), first_few(missing.iter().copied(), 3)));
         }
         // A name that is handed through has its value elsewhere.
-        let from_host = |name: &&&str| set.get(**name).is_some_and(|all| all.iter().all(|setting| setting.purpose == Purpose::Open && own_value(&setting.value).is_none()));
+        let from_host = |name: &&&str| {
+            set.get(**name).is_some_and(|all| {
+                all.iter().all(|setting| setting.purpose == Purpose::Open && own_value(&setting.value).is_none())
+            })
+        };
         let open: Vec<&str> = needed.iter().filter(from_host).copied().collect();
         if !open.is_empty() {
             return cases.gave_up(format!("{} of {} variables without a default are handed through from the host ({}), whose environment is not seen here", open.len(), needed.len(), first_few(open.iter().copied(), 3)));
@@ -71,7 +86,9 @@ fn placeholder(set: &BTreeMap<&str, Vec<&Setting>>, read: &[&str]) -> Option<Str
     let all = read.iter().filter_map(|name| set.get(name)).flatten();
     let stands_for = |setting: &&&Setting| {
         let value = own_value(&setting.value).filter(|_| !setting.referenced && setting.purpose == Purpose::Production);
-        value.is_some_and(|value| is_placeholder(value) || (super::values::holds_secret(&setting.name) && is_weak(value)))
+        value.is_some_and(|value| {
+            is_placeholder(value) || (super::values::holds_secret(&setting.name) && is_weak(value))
+        })
     };
     all.clone().find(stands_for).map(|setting| format!("{} sets {} to a placeholder", setting.place, setting.name))
 }
@@ -85,7 +102,9 @@ mod tests {
     #[test]
     fn what_no_file_sets_only_the_process_tells() {
         let folder = tempfile::tempdir().unwrap();
-        Sample::of(&[("app.py", CODE), ("fly.toml", "[env]\nAPI_BASE = \"https://orders.invalid\"\n")]).write(folder.path()).unwrap();
+        Sample::of(&[("app.py", CODE), ("fly.toml", "[env]\nAPI_BASE = \"https://orders.invalid\"\n")])
+            .write(folder.path())
+            .unwrap();
         let found = EnvSet.look(&Repository::open(folder.path()).unwrap());
         assert!(matches!(&found.outcome, Outcome::Unclear(why) if why.contains("SECRET_KEY")), "{found:?}");
     }

@@ -31,7 +31,8 @@ struct TypedSource {
 }
 
 #[expect(clippy::expect_used, reason = "a constant text, read in every test")]
-static SOURCES: LazyLock<Sources> = LazyLock::new(|| toml::from_str(include_str!("sources.toml")).expect("the list of typed sources is valid"));
+static SOURCES: LazyLock<Sources> =
+    LazyLock::new(|| toml::from_str(include_str!("sources.toml")).expect("the list of typed sources is valid"));
 
 impl Inspection for Management {
     fn control(&self) -> &'static str {
@@ -53,7 +54,14 @@ impl Inspection for Management {
         }
         cases.note(format!("{} variables read in {} files; typed sources: {}", read.len(), by_file.len(), typed.len()));
         match typed.iter().next() {
-            None => cases.tried(false, format!("{} variables are read in {} files, and no typed schema gathers them", read.len(), by_file.len())),
+            None => cases.tried(
+                false,
+                format!(
+                    "{} variables are read in {} files, and no typed schema gathers them",
+                    read.len(),
+                    by_file.len()
+                ),
+            ),
             Some((path, name)) => cases.tried(true, format!("{} ({name})", path.display())),
         }
         beside(&mut cases, &typed, &by_file, read.len());
@@ -66,11 +74,18 @@ impl Inspection for Management {
 
     fn present(&self) -> Sample {
         let settings = "from pydantic_settings import BaseSettings\n\nclass Settings(BaseSettings):\n    database_url: str\n    log_level: str = \"info\"\n\nsettings = Settings()\n";
-        Sample::of(&[("app/settings.py", settings), ("app/main.py", "from .settings import settings\n"), ("requirements.txt", "pydantic-settings\n")])
+        Sample::of(&[
+            ("app/settings.py", settings),
+            ("app/main.py", "from .settings import settings\n"),
+            ("requirements.txt", "pydantic-settings\n"),
+        ])
     }
 
     fn absent(&self) -> Sample {
-        Sample::of(&[("app/a.py", "import os\nA = os.environ[\"DATABASE_URL\"]\n"), ("app/b.py", "import os\nB = os.getenv(\"LOG_LEVEL\", \"info\")\n")])
+        Sample::of(&[
+            ("app/a.py", "import os\nA = os.environ[\"DATABASE_URL\"]\n"),
+            ("app/b.py", "import os\nB = os.getenv(\"LOG_LEVEL\", \"info\")\n"),
+        ])
     }
 }
 
@@ -82,7 +97,11 @@ fn typed_sources(repository: &Repository) -> BTreeMap<&Path, &'static str> {
         if !names.is_empty() && !repository.depends_on(&known.language, &names) {
             continue;
         }
-        let fits = |path: &Path| path.extension().and_then(|own| own.to_str()).is_some_and(|own| known.extensions.iter().any(|ending| ending == own));
+        let fits = |path: &Path| {
+            path.extension()
+                .and_then(|own| own.to_str())
+                .is_some_and(|own| known.extensions.iter().any(|ending| ending == own))
+        };
         for (path, source) in repository.sources().iter().filter(|(path, _)| fits(path) && !is_tool(path)) {
             // What is in a struct's tag is a text: it begins with its quote, which is code.
             if source.matches(&known.pattern.0).next().is_some() {
@@ -94,16 +113,28 @@ fn typed_sources(repository: &Repository) -> BTreeMap<&Path, &'static str> {
 }
 
 /// A case: the environment is read in the typed source alone.
-fn beside(cases: &mut Cases, typed: &BTreeMap<&Path, &str>, by_file: &BTreeMap<&Path, BTreeSet<&str>>, variables: usize) {
+fn beside(
+    cases: &mut Cases,
+    typed: &BTreeMap<&Path, &str>,
+    by_file: &BTreeMap<&Path, BTreeSet<&str>>,
+    variables: usize,
+) {
     // What a typed source is made of may stand in the files beside it.
-    let folders: BTreeSet<&Path> = typed.keys().filter_map(|path| path.parent()).filter(|folder| is_settings_folder(folder)).collect();
+    let folders: BTreeSet<&Path> =
+        typed.keys().filter_map(|path| path.parent()).filter(|folder| is_settings_folder(folder)).collect();
     let own = |path: &&Path| typed.contains_key(*path) || folders.iter().any(|folder| path.starts_with(folder));
     let beside: Vec<(&&Path, &BTreeSet<&str>)> = by_file.iter().filter(|(path, _)| !own(path)).collect();
     let names: BTreeSet<&str> = beside.iter().flat_map(|(_, names)| names.iter().copied()).collect();
     let Some((path, _)) = beside.first() else {
         return cases.tried(true, "no variable is read beside it");
     };
-    let seen = format!("{} of {variables} variables are read in {} other files ({}): {}", names.len(), beside.len(), path.display(), first_few(names.iter().copied(), 3));
+    let seen = format!(
+        "{} of {variables} variables are read in {} other files ({}): {}",
+        names.len(),
+        beside.len(),
+        path.display(),
+        first_few(names.iter().copied(), 3)
+    );
     // One or two may have a reason of their own, which nobody but the team knows.
     match typed.is_empty() || names.len() * 5 > variables {
         true => cases.tried(false, seen),
@@ -134,7 +165,10 @@ mod tests {
         assert_eq!(outcome(&[("src/env.ts", zod)]), Outcome::Holds);
         let go = "package a\nimport \"github.com/caarlos0/env/v11\"\ntype C struct {\n\tHome string `env:\"A_URL,required\"`\n}\n";
         assert_eq!(outcome(&[("a.go", go)]), Outcome::Holds);
-        assert!(matches!(outcome(&[("src/env.ts", zod), ("src/a.ts", "const a = process.env.OTHER_URL")]), Outcome::Broken(_)));
+        assert!(matches!(
+            outcome(&[("src/env.ts", zod), ("src/a.ts", "const a = process.env.OTHER_URL")]),
+            Outcome::Broken(_)
+        ));
         assert!(matches!(outcome(&[("a.py", "print(1)")]), Outcome::NotApplicable(_)));
     }
 }

@@ -7,7 +7,7 @@ use seaworthy_repository::{Cases, Inspection, Pattern, Repository, Sample, Sight
 use serde::Deserialize;
 
 use super::values::{holds_secret, is_placeholder, own_value, password_in};
-use crate::environment::{Purpose, settings};
+use crate::environment::{Purpose, Setting, settings};
 
 pub(super) struct SecretStore;
 
@@ -16,20 +16,18 @@ struct Stores {
     store: Vec<Store>,
 }
 
-#[derive(Deserialize)]
-#[serde(default)]
-#[derive(Default)]
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 struct Store {
     name: String,
     files: Vec<String>,
     endings: Vec<String>,
     text: Option<Pattern>,
-    packages_python: Vec<String>,
-    packages_javascript: Vec<String>,
 }
 
 #[expect(clippy::expect_used, reason = "a constant text, read in every test")]
-static STORES: LazyLock<Stores> = LazyLock::new(|| toml::from_str(include_str!("stores.toml")).expect("the list of stores is valid"));
+static STORES: LazyLock<Stores> =
+    LazyLock::new(|| toml::from_str(include_str!("stores.toml")).expect("the list of stores is valid"));
 
 impl Inspection for SecretStore {
     fn control(&self) -> &'static str {
@@ -42,7 +40,9 @@ impl Inspection for SecretStore {
         let found = stores(repository);
         match found.first() {
             Some((name, place)) => cases.tried(true, format!("{place}: {name}")),
-            None => cases.told_nothing("no file shows where secrets come from; a reference into a store, or the app as it runs, would tell"),
+            None => cases.told_nothing(
+                "no file shows where secrets come from; a reference into a store, or the app as it runs, would tell",
+            ),
         }
         if let Some(why) = repository.not_whole() {
             cases.told_nothing(why);
@@ -67,18 +67,24 @@ impl Inspection for SecretStore {
 /// A case: no file for production has a secret's value; how many secrets were looked at.
 fn plaintext(repository: &Repository, cases: &mut Cases) -> usize {
     let all = settings(repository);
-    // `.env` that Git ignores is on this machine alone; one that is committed has its own control.
     let of_files = all.iter().filter(|setting| setting.purpose != Purpose::Development);
-    let secrets: Vec<_> = of_files.filter(|setting| holds_secret(&setting.name) || password_in(&setting.value).is_some()).collect();
-    let in_clear = secrets.iter().find(|setting| {
-        let value = own_value(&setting.value).filter(|value| !setting.referenced && !value.starts_with('/') && !value.starts_with("ENC["));
+    let secrets: Vec<_> =
+        of_files.filter(|setting| holds_secret(&setting.name) || password_in(&setting.value).is_some()).collect();
+    let in_clear = |setting: &&&Setting| {
+        let value = own_value(&setting.value)
+            .filter(|value| !setting.referenced && !value.starts_with('/') && !value.starts_with("ENC["));
         value.is_some_and(|value| match password_in(value) {
             Some((password, _)) => !is_placeholder(password),
             None => holds_secret(&setting.name) && !is_placeholder(value) && !["true", "false"].contains(&value),
         })
-    });
-    match in_clear {
-        Some(setting) => cases.tried(false, format!("{} has the value of {} in the clear", setting.place, setting.name)),
+    };
+    match secrets.iter().filter(in_clear).min_by_key(|setting| setting.ignored) {
+        Some(setting) if setting.ignored => {
+            cases.told_nothing(format!("{} has the value of {} in the clear on this machine; whether production has such a file, only its host tells", setting.place, setting.name));
+        }
+        Some(setting) => {
+            cases.tried(false, format!("{} has the value of {} in the clear", setting.place, setting.name))
+        }
         None => cases.tried(true, format!("none of {} secrets in files is in the clear", secrets.len())),
     }
     secrets.len()
@@ -88,21 +94,19 @@ fn stores(repository: &Repository) -> Vec<(&'static str, String)> {
     let mut found: Vec<(&'static str, String)> = Vec::new();
     let own: Vec<&Path> = repository.files().filter(|path| !is_test(path)).collect();
     for store in &STORES.store {
-        let packages = |names: &[String], language: &str| {
-            let names: Vec<&str> = names.iter().map(String::as_str).collect();
-            repository.depends_on(language, &names)
-        };
-        if packages(&store.packages_python, "python") || packages(&store.packages_javascript, "javascript") {
-            found.push((&store.name, "manifest".to_owned()));
-            continue;
-        }
-        let named = own.iter().find(|path| path.file_name().and_then(|name| name.to_str()).is_some_and(|name| store.files.iter().any(|own| own == name)));
+        let named = own.iter().find(|path| {
+            path.file_name()
+                .and_then(|name| name.to_str())
+                .is_some_and(|name| store.files.iter().any(|own| own == name))
+        });
         let holds = |path: &&&Path| {
             let ending = path.extension().and_then(|own| own.to_str()).unwrap_or_default();
             let text = store.text.as_ref().filter(|_| store.endings.iter().any(|own| own == ending));
             text.is_some_and(|pattern| match repository.sources().get(**path) {
                 Some(source) => source.matches(&pattern.0).next().is_some(),
-                None => repository.text(path).is_some_and(|text| text.len() < 1 << 20 && pattern.0.is_match(&without_comments(&text))),
+                None => repository
+                    .text(path)
+                    .is_some_and(|text| text.len() < 1 << 20 && pattern.0.is_match(&without_comments(&text))),
             })
         };
         if let Some(path) = named.or_else(|| own.iter().find(holds)) {
@@ -135,7 +139,16 @@ mod tests {
         assert_eq!(outcome(&[("compose.yaml", compose)]), Outcome::Holds);
         assert!(matches!(outcome(&[("a.py", "import os\nA = os.environ['SECRET_KEY']\n")]), Outcome::Unclear(_)));
         assert!(matches!(outcome(&[("k/a.yaml", "# kind: SealedSecret\nkind: Job\n")]), Outcome::Unclear(_)));
-        assert!(matches!(outcome(&[("k8s/s.yaml", "kind: Secret\nstringData: {password: kX9vT2qL}\n")]), Outcome::Broken(_)));
-        assert!(matches!(outcome(&[(".sops.yaml", "x: 1"), ("compose.yaml", "services: {a: {build: ., environment: {DB_PASSWORD: kX9vT2qL}}}\n")]), Outcome::Broken(_)));
+        assert!(matches!(
+            outcome(&[("k8s/s.yaml", "kind: Secret\nstringData: {password: kX9vT2qL}\n")]),
+            Outcome::Broken(_)
+        ));
+        assert!(matches!(
+            outcome(&[
+                (".sops.yaml", "x: 1"),
+                ("compose.yaml", "services: {a: {build: ., environment: {DB_PASSWORD: kX9vT2qL}}}\n")
+            ]),
+            Outcome::Broken(_)
+        ));
     }
 }

@@ -16,14 +16,31 @@ pub(super) struct ProductionStart {
     pub in_container: bool,
 }
 
-const DEVELOPMENT: &[&str] = &["dev", "development", "test", "tests", "local", "override", "ci", "debug", "devcontainer", "example", "examples", "e2e", "demo"];
+const DEVELOPMENT: &[&str] = &[
+    "dev",
+    "development",
+    "test",
+    "tests",
+    "local",
+    "override",
+    "ci",
+    "debug",
+    "devcontainer",
+    "example",
+    "examples",
+    "e2e",
+    "demo",
+];
 
 /// Every start that is for production, as far as names tell.
 pub(super) fn production_starts(repository: &Repository) -> Vec<ProductionStart> {
     let mut found = Vec::new();
     for path in repository.files().filter(|path| !is_for_development(path)) {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let container = name.starts_with("Dockerfile") || name.starts_with("Containerfile") || name.ends_with(".Dockerfile") || name.ends_with(".dockerfile");
+        let container = name.starts_with("Dockerfile")
+            || name.starts_with("Containerfile")
+            || name.ends_with(".Dockerfile")
+            || name.ends_with(".dockerfile");
         let compose = name.contains("compose") && (name.ends_with(".yml") || name.ends_with(".yaml"));
         if !(container || name == "Procfile" || compose || name == "render.yaml") {
             continue;
@@ -87,16 +104,33 @@ fn words(text: &str) -> String {
 
 fn of_procfile(text: &str) -> Vec<(usize, String)> {
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with('#'));
-    lines.filter_map(|(index, line)| Some((index + 1, line.split_once(':').filter(|(name, _)| *name != "release")?.1.trim().to_owned()))).collect()
+    lines
+        .filter_map(|(index, line)| {
+            Some((index + 1, line.split_once(':').filter(|(name, _)| *name != "release")?.1.trim().to_owned()))
+        })
+        .collect()
 }
 
 fn of_yaml(text: &str) -> Vec<(usize, String)> {
     let mut found = Vec::new();
     for document in yaml(text).unwrap_or_default() {
         let services = &document["services"];
-        let all: Vec<&Value> = services.as_object().into_iter().flatten().map(|(_, one)| one).chain(services.as_array().into_iter().flatten()).collect();
-        for service in all.into_iter().filter(|service| !service["build"].is_null() || !service["startCommand"].is_null()) {
-            let mounts = service["volumes"].as_array().into_iter().flatten().filter_map(Value::as_str).any(|volume| volume.starts_with("./:") || volume.starts_with(".:"));
+        let all: Vec<&Value> = services
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(_, one)| one)
+            .chain(services.as_array().into_iter().flatten())
+            .collect();
+        for service in
+            all.into_iter().filter(|service| !service["build"].is_null() || !service["startCommand"].is_null())
+        {
+            let mounts = service["volumes"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(Value::as_str)
+                .any(|volume| volume.starts_with("./:") || volume.starts_with(".:"));
             let command = match &service["command"] {
                 Value::String(text) => text.clone(),
                 Value::Array(items) => items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" "),
@@ -140,8 +174,16 @@ mod tests {
     #[test]
     fn the_last_stage_starts_the_app() {
         let folder = tempfile::tempdir().unwrap();
-        let text = "FROM a AS dev\nCMD npm run dev\nFROM a\nENTRYPOINT [\"tini\"]\n# CMD x\nCMD [\"npm\", \\\n \"start\"]\n";
-        Sample::of(&[("Dockerfile", text), ("Dockerfile.dev", "FROM a\nCMD nodemon"), ("Procfile", "release: x\nweb: node a.js\n"), ("package.json", "{\"scripts\": {\"start\": \"next start\"}}")]).write(folder.path()).unwrap();
+        let text =
+            "FROM a AS dev\nCMD npm run dev\nFROM a\nENTRYPOINT [\"tini\"]\n# CMD x\nCMD [\"npm\", \\\n \"start\"]\n";
+        Sample::of(&[
+            ("Dockerfile", text),
+            ("Dockerfile.dev", "FROM a\nCMD nodemon"),
+            ("Procfile", "release: x\nweb: node a.js\n"),
+            ("package.json", "{\"scripts\": {\"start\": \"next start\"}}"),
+        ])
+        .write(folder.path())
+        .unwrap();
         let starts = production_starts(&Repository::open(folder.path()).unwrap());
         let shown: Vec<String> = starts.iter().map(|start| format!("{} {}", start.place, start.command)).collect();
         assert_eq!(shown, ["Dockerfile:4 tini npm start → next start", "Procfile:2 node a.js"]);

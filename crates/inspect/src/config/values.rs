@@ -13,13 +13,19 @@ struct Weak {
 }
 
 #[expect(clippy::expect_used, reason = "a constant text, read in every test")]
-static WEAK: LazyLock<Weak> = LazyLock::new(|| toml::from_str(include_str!("weak.toml")).expect("the list of weak values is valid"));
+static WEAK: LazyLock<Weak> =
+    LazyLock::new(|| toml::from_str(include_str!("weak.toml")).expect("the list of weak values is valid"));
 
 /// Whether a variable of this name holds a secret, and not the age, the path or the name of one.
 pub(super) fn holds_secret(name: &str) -> bool {
     let upper = name.to_ascii_uppercase();
     let harmless = upper.split('_').any(|part| WEAK.harmless_parts.contains(part));
-    is_secret(name) && !harmless && !upper.ends_with("_AUTH") && upper != "AUTH" && !upper.starts_with("NEXT_PUBLIC_") && !upper.starts_with("VITE_")
+    is_secret(name)
+        && !harmless
+        && !upper.ends_with("_AUTH")
+        && upper != "AUTH"
+        && !upper.starts_with("NEXT_PUBLIC_")
+        && !upper.starts_with("VITE_")
 }
 
 /// A value that everybody knows.
@@ -31,9 +37,30 @@ pub(super) fn is_weak(value: &str) -> bool {
 /// A value that stands for one: nothing, a mask, or words that say so.
 pub(super) fn is_placeholder(value: &str) -> bool {
     let lower = value.trim().to_lowercase();
-    let starts = ["your", "<", "[", "todo", "insert", "xxx", "...", "enter ", "put ", "fill", "replace", "change", "example", "my-", "my_", "here", "***", "sk-xxx", "tbd"];
-    let holds = ["example.com", "example.org", "your-", "your_", "yourdomain", "changeme", "change_me", "change-me", "placeholder", "xxxx", "-here", "_here", "replace-me", "replace_me", "…"];
-    lower.is_empty() || starts.iter().any(|start| lower.starts_with(start)) || holds.iter().any(|piece| lower.contains(piece))
+    let starts = [
+        "your", "<", "[", "todo", "insert", "xxx", "...", "enter ", "put ", "fill", "replace", "change", "example",
+        "my-", "my_", "here", "***", "sk-xxx", "tbd",
+    ];
+    let holds = [
+        "example.com",
+        "example.org",
+        "your-",
+        "your_",
+        "yourdomain",
+        "changeme",
+        "change_me",
+        "change-me",
+        "placeholder",
+        "xxxx",
+        "-here",
+        "_here",
+        "replace-me",
+        "replace_me",
+        "…",
+    ];
+    lower.is_empty()
+        || starts.iter().any(|start| lower.starts_with(start))
+        || holds.iter().any(|piece| lower.contains(piece))
 }
 
 /// The password in an address, and its host: `scheme://user:password@host/…`.
@@ -70,13 +97,28 @@ mod tests {
     #[test]
     fn names_and_values() {
         assert!(holds_secret("SECRET_KEY") && holds_secret("POSTGRES_PASSWORD") && holds_secret("API_TOKEN"));
-        for name in ["ACCESS_TOKEN_EXPIRE_MINUTES", "MAX_TOKENS", "PASSWORD_RESET_TIMEOUT", "SECRET_KEY_FILE", "TOKEN_URL", "JWT_SECRET_ALGORITHM"] {
+        for name in [
+            "ACCESS_TOKEN_EXPIRE_MINUTES",
+            "MAX_TOKENS",
+            "PASSWORD_RESET_TIMEOUT",
+            "SECRET_KEY_FILE",
+            "TOKEN_URL",
+            "JWT_SECRET_ALGORITHM",
+        ] {
             assert!(!holds_secret(name), "{name}");
         }
         assert!(is_weak("changeme") && is_weak("django-insecure-abc") && is_weak("Postgres") && !is_weak("kX9vT2qL"));
-        assert!(is_placeholder("") && is_placeholder("<your key>") && is_placeholder("sk-xxxx") && !is_placeholder("redis://cache"));
+        assert!(
+            is_placeholder("")
+                && is_placeholder("<your key>")
+                && is_placeholder("sk-xxxx")
+                && !is_placeholder("redis://cache")
+        );
         assert_eq!(password_in("postgres://a:b@db:5432/x"), Some(("b", "db:5432")));
         assert_eq!(password_in("postgres://a:${P}@db/x"), None);
-        assert_eq!((own_value("${A:-x}"), own_value("${A}"), own_value("x"), own_value("${A:?no}")), (Some("x"), None, Some("x"), None));
+        assert_eq!(
+            (own_value("${A:-x}"), own_value("${A}"), own_value("x"), own_value("${A:?no}")),
+            (Some("x"), None, Some("x"), None)
+        );
     }
 }

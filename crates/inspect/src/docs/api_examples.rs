@@ -46,7 +46,9 @@ impl Inspection for ApiExamples {
 }
 
 fn specification(answer: &str) -> String {
-    format!("openapi: 3.1.0\npaths:\n  /orders/{{id}}:\n    get:\n      summary: One order\n      responses:\n        200:\n          content:\n            application/json:\n              {answer}\n")
+    format!(
+        "openapi: 3.1.0\npaths:\n  /orders/{{id}}:\n    get:\n      summary: One order\n      responses:\n        200:\n          content:\n            application/json:\n              {answer}\n"
+    )
 }
 
 fn of_files(described: &[Specification]) -> Sighting {
@@ -84,14 +86,24 @@ fn of_documents(repository: &Repository, routes: &Routes) -> Sighting {
     let documents = Documents::read(repository);
     let mut calls = String::new();
     for section in documents.own().flat_map(|document| &document.sections) {
-        let is_call = |text: &str| text.contains("curl ") || text.contains("http ") || ["GET /", "POST /", "PUT /", "DELETE /", "PATCH /"].iter().any(|verb| text.contains(verb));
-        let answered = section.blocks.iter().any(|block| ["json", "jsonc", "http"].contains(&block.language.as_str()) || block.text.trim_start().starts_with(['{', '[']));
+        let is_call = |text: &str| {
+            text.contains("curl ")
+                || text.contains("http ")
+                || ["GET /", "POST /", "PUT /", "DELETE /", "PATCH /"].iter().any(|verb| text.contains(verb))
+        };
+        let answered = section.blocks.iter().any(|block| {
+            ["json", "jsonc", "http"].contains(&block.language.as_str())
+                || block.text.trim_start().starts_with(['{', '['])
+        });
         for block in section.blocks.iter().filter(|block| answered && is_call(&block.text)) {
             calls.push_str(&block.text);
             calls.push('\n');
         }
     }
-    let words: Vec<&str> = calls.split(|letter: char| letter.is_whitespace() || "'\"`".contains(letter)).filter(|word| word.contains('/')).collect();
+    let words: Vec<&str> = calls
+        .split(|letter: char| letter.is_whitespace() || "'\"`".contains(letter))
+        .filter(|word| word.contains('/'))
+        .collect();
     let shown = |route: &&Route| words.iter().any(|word| crate::routes::ends_with(word, &route.path));
     let named: Vec<&Route> = routes.all.iter().filter(|route| !route.path.trim_matches('/').is_empty()).collect();
     let count = named.iter().filter(|route| shown(route)).count();

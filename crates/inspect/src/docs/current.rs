@@ -26,21 +26,33 @@ impl Inspection for Current {
 
     fn present(&self) -> Sample {
         let text = "# Orders\nTakes orders. Needs Node 22+. See [how it is built](docs/architecture.md).\n```sh\nnpm ci\nnpm run build\n```\n";
-        Sample::of(&[("README.md", text), ("docs/architecture.md", "# Architecture\nOne process.\n"), ("package.json", "{\"scripts\": {\"build\": \"vite build\"}, \"engines\": {\"node\": \">=22\"}}")])
+        Sample::of(&[
+            ("README.md", text),
+            ("docs/architecture.md", "# Architecture\nOne process.\n"),
+            ("package.json", "{\"scripts\": {\"build\": \"vite build\"}, \"engines\": {\"node\": \">=22\"}}"),
+        ])
     }
 
     fn absent(&self) -> Sample {
         let text = "# Orders\nTakes orders. Needs Node 22+. See [how it is built](docs/architecture.md).\n```sh\nnpm ci\nnpm run compile\n```\n";
-        Sample::of(&[("README.md", text), ("docs/architecture.md", "# Architecture\nOne process.\n"), ("package.json", "{\"scripts\": {\"build\": \"vite build\"}, \"engines\": {\"node\": \">=22\"}}")])
+        Sample::of(&[
+            ("README.md", text),
+            ("docs/architecture.md", "# Architecture\nOne process.\n"),
+            ("package.json", "{\"scripts\": {\"build\": \"vite build\"}, \"engines\": {\"node\": \">=22\"}}"),
+        ])
     }
 }
 
 fn look(repository: &Repository) -> Sighting {
     let documents = Documents::read(repository);
     let mut cases = Cases::plan(1);
-    let generated = documents.all.iter().find(|document| document.template.is_some() && document.path.components().count() == 1);
+    let generated =
+        documents.all.iter().find(|document| document.template.is_some() && document.path.components().count() == 1);
     if let Some(document) = generated {
-        cases.tried(false, format!("{} is still the text of {}", document.path.display(), document.template.unwrap_or_default()));
+        cases.tried(
+            false,
+            format!("{} is still the text of {}", document.path.display(), document.template.unwrap_or_default()),
+        );
         return cases.sighting("");
     }
     let words: usize = documents.own().flat_map(|document| &document.sections).map(|section| section.words).sum();
@@ -51,8 +63,15 @@ fn look(repository: &Repository) -> Sighting {
     cases.tried(true, format!("{} documents, {words} words", documents.all.len()));
     let (links, dead) = links(repository, &documents);
     let (count, missing) = missing_commands(repository, &documents);
-    let stale = gone(repository, &documents).into_iter().map(|(name, place)| format!("{place} describes {name}, which is named nowhere in the code"));
-    for (of, all) in [("relative links", dead), ("commands", missing), ("variables", stale.collect()), ("versions", versions(repository, &documents))] {
+    let stale = gone(repository, &documents)
+        .into_iter()
+        .map(|(name, place)| format!("{place} describes {name}, which is named nowhere in the code"));
+    for (of, all) in [
+        ("relative links", dead),
+        ("commands", missing),
+        ("variables", stale.collect()),
+        ("versions", versions(repository, &documents)),
+    ] {
         cases.plan_more(1);
         all.iter().for_each(|drift| cases.note(drift.clone()));
         let seen = match all.first() {
@@ -64,11 +83,18 @@ fn look(repository: &Repository) -> Sighting {
     if let Some(why) = repository.not_whole() {
         cases.told_nothing(why);
     }
-    cases.sighting(format!("{} documents: no drift in {links} relative links, {count} commands, variables and versions", documents.all.len())).for_a_person()
+    cases
+        .sighting(format!(
+            "{} documents: no drift in {links} relative links, {count} commands, variables and versions",
+            documents.all.len()
+        ))
+        .for_a_person()
 }
 
 fn links(repository: &Repository, documents: &Documents) -> (usize, Vec<String>) {
-    let found = documents.own().map(|document| dead_links(repository, document, document.sections.iter().flat_map(|section| &section.links)));
+    let found = documents
+        .own()
+        .map(|document| dead_links(repository, document, document.sections.iter().flat_map(|section| &section.links)));
     let found: Vec<(Vec<String>, usize)> = found.collect();
     (found.iter().map(|(_, tried)| tried).sum(), found.into_iter().flat_map(|(dead, _)| dead).collect())
 }
@@ -100,7 +126,11 @@ fn versions(repository: &Repository, documents: &Documents) -> Vec<String> {
                 let Some(least) = least_of(repository, runtime).filter(|_| marked) else { continue };
                 if parts(&matched[2]) < least {
                     let asked = format!("{}.{}", least.0, least.1);
-                    found.push(format!("{} says {}, the manifest asks for {runtime} {asked}", document.place(section.line), matched[0].trim()));
+                    found.push(format!(
+                        "{} says {}, the manifest asks for {runtime} {asked}",
+                        document.place(section.line),
+                        matched[0].trim()
+                    ));
                 }
             }
         }
@@ -125,7 +155,14 @@ fn least_of(repository: &Repository, runtime: &str) -> Option<(u32, u32)> {
         }
     };
     // Of alternatives the lowest one; nothing when it is no plain bound.
-    asked.split("||").filter_map(|one| one.trim().split([',', ' ']).find_map(|bound| bound.strip_prefix(">=").or(bound.strip_prefix('^')).map(parts))).min()
+    asked
+        .split("||")
+        .filter_map(|one| {
+            one.trim()
+                .split([',', ' '])
+                .find_map(|bound| bound.strip_prefix(">=").or(bound.strip_prefix('^')).map(parts))
+        })
+        .min()
 }
 
 fn parts(version: &str) -> (u32, u32) {
@@ -159,7 +196,12 @@ mod tests {
         };
         assert!(broken("[a](gone.md)", &[]).contains("gone.md"));
         assert!(broken("\n```sh\nmake x\n```\n", &[("Makefile", "y:\n")]).contains("no target x"));
-        assert!(broken("Python 3.8+", &[("pyproject.toml", "[project]\nrequires-python = \">=3.11\"\n")]).contains("3.11"));
-        assert!(broken("Python 3.12+", &[("pyproject.toml", "[project]\nrequires-python = \">=3.11\"\n")]).contains("ForAPerson"));
+        assert!(
+            broken("Python 3.8+", &[("pyproject.toml", "[project]\nrequires-python = \">=3.11\"\n")]).contains("3.11")
+        );
+        assert!(
+            broken("Python 3.12+", &[("pyproject.toml", "[project]\nrequires-python = \">=3.11\"\n")])
+                .contains("ForAPerson")
+        );
     }
 }

@@ -16,7 +16,9 @@ use crate::{
 pub(super) struct EnvironmentVariables;
 
 #[expect(clippy::expect_used, reason = "a constant pattern, compiled in every test")]
-static NAME: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b|\b[A-Z][A-Z0-9]{3,}\b").expect("the pattern is valid"));
+static NAME: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b|\b[A-Z][A-Z0-9]{3,}\b").expect("the pattern is valid")
+});
 
 impl Inspection for EnvironmentVariables {
     fn control(&self) -> &'static str {
@@ -28,7 +30,9 @@ impl Inspection for EnvironmentVariables {
         if read.is_empty() {
             let sources = repository.sources().len();
             return match (sources, repository.not_whole()) {
-                (0, _) => Sighting::unclear("there is no source in a language that is read here, so no variable is seen"),
+                (0, _) => {
+                    Sighting::unclear("there is no source in a language that is read here, so no variable is seen")
+                }
                 (_, Some(why)) => Sighting::unclear(why),
                 _ => Sighting::not_applicable(format!("the {sources} sources read no variable of their own")),
             };
@@ -36,29 +40,50 @@ impl Inspection for EnvironmentVariables {
         let documents = Documents::read(repository);
         let explained = explained(repository, &documents);
         let mut cases = Cases::plan(2);
-        let missing: Vec<&str> = read.iter().map(|read| read.name).filter(|name| !explained.contains_key(*name)).collect();
+        let missing: Vec<&str> =
+            read.iter().map(|read| read.name).filter(|name| !explained.contains_key(*name)).collect();
         let files: BTreeSet<_> = read.iter().flat_map(|read| &read.places).map(|(path, _)| path).collect();
-        cases.note(format!("{} variables read in {} files, {} names in documents", read.len(), files.len(), explained.len()));
+        cases.note(format!(
+            "{} variables read in {} files, {} names in documents",
+            read.len(),
+            files.len(),
+            explained.len()
+        ));
         let seen = match missing.is_empty() {
             true => format!("all {} variables that the code reads are explained", read.len()),
-            false => format!("{} of {} variables that the code reads are explained nowhere: {}", missing.len(), read.len(), first_few(missing.iter().copied(), 4)),
+            false => format!(
+                "{} of {} variables that the code reads are explained nowhere: {}",
+                missing.len(),
+                read.len(),
+                first_few(missing.iter().copied(), 4)
+            ),
         };
         cases.tried(missing.is_empty(), seen);
         let gone = gone(repository, &documents);
         let seen = match gone.first() {
             None => "no variable is described that is named nowhere else".to_owned(),
-            Some((name, place)) => format!("{place} describes {name}, which is named nowhere in the code ({} such)", gone.len()),
+            Some((name, place)) => {
+                format!("{place} describes {name}, which is named nowhere in the code ({} such)", gone.len())
+            }
         };
         cases.tried(gone.is_empty(), seen);
         if let Some(why) = repository.not_whole() {
             cases.told_nothing(why);
         }
-        cases.sighting(format!("{} variables read in {} files, all explained; none described that is gone", read.len(), files.len()))
+        cases.sighting(format!(
+            "{} variables read in {} files, all explained; none described that is gone",
+            read.len(),
+            files.len()
+        ))
     }
 
     fn present(&self) -> Sample {
         let table = "# Orders\n## Configuration\n| variable | meaning |\n|---|---|\n| `DATABASE_URL` | where the database is |\n";
-        Sample::of(&[("README.md", table), (".env.example", "# More is said when this is debug\nLOG_LEVEL=info\n"), ("app.py", CODE)])
+        Sample::of(&[
+            ("README.md", table),
+            (".env.example", "# More is said when this is debug\nLOG_LEVEL=info\n"),
+            ("app.py", CODE),
+        ])
     }
 
     fn absent(&self) -> Sample {
@@ -76,14 +101,20 @@ fn explained(repository: &Repository, documents: &Documents) -> BTreeMap<String,
         for section in &document.sections {
             let place = document.place(section.line);
             let mut add = |text: &str| {
-                for word in text.split(|letter: char| !(letter.is_ascii_alphanumeric() || letter == '_')).filter(|word| word.len() > 1) {
+                for word in text
+                    .split(|letter: char| !(letter.is_ascii_alphanumeric() || letter == '_'))
+                    .filter(|word| word.len() > 1)
+                {
                     found.entry(word.to_owned()).or_insert_with(|| place.clone());
                 }
             };
             add(&section.text);
             add(&section.title);
             for block in &section.blocks {
-                entries(&block.text).iter().filter(|entry| entry.explained || section.words >= 20).for_each(|entry| add(&entry.name));
+                entries(&block.text)
+                    .iter()
+                    .filter(|entry| entry.explained || section.words >= 20)
+                    .for_each(|entry| add(&entry.name));
             }
         }
     }
@@ -102,12 +133,21 @@ pub(super) fn gone(repository: &Repository, documents: &Documents) -> Vec<(Strin
     let mut found = Vec::new();
     for document in documents.own() {
         for section in document.sections.iter().filter(|section| is_on_variables(&section.title)) {
-            let cells = section.rows.iter().skip(1).filter_map(|row| row.first()).map(|cell| (section.line, cell.as_str()));
-            let codes = section.codes.iter().filter(|_| section.rows.is_empty() && section.items > 0).map(|(line, code)| (*line, code.as_str()));
+            let cells =
+                section.rows.iter().skip(1).filter_map(|row| row.first()).map(|cell| (section.line, cell.as_str()));
+            let codes = section
+                .codes
+                .iter()
+                .filter(|_| section.rows.is_empty() && section.items > 0)
+                .map(|(line, code)| (*line, code.as_str()));
             for (line, text) in cells.chain(codes) {
                 let named = NAME.find(text.trim()).filter(|name| name.start() == 0 && name.end() == text.trim().len());
                 let Some(name) = named.map(|name| name.as_str()) else { continue };
-                if name.contains('_') && !mentioned.contains(name) && !is_of_framework(name) && !suffix_known(&mentioned, name) {
+                if name.contains('_')
+                    && !mentioned.contains(name)
+                    && !is_of_framework(name)
+                    && !suffix_known(&mentioned, name)
+                {
                     found.push((name.to_owned(), document.place(line)));
                 }
             }
@@ -125,12 +165,15 @@ fn suffix_known(mentioned: &BTreeSet<String>, name: &str) -> bool {
             return true;
         }
     }
-    name.split_once('_').is_some_and(|(prefix, rest)| mentioned.contains(&format!("{prefix}_")) && mentioned.contains(rest))
+    name.split_once('_')
+        .is_some_and(|(prefix, rest)| mentioned.contains(&format!("{prefix}_")) && mentioned.contains(rest))
 }
 
 fn is_on_variables(title: &str) -> bool {
     let title = title.to_lowercase();
-    ["environment", "configuration", "configure", "variables", "settings", "env vars", "options"].iter().any(|word| title.contains(word))
+    ["environment", "configuration", "configure", "variables", "settings", "env vars", "options"]
+        .iter()
+        .any(|word| title.contains(word))
 }
 
 #[cfg(test)]

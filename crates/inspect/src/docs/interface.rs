@@ -14,7 +14,7 @@ use crate::{
 pub(super) const AUTH_FLOW: Written = Written {
     control: "docs.auth-flow",
     person: false,
-    beside_the_point: no_routes,
+    beside_the_point: nobody_signs_in,
     check: auth_flow,
     present: || Sample::of(&[("docs/authentication.md", AUTH_PAGE), ("app.py", APP)]),
     absent: || {
@@ -44,11 +44,28 @@ static PATTERNS: LazyLock<[Regex; 5]> = LazyLock::new(|| {
     .map(|pattern| Regex::new(pattern).expect("the pattern is valid"))
 });
 
+#[expect(clippy::expect_used, reason = "a constant pattern, compiled in every test")]
+static SIGNS_IN: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"(?i)jwt|passport|oauth|log_?in\b|sign_?in\b|authenticat|authoriz|api_?key|bearer|session|password|clerk|keycloak|auth0|nextauth").expect("the pattern is valid")
+});
+
 /// Nothing is answered over HTTP, as far as the sources show.
 fn no_routes(repository: &Repository) -> Option<String> {
     let none = !repository.sources().is_empty() && repository.not_whole().is_none();
     let sources = repository.sources().len();
-    (none && Routes::of(repository).all.is_empty() && specifications(repository).is_empty()).then(|| format!("no route is found in {sources} sources"))
+    (none && Routes::of(repository).all.is_empty() && specifications(repository).is_empty())
+        .then(|| format!("no route is found in {sources} sources"))
+}
+
+/// Nothing in the sources signs anyone in.
+fn nobody_signs_in(repository: &Repository) -> Option<String> {
+    no_routes(repository).or_else(|| {
+        let sources = repository.sources();
+        let any =
+            sources.values().any(|source| SIGNS_IN.is_match(&source.code)) || !specifications(repository).is_empty();
+        (!any && !sources.is_empty() && repository.not_whole().is_none())
+            .then(|| format!("nothing in {} sources signs anyone in", sources.len()))
+    })
 }
 
 /// Routes, and none that is seen to answer data.
@@ -61,21 +78,34 @@ fn no_api(repository: &Repository) -> Option<String> {
 }
 
 fn auth_flow(look: &Look<'_>, cases: &mut Cases) {
-    look.says(cases, "how one gets a token or a session", &["login", "log in", "sign in", "sign-in", "token", "api key", "register", "session"]);
+    look.says(
+        cases,
+        "how one gets a token or a session",
+        &["login", "log in", "sign in", "sign-in", "token", "api key", "register", "session"],
+    );
     look.says(cases, "how it is sent", &["authorization", "bearer", "header", "cookie", "x-api-key", "--user", "-u "]);
     cases.plan_more(1);
     let lines = look.command_lines();
     let said = look.said();
-    let shows = lines.iter().any(|line| ["curl", "http", "xh", "wget"].contains(&line.split(' ').next().unwrap_or_default()))
-        || ["post /", "get /", "authorization: bearer", "curl "].iter().any(|call| blocks(look).contains(call));
-    let seen = if shows { "calls are shown".to_owned() } else { format!("{} shows no call that one could follow", look.places()) };
+    let shows =
+        lines.iter().any(|line| ["curl", "http", "xh", "wget"].contains(&line.split(' ').next().unwrap_or_default()))
+            || ["post /", "get /", "authorization: bearer", "curl "].iter().any(|call| blocks(look).contains(call));
+    let seen = if shows {
+        "calls are shown".to_owned()
+    } else {
+        format!("{} shows no call that one could follow", look.places())
+    };
     cases.tried(shows, seen);
     let routes = Routes::of(look.repository);
     if routes.all.is_empty() {
         return;
     }
-    let called = lines.iter().filter(|line| line.starts_with("curl ")).flat_map(|line| line.split(' ').map(String::from).collect::<Vec<_>>());
-    let own = called.filter(|word| ["localhost", "127.0.0.1", "$"].iter().any(|host| word.contains(host)) && word.contains('/'));
+    let called = lines
+        .iter()
+        .filter(|line| line.starts_with("curl "))
+        .flat_map(|line| line.split(' ').map(String::from).collect::<Vec<_>>());
+    let own = called
+        .filter(|word| ["localhost", "127.0.0.1", "$"].iter().any(|host| word.contains(host)) && word.contains('/'));
     let unknown = own.filter_map(|word| {
         let rest = word.split_once("://").map_or(word.as_str(), |(_, rest)| rest);
         rest.find('/').map(|at| rest[at..].to_owned())
@@ -113,7 +143,11 @@ const VERSIONS: &str = "# Versions of the API\nThe API has one version, `v1`, in
 fn versions(look: &Look<'_>, cases: &mut Cases) {
     let said = look.said();
     look.says(cases, "the API", &["api", "endpoint"]);
-    look.says(cases, "how long a version lasts or what a change may break", &["deprecat", "sunset", "supported", "support ", "months", "breaking", "backward", "end of life", "retire"]);
+    look.says(
+        cases,
+        "how long a version lasts or what a change may break",
+        &["deprecat", "sunset", "supported", "support ", "months", "breaking", "backward", "end of life", "retire"],
+    );
     let named: BTreeSet<u32> = PATTERNS[0].captures_iter(&said).filter_map(|found| found[1].parse().ok()).collect();
     let mut live = Routes::of(look.repository).versions;
     for base in specifications(look.repository).iter().flat_map(|one| &one.bases) {
@@ -124,10 +158,19 @@ fn versions(look: &Look<'_>, cases: &mut Cases) {
     let missing: BTreeSet<u32> = live.difference(&named).copied().collect();
     let extra: BTreeSet<u32> = named.difference(&live).copied().collect();
     match (missing.is_empty(), live.is_empty(), extra.is_empty()) {
-        (false, ..) => cases.tried(false, format!("the code has {}, which {} does not name", list(&missing), look.places())),
-        (true, true, false) => cases.tried(false, format!("{} names {}, and no path of the code has a version", look.places(), list(&named))),
-        (true, false, false) => cases.told_nothing(format!("{} names {} too, which no path of the code has: to come, or gone?", look.places(), list(&extra))),
-        (true, _, true) if named.is_empty() => cases.told_nothing(format!("{} names no version, and no path of the code has one", look.places())),
+        (false, ..) => {
+            cases.tried(false, format!("the code has {}, which {} does not name", list(&missing), look.places()))
+        }
+        (true, true, false) => cases
+            .tried(false, format!("{} names {}, and no path of the code has a version", look.places(), list(&named))),
+        (true, false, false) => cases.told_nothing(format!(
+            "{} names {} too, which no path of the code has: to come, or gone?",
+            look.places(),
+            list(&extra)
+        )),
+        (true, _, true) if named.is_empty() => {
+            cases.told_nothing(format!("{} names no version, and no path of the code has one", look.places()))
+        }
         (true, _, true) => cases.tried(true, format!("{} in the code and in the page", list(&live))),
     }
 }
@@ -151,7 +194,14 @@ const ERROR_PAGE: &str = "# Errors\nEvery error has the same shape, and its code
 fn errors(look: &Look<'_>, cases: &mut Cases) {
     let shape = blocks(look).contains('{');
     cases.plan_more(1);
-    cases.tried(shape, if shape { "the shape is shown".to_owned() } else { format!("{} shows no example of an error's body", look.places()) });
+    cases.tried(
+        shape,
+        if shape {
+            "the shape is shown".to_owned()
+        } else {
+            format!("{} shows no example of an error's body", look.places())
+        },
+    );
     let said = everything(look.documents);
     let mut codes: BTreeSet<(String, String)> = BTreeSet::new();
     let mut statuses: BTreeSet<(String, String)> = BTreeSet::new();
@@ -173,7 +223,9 @@ fn errors(look: &Look<'_>, cases: &mut Cases) {
         let count = missing.iter().map(|(code, _)| code).collect::<BTreeSet<_>>().len();
         let seen = match missing.first() {
             None => format!("all {} {what} of the code are written down", all.len()),
-            Some((code, place)) => format!("{count} of {} {what} of the code are in no document, {code} ({place}) the first", all.len()),
+            Some((code, place)) => {
+                format!("{count} of {} {what} of the code are in no document, {code} ({place}) the first", all.len())
+            }
         };
         cases.tried(missing.is_empty(), seen);
     }
@@ -188,8 +240,15 @@ fn unknown_codes(look: &Look<'_>, cases: &mut Cases, codes: &BTreeSet<(String, S
     if codes.is_empty() {
         return;
     }
-    let rows = look.parts.iter().flat_map(|part| &part.sections).flat_map(|section| &section.rows).filter_map(|row| row.first());
-    let named: BTreeSet<String> = rows.flat_map(|cell| PATTERNS[3].find_iter(cell).map(|code| code.as_str().to_owned()).collect::<Vec<_>>()).collect();
+    let rows = look
+        .parts
+        .iter()
+        .flat_map(|part| &part.sections)
+        .flat_map(|section| &section.rows)
+        .filter_map(|row| row.first());
+    let named: BTreeSet<String> = rows
+        .flat_map(|cell| PATTERNS[3].find_iter(cell).map(|code| code.as_str().to_owned()).collect::<Vec<_>>())
+        .collect();
     let in_code = |code: &String| look.repository.sources().values().any(|source| source.code.contains(code.as_str()));
     let unknown: Vec<&String> = named.iter().filter(|code| !in_code(code)).collect();
     if named.is_empty() {
@@ -198,7 +257,12 @@ fn unknown_codes(look: &Look<'_>, cases: &mut Cases, codes: &BTreeSet<(String, S
     cases.plan_more(1);
     let seen = match unknown.first() {
         None => format!("all {} codes of the table are in the code", named.len()),
-        Some(code) => format!("{} of {} codes of {} are nowhere in the code, {code} the first", unknown.len(), named.len(), look.places()),
+        Some(code) => format!(
+            "{} of {} codes of {} are nowhere in the code, {code} the first",
+            unknown.len(),
+            named.len(),
+            look.places()
+        ),
     };
     cases.tried(unknown.is_empty(), seen);
 }

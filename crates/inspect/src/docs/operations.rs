@@ -12,14 +12,35 @@ pub(super) const DEPLOY_GUIDE: Written = Written {
     check: |look, cases| {
         look.has_commands(cases, 2);
         let words = [
-            "server", "production", "docker", "podman", "systemd", "nginx", "deploy", "kubernetes", "kubectl", "helm", "reverse proxy", "machine", "vps", "heroku", "fly.io", "ansible", "seaworthy", "host",
+            "server",
+            "production",
+            "docker",
+            "podman",
+            "systemd",
+            "nginx",
+            "deploy",
+            "kubernetes",
+            "kubectl",
+            "helm",
+            "reverse proxy",
+            "machine",
+            "vps",
+            "heroku",
+            "fly.io",
+            "ansible",
+            "seaworthy",
+            "host",
         ];
         look.says(cases, "where it is brought up", &words);
     },
     present: || {
         let text = "# Deploying\nYou need a machine with Docker and a domain that points at it. Copy the settings, fill in what is empty, then bring \
                     everything up and look whether the health page answers with 200.\n```console\n$ cp .env.example .env\n$ make deploy\n$ curl -f localhost/health\n```\n";
-        Sample::of(&[("docs/deployment.md", text), ("Makefile", "deploy:\n\tdocker compose up -d\n"), (".env.example", "A=\n")])
+        Sample::of(&[
+            ("docs/deployment.md", text),
+            ("Makefile", "deploy:\n\tdocker compose up -d\n"),
+            (".env.example", "A=\n"),
+        ])
     },
     absent: || {
         let text = "# Deploying\nYou need a machine with Docker and a domain that points at it. Copy the settings, fill in what is empty, then bring \
@@ -51,10 +72,22 @@ pub(super) const CAPACITY: Written = Written {
     check: |look, cases| {
         cases.plan_more(1);
         let said = look.said();
-        let numbers = said.split_whitespace().filter(|word| word.trim_matches(|c: char| !c.is_ascii_digit()).len() >= 2).count();
+        let numbers =
+            said.split_whitespace().filter(|word| word.trim_matches(|c: char| !c.is_ascii_digit()).len() >= 2).count();
         let seen = format!("{} has {numbers} figures", look.places());
-        cases.tried(numbers >= 3, if numbers >= 3 { seen } else { format!("{seen}; a plan needs what is borne now and from when on more is needed") });
-        look.says(cases, "what is measured", &["rps", "requests", "users", "req/s", "tenants", "connections", "gib", " gb", "cpu", "per second"]);
+        cases.tried(
+            numbers >= 3,
+            if numbers >= 3 {
+                seen
+            } else {
+                format!("{seen}; a plan needs what is borne now and from when on more is needed")
+            },
+        );
+        look.says(
+            cases,
+            "what is measured",
+            &["rps", "requests", "users", "req/s", "tenants", "connections", "gib", " gb", "cpu", "per second"],
+        );
     },
     present: || {
         let text = "# Capacity plan\nThe last load test (k6, 12 May 2026) bore 350 requests per second on two nodes at 70 % CPU. We have 1200 users at peak and \
@@ -94,7 +127,8 @@ pub(super) const TROUBLESHOOTING: Written = Written {
         Sample::of(&[("docs/troubleshooting.md", text)])
     },
     absent: || {
-        let text = "# App\n## Troubleshooting\nIf something does not work please open an issue and tell us what you did.\n";
+        let text =
+            "# App\n## Troubleshooting\nIf something does not work please open an issue and tell us what you did.\n";
         Sample::of(&[("README.md", text)])
     },
 };
@@ -117,8 +151,16 @@ pub(super) const ONCALL: Written = Written {
     person: true,
     beside_the_point: always,
     check: |look, cases| {
-        look.says(cases, "whom to wake next", &["escalat", "second line", "secondary", "backup", "if nobody answers", "no answer", "next in line"]);
-        look.says(cases, "how somebody is reached", &["@", "phone", "call ", "slack", "pager", "opsgenie", "sms", "teams", "signal", "e-mail", "email", "tel"]);
+        look.says(
+            cases,
+            "whom to wake next",
+            &["escalat", "second line", "secondary", "backup", "if nobody answers", "no answer", "next in line"],
+        );
+        look.says(
+            cases,
+            "how somebody is reached",
+            &["@", "phone", "call ", "slack", "pager", "opsgenie", "sms", "teams", "signal", "e-mail", "email", "tel"],
+        );
     },
     present: || {
         let text = "# On call\nWhoever is on duty answers a page within ten minutes, says so in the #incidents channel on Slack and opens the runbook of the alert.\n\

@@ -9,10 +9,20 @@ pub(super) const RUNBOOKS: Written = Written {
     person: true,
     beside_the_point: always,
     check: alerts,
-    present: || Sample::of(&[("docs/runbooks/high-error-rate.md", PAGE), ("ops/alerts.yml", RULES), ("scripts/status.sh", "#!/bin/sh\n")]),
+    present: || {
+        Sample::of(&[
+            ("docs/runbooks/high-error-rate.md", PAGE),
+            ("ops/alerts.yml", RULES),
+            ("scripts/status.sh", "#!/bin/sh\n"),
+        ])
+    },
     absent: || {
         let rules = format!("{RULES}      - alert: DiskFull\n        expr: free < 1\n");
-        Sample::of(&[("docs/runbooks/high-error-rate.md", PAGE), ("ops/alerts.yml", &rules), ("scripts/status.sh", "#!/bin/sh\n")])
+        Sample::of(&[
+            ("docs/runbooks/high-error-rate.md", PAGE),
+            ("ops/alerts.yml", &rules),
+            ("scripts/status.sh", "#!/bin/sh\n"),
+        ])
     },
 };
 
@@ -29,7 +39,8 @@ struct Alert {
 
 fn alerts(look: &Look<'_>, cases: &mut Cases) {
     let all = rules(look);
-    let titles = look.documents.own().flat_map(|document| document.sections.iter().map(|section| letters(&section.title)));
+    let titles =
+        look.documents.own().flat_map(|document| document.sections.iter().map(|section| letters(&section.title)));
     let stems = look.documents.own().filter_map(|document| Some(letters(document.path.file_stem()?.to_str()?)));
     let known: Vec<String> = titles.chain(stems).filter(|name| !name.is_empty()).collect();
     for alert in &all {
@@ -37,10 +48,16 @@ fn alerts(look: &Look<'_>, cases: &mut Cases) {
         let own_page = known.contains(&letters(&alert.name));
         match (&alert.link, own_page) {
             (_, true) => cases.tried(true, format!("{} has a page", alert.name)),
-            (None, false) => cases.tried(false, format!("the alert {} ({}) links no runbook, and none is named after it", alert.name, alert.place)),
+            (None, false) => cases.tried(
+                false,
+                format!("the alert {} ({}) links no runbook, and none is named after it", alert.name, alert.place),
+            ),
             (Some(link), false) => match inside(look, link) {
                 Some(true) => cases.tried(true, format!("{} links {link}", alert.name)),
-                Some(false) => cases.tried(false, format!("the alert {} ({}) links {link}, which is not there", alert.name, alert.place)),
+                Some(false) => cases.tried(
+                    false,
+                    format!("the alert {} ({}) links {link}, which is not there", alert.name, alert.place),
+                ),
                 None => cases.told_nothing(format!("the alert {} links {link}, which is not read here", alert.name)),
             },
         }
@@ -51,14 +68,23 @@ fn alerts(look: &Look<'_>, cases: &mut Cases) {
 fn rules(look: &Look<'_>) -> Vec<Alert> {
     let mut found = Vec::new();
     for path in look.repository.ending(&["yml", "yaml", "rules"]) {
-        let Some(text) = look.repository.text(path).filter(|text| text.contains("alert:") && text.len() < 1 << 20) else { continue };
+        let Some(text) = look.repository.text(path).filter(|text| text.contains("alert:") && text.len() < 1 << 20)
+        else {
+            continue;
+        };
         for document in yaml(&text).unwrap_or_default() {
             let groups = document["groups"].as_array().or(document["spec"]["groups"].as_array());
             for rule in groups.into_iter().flatten().filter_map(|group| group["rules"].as_array()).flatten() {
                 let Some(name) = rule["alert"].as_str() else { continue };
-                let link = ["runbook_url", "runbook", "runbookUrl"].iter().find_map(|key| rule["annotations"][*key].as_str());
-                let line = text.lines().position(|line| line.contains("alert:") && line.contains(name)).map_or(1, |at| at + 1);
-                found.push(Alert { name: name.to_owned(), link: link.map(String::from), place: format!("{}:{line}", path.display()) });
+                let link =
+                    ["runbook_url", "runbook", "runbookUrl"].iter().find_map(|key| rule["annotations"][*key].as_str());
+                let line =
+                    text.lines().position(|line| line.contains("alert:") && line.contains(name)).map_or(1, |at| at + 1);
+                found.push(Alert {
+                    name: name.to_owned(),
+                    link: link.map(String::from),
+                    place: format!("{}:{line}", path.display()),
+                });
             }
         }
     }

@@ -13,13 +13,30 @@ pub(super) struct SecurityPolicy;
 #[expect(clippy::expect_used, reason = "constant patterns, compiled in every test")]
 static CONTACT: LazyLock<Regex> = LazyLock::new(|| {
     let mail = r"(?i)[a-z0-9._%+-]+(?:@|\s*\[at\]\s*|\s+at\s+)[a-z0-9-]+(?:(?:\.|\s*\[dot\]\s*)[a-z0-9-]+)+";
-    let form = r"https?://[^\s)>\]]*(?:security|advisor|vulnerab|report|hackerone|bugcrowd|huntr|intigriti|disclos)[^\s)>\]]*";
+    let form =
+        r"https?://[^\s)>\]]*(?:security|advisor|vulnerab|report|hackerone|bugcrowd|huntr|intigriti|disclos)[^\s)>\]]*";
     let advisory = r"(?:private vulnerability reporting|security advisor|report a vulnerability|security tab)";
     Regex::new(&format!("{mail}|{form}|{advisory}")).expect("the pattern is valid")
 });
 
 /// A contact that somebody forgot to replace.
-const PLACEHOLDERS: &[&str] = &["example.com", "example.org", "example.net", "yourdomain", "your-domain", "your_domain", "yourcompany", "your-company", "yourproject", "your-org", "@domain", "@company.com", "placeholder", "changeme", "todo"];
+const PLACEHOLDERS: &[&str] = &[
+    "example.com",
+    "example.org",
+    "example.net",
+    "yourdomain",
+    "your-domain",
+    "your_domain",
+    "yourcompany",
+    "your-company",
+    "yourproject",
+    "your-org",
+    "@domain",
+    "@company.com",
+    "placeholder",
+    "changeme",
+    "todo",
+];
 
 impl Inspection for SecurityPolicy {
     fn control(&self) -> &'static str {
@@ -51,7 +68,8 @@ fn look(repository: &Repository, now: Timestamp) -> Sighting {
     let is_policy = |document: &&Document| {
         let stem = document.path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default().to_lowercase();
         let near = document.path.components().count() <= 2;
-        near && ["security", "security_policy", "security-policy", "vulnerability", "responsible-disclosure"].contains(&stem.as_str())
+        near && ["security", "security_policy", "security-policy", "vulnerability", "responsible-disclosure"]
+            .contains(&stem.as_str())
     };
     match documents.all.iter().find(is_policy) {
         Some(document) => policy(&mut cases, document),
@@ -92,13 +110,31 @@ fn policy(cases: &mut Cases, document: &Document) {
 
 /// A section of the README may say it as well; no file, no section: nobody knows where.
 fn section(cases: &mut Cases, documents: &Documents) {
-    let titles = ["security policy", "reporting a vulnerability", "reporting security", "report a vulnerability", "security vulnerabilities", "responsible disclosure", "security issues", "reporting vulnerabilities"];
+    let titles = [
+        "security policy",
+        "reporting a vulnerability",
+        "reporting security",
+        "report a vulnerability",
+        "security vulnerabilities",
+        "responsible disclosure",
+        "security issues",
+        "reporting vulnerabilities",
+    ];
     for document in documents.own() {
-        for section in document.sections.iter().filter(|section| titles.iter().any(|title| section.title.to_lowercase().contains(title))) {
+        for section in document
+            .sections
+            .iter()
+            .filter(|section| titles.iter().any(|title| section.title.to_lowercase().contains(title)))
+        {
             let lower = section.text.to_lowercase();
-            let real = CONTACT.find_iter(&lower).any(|contact| !PLACEHOLDERS.iter().any(|word| contact.as_str().contains(word)));
+            let real = CONTACT
+                .find_iter(&lower)
+                .any(|contact| !PLACEHOLDERS.iter().any(|word| contact.as_str().contains(word)));
             if real {
-                return cases.told_nothing(format!("{} names a contact, but there is no SECURITY.md, where reporters look first", document.place(section.line)));
+                return cases.told_nothing(format!(
+                    "{} names a contact, but there is no SECURITY.md, where reporters look first",
+                    document.place(section.line)
+                ));
             }
         }
     }
@@ -108,10 +144,14 @@ fn section(cases: &mut Cases, documents: &Documents) {
 fn security_text(cases: &mut Cases, path: &Path, text: &str, now: Timestamp) {
     let field = |name: &str| {
         let lines = text.lines().filter_map(|line| line.split_once(':'));
-        lines.filter(|(own, _)| own.trim().eq_ignore_ascii_case(name)).map(|(_, value)| value.trim()).find(|value| !value.is_empty())
+        lines
+            .filter(|(own, _)| own.trim().eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.trim())
+            .find(|value| !value.is_empty())
     };
     let place = path.display();
-    let contact = field("Contact").filter(|contact| !PLACEHOLDERS.iter().any(|word| contact.to_lowercase().contains(word)));
+    let contact =
+        field("Contact").filter(|contact| !PLACEHOLDERS.iter().any(|word| contact.to_lowercase().contains(word)));
     let expires = field("Expires").map(|value| value.to_uppercase().parse::<Timestamp>());
     match (contact, expires) {
         (None, _) => cases.tried(false, format!("{place} has no Contact that is more than a placeholder")),
@@ -139,8 +179,15 @@ mod tests {
         let good = text("2026-06-01T00:00:00.000z");
         let with = |policy: &str| outcome(&[("SECURITY.md", policy), ("static/.well-known/security.txt", &good)]);
         assert_eq!(with(POLICY), Outcome::Holds);
-        assert_eq!(with("# Security\nUse [the form](https://github.com/a/b/security/advisories/new).\n"), Outcome::Holds);
-        for bad in ["# Security\nMail security@example.com.\n", "# Security\nWe take it seriously.\n", "# Security Policy\nUse this section to tell people about how to report a vulnerability.\nMail a@b.io\n"] {
+        assert_eq!(
+            with("# Security\nUse [the form](https://github.com/a/b/security/advisories/new).\n"),
+            Outcome::Holds
+        );
+        for bad in [
+            "# Security\nMail security@example.com.\n",
+            "# Security\nWe take it seriously.\n",
+            "# Security Policy\nUse this section to tell people about how to report a vulnerability.\nMail a@b.io\n",
+        ] {
             assert!(matches!(with(bad), Outcome::Broken(_)), "{bad}");
         }
         assert!(matches!(outcome(&[("SECURITY.md", POLICY)]), Outcome::Unclear(_)));

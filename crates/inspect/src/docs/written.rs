@@ -49,7 +49,9 @@ impl Inspection for Written {
         cases.note(format!("{} documents read", documents.all.len()));
         match topic.find(&documents) {
             Found::Nothing(looked) => {
-                if let Some(why) = repository.not_whole().or(documents.cut.then_some("there are more documents than are read")) {
+                if let Some(why) =
+                    repository.not_whole().or(documents.cut.then_some("there are more documents than are read"))
+                {
                     return cases.gave_up(why);
                 }
                 let seen = format!("none of {looked} documents is about {}, by its name or a heading", topic.name);
@@ -82,7 +84,10 @@ impl Written {
         let commands = look.commands_exist(&mut cases);
         let links = look.links_exist(&mut cases);
         (self.check)(look, &mut cases);
-        let summary = format!("{}: {words} words, {commands} commands and {links} links, none to what is not there", look.places());
+        let summary = format!(
+            "{}: {words} words, {commands} commands and {links} links, none to what is not there",
+            look.places()
+        );
         let sighting = cases.sighting(summary);
         if self.person { sighting.for_a_person() } else { sighting }
     }
@@ -140,7 +145,8 @@ impl Look<'_> {
                     Grounds::There => there += 1,
                     Grounds::Elsewhere => {}
                     Grounds::Missing(what) => {
-                        let seen = format!("{} shows `{}`, but {what}", part.document.place(command.line), command.shown());
+                        let seen =
+                            format!("{} shows `{}`, but {what}", part.document.place(command.line), command.shown());
                         cases.note(seen.clone());
                         missing.get_or_insert(seen);
                     }

@@ -47,7 +47,8 @@ static TOOLS: LazyLock<Tools> =
 static PROGRAMS: LazyLock<BTreeSet<&str>> =
     LazyLock::new(|| TOOLS.tool.iter().flat_map(|tool| &tool.programs).map(String::as_str).collect());
 
-const SHELLS: &[&str] = &["sh", "bash", "shell", "zsh", "console", "shell-session", "terminal", "shellscript", "prompt", "fish", "cmd"];
+const SHELLS: &[&str] =
+    &["sh", "bash", "shell", "zsh", "console", "shell-session", "terminal", "shellscript", "prompt", "fish", "cmd"];
 /// Words before the program itself.
 const BEFORE: &[&str] = &["sudo", "exec", "time", "nohup", "then", "do", "command"];
 const MOST: usize = 5_000;
@@ -83,8 +84,11 @@ fn of_block(block: &Block) -> Vec<Command> {
     let named = SHELLS.contains(&block.language.as_str());
     let unnamed = ["", "text", "plaintext"].contains(&block.language.as_str());
     let prompted = block.text.lines().any(|line| prompt(line).is_some());
-    let looks = |line: &str| line.split_whitespace().next().is_some_and(|first| PROGRAMS.contains(first) || first.starts_with("./"));
-    if !named && !(unnamed && (prompted || block.text.lines().find(|line| !line.trim().is_empty()).is_some_and(looks))) {
+    let looks = |line: &str| {
+        line.split_whitespace().next().is_some_and(|first| PROGRAMS.contains(first) || first.starts_with("./"))
+    };
+    if !named && !(unnamed && (prompted || block.text.lines().find(|line| !line.trim().is_empty()).is_some_and(looks)))
+    {
         return Vec::new();
     }
     let mut found = Vec::new();
@@ -132,7 +136,8 @@ fn of_block(block: &Block) -> Vec<Command> {
 /// What follows the prompt.
 fn prompt(line: &str) -> Option<&str> {
     let line = line.trim_start();
-    if let Some(rest) = line.strip_prefix("$ ").or_else(|| line.strip_prefix("% ")).or_else(|| line.strip_prefix("> ")) {
+    if let Some(rest) = line.strip_prefix("$ ").or_else(|| line.strip_prefix("% ")).or_else(|| line.strip_prefix("> "))
+    {
         return Some(rest.trim());
     }
     let rest = line.strip_prefix('(')?.split_once(") $ ")?.1;
@@ -141,11 +146,14 @@ fn prompt(line: &str) -> Option<&str> {
 
 fn of_line(line: &str, number: usize, folder: &mut Option<PathBuf>) -> Vec<Command> {
     let line = without_comment(line);
-    let words = shell_words::split(&spaced(line)).unwrap_or_else(|_| line.split_whitespace().map(String::from).collect());
+    let words =
+        shell_words::split(&spaced(line)).unwrap_or_else(|_| line.split_whitespace().map(String::from).collect());
     let mut found = Vec::new();
     for part in words.split(|word| ["&&", "||", ";", "|", "&"].contains(&word.as_str())) {
         let set = |word: &&String| {
-            word.split_once('=').is_some_and(|(name, _)| !name.is_empty() && name.chars().all(|letter| letter.is_alphanumeric() || letter == '_'))
+            word.split_once('=').is_some_and(|(name, _)| {
+                !name.is_empty() && name.chars().all(|letter| letter.is_alphanumeric() || letter == '_')
+            })
         };
         let part = part.iter().skip_while(|word| set(word) || BEFORE.contains(&word.as_str()));
         let words: Vec<String> = part.take_while(|word| !word.starts_with(['>', '<'])).cloned().collect();
@@ -191,24 +199,41 @@ mod tests {
         let block = Block { language: language.into(), text: text.into(), line: 10 };
         let section = Section { blocks: vec![block], ..Section::default() };
         let show = |command: &Command| {
-            format!("{}@{}:{}", command.words.join(" "), command.folder.as_ref().map_or("?".into(), |f| f.display().to_string()), command.line)
+            format!(
+                "{}@{}:{}",
+                command.words.join(" "),
+                command.folder.as_ref().map_or("?".into(), |f| f.display().to_string()),
+                command.line
+            )
         };
         commands(&section).iter().map(show).collect()
     }
 
     #[test]
     fn commands_are_told_from_answers() {
-        assert_eq!(of("console", "$ A=1 sudo make deploy && ls\ndone in 3 s\n$ cd web; npm ci # all\n"), ["make deploy@:10", "ls@:10", "npm ci@web:12"]);
-        assert_eq!(of("bash", "# first\ndocker run \\\n  -p 1:1 x\ncat <<EOF > a\nmake no\nEOF\nmake yes\n"), ["docker run -p 1:1 x@:11", "cat@:13", "make yes@:16"]);
+        assert_eq!(
+            of("console", "$ A=1 sudo make deploy && ls\ndone in 3 s\n$ cd web; npm ci # all\n"),
+            ["make deploy@:10", "ls@:10", "npm ci@web:12"]
+        );
+        assert_eq!(
+            of("bash", "# first\ndocker run \\\n  -p 1:1 x\ncat <<EOF > a\nmake no\nEOF\nmake yes\n"),
+            ["docker run -p 1:1 x@:11", "cat@:13", "make yes@:16"]
+        );
         assert_eq!(of("", "git pull\nAlready up to date.\nmake x\n"), ["git pull@:10", "make x@:12"]);
         assert_eq!(of("json", "make x"), [] as [&str; 0]);
         assert_eq!(of("", "some answer\nmake x\n"), [] as [&str; 0]);
-        assert_eq!(of("sh", "curl -H \"Authorization: Bearer x; y\" localhost | jq . > a"), ["curl -H Authorization: Bearer x; y localhost@:10", "jq .@:10"]);
+        assert_eq!(
+            of("sh", "curl -H \"Authorization: Bearer x; y\" localhost | jq . > a"),
+            ["curl -H Authorization: Bearer x; y localhost@:10", "jq .@:10"]
+        );
     }
 
     #[test]
     fn code_in_the_text_counts_when_it_begins_with_a_program() {
-        let section = Section { codes: vec![(3, "npm test".into()), (4, "make".into()), (5, "A_B c".into())], ..Section::default() };
+        let section = Section {
+            codes: vec![(3, "npm test".into()), (4, "make".into()), (5, "A_B c".into())],
+            ..Section::default()
+        };
         assert_eq!(commands(&section).len(), 1);
     }
 }

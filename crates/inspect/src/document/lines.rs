@@ -65,11 +65,17 @@ impl Reader<'_> {
         }
         // A line above is only decoration.
         let (title, mark, taken) = match underline(&line) {
-            Some(mark) if underline(self.line(self.at + 2)) == Some(mark) => (self.line(self.at + 1).to_owned(), mark, 3),
+            Some(mark) if underline(self.line(self.at + 2)) == Some(mark) => {
+                (self.line(self.at + 1).to_owned(), mark, 3)
+            }
             _ => (line, underline(self.line(self.at + 1))?, 2),
         };
         let long_enough = self.line(self.at + taken - 1).chars().count() + 1 >= title.trim_end().chars().count();
-        if title.trim().is_empty() || !long_enough || (taken == 2 && title.starts_with(' ')) || underline(&title).is_some() {
+        if title.trim().is_empty()
+            || !long_enough
+            || (taken == 2 && title.starts_with(' '))
+            || underline(&title).is_some()
+        {
             return None;
         }
         let known = self.levels.iter().position(|own| *own == mark);
@@ -84,7 +90,8 @@ impl Reader<'_> {
     fn block_begins(&self) -> Option<String> {
         let line = self.line(self.at).trim();
         if self.asciidoc {
-            let fence = |line: &str| line.len() >= 4 && line.bytes().all(|byte| byte == b'-' || byte == b'.') || line == "```";
+            let fence =
+                |line: &str| line.len() >= 4 && line.bytes().all(|byte| byte == b'-' || byte == b'.') || line == "```";
             if fence(line) {
                 return Some(String::new());
             }
@@ -92,10 +99,20 @@ impl Reader<'_> {
             let language = source.trim_matches([',', ']', '%']).split(',').next().unwrap_or_default();
             return fence(self.line(self.at + 1).trim()).then(|| language.trim().to_lowercase());
         }
-        for directive in [".. code-block::", ".. code::", ".. sourcecode::", ".. prompt::", ".. parsed-literal::", ".. mermaid::", ".. graphviz::", ".. uml::"] {
+        for directive in [
+            ".. code-block::",
+            ".. code::",
+            ".. sourcecode::",
+            ".. prompt::",
+            ".. parsed-literal::",
+            ".. mermaid::",
+            ".. graphviz::",
+            ".. uml::",
+        ] {
             if let Some(rest) = line.strip_prefix(directive) {
                 let named = directive.trim_matches(['.', ' ', ':']);
-                let language = rest.split_whitespace().next().unwrap_or(if named.contains("code") { "" } else { named });
+                let language =
+                    rest.split_whitespace().next().unwrap_or(if named.contains("code") { "" } else { named });
                 return Some(language.to_lowercase());
             }
         }
@@ -154,14 +171,18 @@ impl Reader<'_> {
                 return self.with(|section| section.links.push(link));
             }
         }
-        if trimmed.starts_with("..") || trimmed.starts_with("//") || (trimmed.starts_with(':') && trimmed.ends_with(':')) {
+        if trimmed.starts_with("..")
+            || trimmed.starts_with("//")
+            || (trimmed.starts_with(':') && trimmed.ends_with(':'))
+        {
             return;
         }
         if trimmed.starts_with(['*', '-', '|']) {
             self.with(|section| section.items += 1);
         }
         if let Some(row) = trimmed.strip_prefix('|') {
-            let row = row.trim_end_matches('|').split('|').map(|cell| cell.trim().trim_matches('`').to_owned()).collect();
+            let row =
+                row.trim_end_matches('|').split('|').map(|cell| cell.trim().trim_matches('`').to_owned()).collect();
             self.with(|section| section.rows.push(row));
         }
         self.add_text(&line);
@@ -218,8 +239,12 @@ mod tests {
         let sections = read(text, false);
         let titles: Vec<(&str, u8)> = sections.iter().map(|section| (section.title.as_str(), section.level)).collect();
         assert_eq!(titles, [("", 0), ("Title", 1), ("Deploy", 2)]);
-        assert_eq!(sections[1].links.iter().map(|link| link.target.as_str()).collect::<Vec<_>>(), ["guide.rst", "other.rst"]);
-        let blocks: Vec<(&str, &str)> = sections[2].blocks.iter().map(|block| (block.language.as_str(), block.text.as_str())).collect();
+        assert_eq!(
+            sections[1].links.iter().map(|link| link.target.as_str()).collect::<Vec<_>>(),
+            ["guide.rst", "other.rst"]
+        );
+        let blocks: Vec<(&str, &str)> =
+            sections[2].blocks.iter().map(|block| (block.language.as_str(), block.text.as_str())).collect();
         assert_eq!(blocks, [("", "$ make deploy\n$ make check\n\n"), ("console", "$ alembic upgrade head\n\n")]);
         assert_eq!(sections[2].codes[0].1, "A_B");
     }
@@ -229,7 +254,10 @@ mod tests {
         let text = "= Title\n\n== Deploy\n[source,sh]\n----\nmake deploy\n----\nSee link:a.adoc[the guide].\n";
         let sections = read(text, true);
         assert_eq!(sections[2].title, "Deploy");
-        assert_eq!((sections[2].blocks[0].language.as_str(), sections[2].blocks[0].text.as_str()), ("sh", "make deploy\n"));
+        assert_eq!(
+            (sections[2].blocks[0].language.as_str(), sections[2].blocks[0].text.as_str()),
+            ("sh", "make deploy\n")
+        );
         assert_eq!(sections[2].links[0].target, "a.adoc");
     }
 }

@@ -21,10 +21,13 @@ pub(crate) fn dead_links<'d>(
         let there = |path: &PathBuf| path.as_os_str().is_empty() || repository.has(path) || repository.has_folder(path);
         // A site's generator makes pages of documents: `../install/` and `install.html` are `install.md`.
         let page = |path: &PathBuf| {
-            let stem = if path.extension().is_some_and(|own| own == "html") { path.with_extension("") } else { path.clone() };
+            let stem =
+                if path.extension().is_some_and(|own| own == "html") { path.with_extension("") } else { path.clone() };
             let with = |ending: &str| PathBuf::from(format!("{}.{ending}", stem.display()));
             ["md", "mdx", "rst", "adoc", "txt"].iter().any(|ending| repository.has(with(ending)))
-                || ["index.md", "README.md", "index.rst", "_index.md"].iter().any(|name| repository.has(stem.join(name)))
+                || ["index.md", "README.md", "index.rst", "_index.md"]
+                    .iter()
+                    .any(|name| repository.has(stem.join(name)))
         };
         if !candidates.iter().any(|path| there(path) || page(path)) {
             dead.push(format!("{} links to {}, which is not there", document.place(link.line), link.target));
@@ -73,12 +76,19 @@ mod tests {
     fn only_files_that_are_not_there_are_dead() {
         let folder = tempfile::tempdir().unwrap();
         let text = "[a](b.md) [c](../README.md#x) [d](https://x.y) [e](#f) [g](h/) [i](gone.md) [m](mailto:a@b.c) [n](../../out) [o](b) ![p](q.png)";
-        Sample::of(&[("docs/a.md", text), ("docs/b.md", "x"), ("README.md", "x"), ("docs/h/x", "x")]).write(folder.path()).unwrap();
+        Sample::of(&[("docs/a.md", text), ("docs/b.md", "x"), ("README.md", "x"), ("docs/h/x", "x")])
+            .write(folder.path())
+            .unwrap();
         let repository = Repository::open(folder.path()).unwrap();
         let documents = Documents::read(&repository);
         let document = documents.at(Path::new("docs/a.md")).unwrap();
-        let (dead, tried) = dead_links(&repository, document, document.sections.iter().flat_map(|section| &section.links));
-        assert_eq!(dead, ["docs/a.md:1 links to gone.md, which is not there", "docs/a.md:1 links to q.png, which is not there"].map(String::from));
+        let (dead, tried) =
+            dead_links(&repository, document, document.sections.iter().flat_map(|section| &section.links));
+        assert_eq!(
+            dead,
+            ["docs/a.md:1 links to gone.md, which is not there", "docs/a.md:1 links to q.png, which is not there"]
+                .map(String::from)
+        );
         assert_eq!(tried, 6);
     }
 }

@@ -1,8 +1,8 @@
 //! A project's documents as data: sections with their words, commands, links, tables and code, whatever the format.
 
 mod command;
-mod links;
 mod lines;
+mod links;
 mod markdown;
 mod openapi;
 mod section;
@@ -49,19 +49,73 @@ const MOST: usize = 24 << 20;
 const ENDINGS: &[&str] = &["md", "mdx", "markdown", "rst", "adoc", "asciidoc"];
 /// Folders whose texts are content, translations, or for programs.
 const OTHER_FOLDERS: &[&str] = &[
-    "_posts", "posts", "blog", "locale", "locales", "i18n", "lang", "langs", "templates", "changelogs", ".changeset", ".changes",
-    "node_modules", "third_party", "third-party", "examples", "static", "assets", "public", "content", "themes", "skills", "history", "data",
+    "_posts",
+    "posts",
+    "blog",
+    "locale",
+    "locales",
+    "i18n",
+    "lang",
+    "langs",
+    "templates",
+    "changelogs",
+    ".changeset",
+    ".changes",
+    "node_modules",
+    "third_party",
+    "third-party",
+    "examples",
+    "static",
+    "assets",
+    "public",
+    "content",
+    "themes",
+    "skills",
+    "history",
+    "data",
 ];
 /// Folders that are there to hold documents.
 const DOCUMENT_FOLDERS: &[&str] = &[
-    "docs", "doc", "documentation", "wiki", "guide", "guides", "handbook", "runbooks", "runbook", "playbooks", "ops", "operations", "policies", "adr", "adrs", "deploy",
-    "deployment", "infra", "infrastructure", ".github", ".gitlab", ".gitea", ".forgejo",
+    "docs",
+    "doc",
+    "documentation",
+    "wiki",
+    "guide",
+    "guides",
+    "handbook",
+    "runbooks",
+    "runbook",
+    "playbooks",
+    "ops",
+    "operations",
+    "policies",
+    "adr",
+    "adrs",
+    "deploy",
+    "deployment",
+    "infra",
+    "infrastructure",
+    ".github",
+    ".gitlab",
+    ".gitea",
+    ".forgejo",
 ];
 /// Hidden folders that do hold documents.
 const HIDDEN_FOLDERS: &[&str] = &[".github", ".gitlab", ".gitea", ".forgejo"];
 /// Texts that tell what was, or that lawyers wrote.
-const OTHER_NAMES: &[&str] =
-    &["changelog", "changes", "history", "news", "release_notes", "license", "licence", "copying", "notice", "authors", "code_of_conduct"];
+const OTHER_NAMES: &[&str] = &[
+    "changelog",
+    "changes",
+    "history",
+    "news",
+    "release_notes",
+    "license",
+    "licence",
+    "copying",
+    "notice",
+    "authors",
+    "code_of_conduct",
+];
 
 impl Documents {
     /// Reads every document.
@@ -100,16 +154,23 @@ impl Document {
         };
         let boxes: usize = sections.iter().map(|section| section.boxes).sum();
         let words: usize = sections.iter().map(|section| section.words).sum();
-        Self { path: path.to_owned(), template: template_of(text), checklist: boxes >= 5 && words < boxes * 12, sections }
+        Self {
+            path: path.to_owned(),
+            template: template_of(text),
+            checklist: boxes >= 5 && words < boxes * 12,
+            sections,
+        }
     }
 
     /// It stands where people look for what is said of the whole app, and is no text for a program that writes code.
     pub fn is_prominent(&self) -> bool {
         let stem = self.path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
-        let folders = self.path.parent().into_iter().flat_map(Path::components).filter_map(|part| part.as_os_str().to_str());
+        let folders =
+            self.path.parent().into_iter().flat_map(Path::components).filter_map(|part| part.as_os_str().to_str());
         let folders: Vec<&str> = folders.collect();
         let written_for_people = !["AGENTS", "CLAUDE", "GEMINI", "SKILL", "copilot-instructions"].contains(&stem);
-        let at_home = folders.len() <= 1 || folders.iter().any(|folder| DOCUMENT_FOLDERS.contains(&folder.to_lowercase().as_str()));
+        let at_home = folders.len() <= 1
+            || folders.iter().any(|folder| DOCUMENT_FOLDERS.contains(&folder.to_lowercase().as_str()));
         let parts = folders.len() <= 2 && stem.to_lowercase().starts_with("readme");
         written_for_people && (at_home || parts)
     }
@@ -146,8 +207,16 @@ mod tests {
     #[test]
     fn documents_are_those_of_the_project() {
         let is = |path: &str| is_document(Path::new(path));
-        assert!(is("README.md") && is("docs/deploy.rst") && is(".github/SECURITY.md") && is("README") && is("backend/README.md"));
-        assert!(!is("CHANGELOG.md") && !is("tests/README.md") && !is(".github/ISSUE_TEMPLATE/bug.md") && !is("src/app.py"));
+        assert!(
+            is("README.md")
+                && is("docs/deploy.rst")
+                && is(".github/SECURITY.md")
+                && is("README")
+                && is("backend/README.md")
+        );
+        assert!(
+            !is("CHANGELOG.md") && !is("tests/README.md") && !is(".github/ISSUE_TEMPLATE/bug.md") && !is("src/app.py")
+        );
         assert!(!is(".github/pull_request_template.md") && !is("locale/de/README.md") && !is("LICENSE.md"));
     }
 

@@ -53,7 +53,9 @@ fn read(path: &Path, text: &str) -> Option<Specification> {
     }
     let mut operations = Vec::new();
     for (name, item) in root["paths"].as_object()? {
-        for (method, operation) in item.as_object().into_iter().flatten().filter(|(method, _)| METHODS.contains(&method.as_str())) {
+        for (method, operation) in
+            item.as_object().into_iter().flatten().filter(|(method, _)| METHODS.contains(&method.as_str()))
+        {
             if operations.len() < MOST_OPERATIONS {
                 operations.push(operation_of(&root, name, method, operation));
             }
@@ -70,7 +72,8 @@ fn read(path: &Path, text: &str) -> Option<Specification> {
 
 fn operation_of(root: &Value, path: &str, method: &str, operation: &Value) -> Operation {
     let has_text = |key: &str| operation[key].as_str().is_some_and(|text| text.split_whitespace().count() >= 2);
-    let parameters = operation["parameters"].as_array().into_iter().flatten().map(|parameter| resolved(root, parameter));
+    let parameters =
+        operation["parameters"].as_array().into_iter().flatten().map(|parameter| resolved(root, parameter));
     let in_body = |parameter: &&Value| parameter["in"] == "body";
     let mut bodies = parameters.filter(in_body);
     let old_body = bodies.all(|parameter| shows(root, &parameter["schema"], 0));
@@ -104,9 +107,13 @@ fn shows(root: &Value, schema: &Value, depth: usize) -> bool {
     if depth > 8 || schema.is_null() {
         return false;
     }
-    let own = ["example", "const"].iter().any(|key| !schema[*key].is_null()) || !is_empty(&schema["examples"]) || !is_empty(&schema["enum"]);
+    let own = ["example", "const"].iter().any(|key| !schema[*key].is_null())
+        || !is_empty(&schema["examples"])
+        || !is_empty(&schema["enum"]);
     let parts = schema["properties"].as_object();
-    let all = parts.is_some_and(|parts| !parts.is_empty() && parts.len() < 200 && parts.values().all(|part| shows(root, part, depth + 1)));
+    let all = parts.is_some_and(|parts| {
+        !parts.is_empty() && parts.len() < 200 && parts.values().all(|part| shows(root, part, depth + 1))
+    });
     let items = !schema["items"].is_null() && shows(root, &schema["items"], depth + 1);
     let any = ["anyOf", "oneOf", "allOf"].iter().filter_map(|key| schema[*key].as_array());
     own || all || items || any.flatten().take(50).any(|one| shows(root, one, depth + 1))
@@ -140,8 +147,11 @@ mod tests {
           "c": {"A": {"properties": {"id": {"example": 1}, "kind": {"enum": ["a"]}}}, "B": {"properties": {"id": {"example": 1}, "b": {"$ref": "#/c/B"}}}}}"##;
         let read = read(Path::new("openapi.json"), text).unwrap();
         assert_eq!(read.bases, ["/api/v1"]);
-        let shown: Vec<(&str, bool, bool, bool)> =
-            read.operations.iter().map(|one| (one.method.as_str(), one.described, one.request_shown, one.response_shown)).collect();
+        let shown: Vec<(&str, bool, bool, bool)> = read
+            .operations
+            .iter()
+            .map(|one| (one.method.as_str(), one.described, one.request_shown, one.response_shown))
+            .collect();
         assert_eq!(shown, [("GET", true, true, true), ("POST", false, false, true), ("GET", false, true, false)]);
     }
 }

@@ -64,7 +64,14 @@ mod tests {
         assert_eq!(template_of(rails), Some("rails new"));
         assert_eq!(template_of("# Orders\n\nTakes orders."), None);
         let of = |text: &str| placeholder(&Section { text: text.into(), ..Section::default() });
-        for text in ["TODO: write", "Lorem ipsum dolor", "[Insert contact here]", "<your project> runs", "Describe here", "[Your Name]"] {
+        for text in [
+            "TODO: write",
+            "Lorem ipsum dolor",
+            "[Insert contact here]",
+            "<your project> runs",
+            "Describe here",
+            "[Your Name]",
+        ] {
             assert!(of(text).is_some(), "{text}");
         }
         for text in ["Runs a todo list", "Add [a link](x)", "Use the todo endpoint"] {

@@ -7,8 +7,8 @@ use serde::Deserialize;
 use super::{
     Document, Documents, commands,
     links::{dead_links, target_of},
-    template::placeholder,
     section::{Link, Section},
+    template::placeholder,
 };
 
 /// What documents on a topic are called.
@@ -148,7 +148,10 @@ impl Topic {
             let mut at = 0;
             while let Some(section) = document.sections.get(at) {
                 at += 1;
-                if section.level == 0 || !has_any(&section.title, &self.headings) || section.title.split_whitespace().count() > 9 {
+                if section.level == 0
+                    || !has_any(&section.title, &self.headings)
+                    || section.title.split_whitespace().count() > 9
+                {
                     continue;
                 }
                 let below = document.sections[at..].iter().take_while(|below| below.level > section.level);
@@ -165,7 +168,7 @@ impl Topic {
     fn names(&self, path: &Path) -> bool {
         let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
         let folder = path.parent().and_then(Path::file_name).and_then(|name| name.to_str()).unwrap_or_default();
-        let is_whole = |name: &str| self.files.iter().any(|own| *own == words_of(name).trim());
+        let is_whole = |name: &str| self.files.iter().any(|own| own.trim_start_matches('=') == words_of(name).trim());
         has_any(stem, &self.files) || (path.components().count() > 1 && is_whole(folder))
     }
 
@@ -197,7 +200,12 @@ fn with_linked<'d>(mut part: Part<'d>, documents: &'d Documents, minimum: usize)
     if part.words() >= minimum.max(60) {
         return part;
     }
-    let targets: Vec<_> = part.links().filter(|link| link.is_relative()).take(5).filter_map(|link| target_of(&part.document.path, &link.target)).collect();
+    let targets: Vec<_> = part
+        .links()
+        .filter(|link| link.is_relative())
+        .take(5)
+        .filter_map(|link| target_of(&part.document.path, &link.target))
+        .collect();
     for document in targets.iter().filter_map(|target| documents.at(target)).filter(|document| !document.checklist) {
         if document.path != part.document.path && document.template.is_none() {
             part.sections.extend(&document.sections);
@@ -208,7 +216,10 @@ fn with_linked<'d>(mut part: Part<'d>, documents: &'d Documents, minimum: usize)
 
 fn has_any(text: &str, names: &[String]) -> bool {
     let text = words_of(text);
-    names.iter().any(|name| text.contains(&format!(" {name} ")))
+    names.iter().any(|name| match name.strip_prefix('=') {
+        Some(whole) => text.trim() == whole,
+        None => text.contains(&format!(" {name} ")),
+    })
 }
 
 /// Lower case, one blank between words and around them.
@@ -220,7 +231,13 @@ fn words_of(text: &str) -> String {
 
 /// Dead links of a part.
 pub(crate) fn dead_in(repository: &seaworthy_repository::Repository, part: &Part<'_>) -> (Vec<String>, usize) {
-    dead_links(repository, part.document, part.links().filter(|link| part.document.sections.iter().any(|section| section.links.iter().any(|own| std::ptr::eq(own, *link)))))
+    dead_links(
+        repository,
+        part.document,
+        part.links().filter(|link| {
+            part.document.sections.iter().any(|section| section.links.iter().any(|own| std::ptr::eq(own, *link)))
+        }),
+    )
 }
 
 #[cfg(test)]
@@ -250,9 +267,17 @@ mod tests {
         assert!(found(&[("README.md", "# App\n## Rollback\n\n## Other\n")]).starts_with("thin"));
         assert!(found(&[("ROLLBACK.md", &format!("# Rollback\nTODO: write\n{LONG}"))]).starts_with("thin"));
         assert_eq!(found(&[("README.md", "# App\nRolls back."), ("CHANGELOG.md", "# Rollback\nx")]), "nothing in 1");
-        assert!(found(&[("README.md", "# App\n## Rollback\nSee [the wiki](https://wiki/x).\n")]).starts_with("elsewhere"));
-        assert_eq!(found(&[("README.md", "# App\n## Rollback\nSee [it](docs/back.md).\n"), ("docs/back.md", LONG)]), "README.md:2");
-        assert_eq!(found(&[("README.md", "# App\n## Rollback\nSee [it](docs/gone.md).\n")]), "thin: README.md:2 has the heading and 2 words below it");
+        assert!(
+            found(&[("README.md", "# App\n## Rollback\nSee [the wiki](https://wiki/x).\n")]).starts_with("elsewhere")
+        );
+        assert_eq!(
+            found(&[("README.md", "# App\n## Rollback\nSee [it](docs/back.md).\n"), ("docs/back.md", LONG)]),
+            "README.md:2"
+        );
+        assert_eq!(
+            found(&[("README.md", "# App\n## Rollback\nSee [it](docs/gone.md).\n")]),
+            "thin: README.md:2 has the heading and 2 words below it"
+        );
         let boxes = "# Launch\n## Rollback\n- [ ] Rollback plan written down and tried by somebody else than its author in a drill\n- [ ] b\n- [ ] c\n- [ ] d\n- [ ] e\n";
         assert_eq!(found(&[("CHECKLIST.md", boxes)]), "nothing in 1");
     }
@@ -261,7 +286,15 @@ mod tests {
     fn every_topic_is_whole() {
         for topic in &TOPICS.topic {
             assert!(topic.minimum > 0 && !topic.files.is_empty() && !topic.headings.is_empty(), "{}", topic.id);
-            assert!(topic.files.iter().chain(&topic.headings).all(|name| words_of(name).trim() == name), "{}", topic.id);
+            assert!(
+                topic
+                    .files
+                    .iter()
+                    .chain(&topic.headings)
+                    .all(|name| words_of(name).trim() == name.trim_start_matches('=')),
+                "{}",
+                topic.id
+            );
         }
     }
 }

@@ -66,7 +66,19 @@ mod tests {
     #[test]
     fn names_values_and_remarks_are_read() {
         let text = "# Where the database is\nDATABASE_URL=\"postgres://x#y\"\nexport B=1 # why\n\nC=\n#D=4\n# see a=b for more\nnot a line\nE = 'a b'\n";
-        let show = |entry: &Entry| format!("{}={}@{}{}{}", entry.name, entry.value, entry.line, if entry.commented { "c" } else { "" }, if entry.explained { "e" } else { "" });
-        assert_eq!(entries(text).iter().map(show).collect::<Vec<_>>(), ["DATABASE_URL=postgres://x#y@2e", "B=1@3e", "C=@5", "D=4@6c", "E=a b@9e"]);
+        let show = |entry: &Entry| {
+            format!(
+                "{}={}@{}{}{}",
+                entry.name,
+                entry.value,
+                entry.line,
+                if entry.commented { "c" } else { "" },
+                if entry.explained { "e" } else { "" }
+            )
+        };
+        assert_eq!(
+            entries(text).iter().map(show).collect::<Vec<_>>(),
+            ["DATABASE_URL=postgres://x#y@2e", "B=1@3e", "C=@5", "D=4@6c", "E=a b@9e"]
+        );
     }
 }

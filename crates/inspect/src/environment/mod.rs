@@ -4,13 +4,12 @@ mod file;
 mod setting;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     path::{Path, PathBuf},
     sync::LazyLock,
 };
 
-use regex::Regex;
-use seaworthy_repository::{Repository, Variable};
+use seaworthy_repository::{Repository, Source, Variable};
 use serde::Deserialize;
 
 pub(crate) use file::{Entry, entries};
@@ -30,9 +29,6 @@ struct Platform {
 #[expect(clippy::expect_used, reason = "a constant text, read in every test")]
 static PLATFORM: LazyLock<Platform> =
     LazyLock::new(|| toml::from_str(include_str!("platform.toml")).expect("what is known of platforms is valid"));
-#[expect(clippy::expect_used, reason = "a constant pattern, compiled in every test")]
-static WORD: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\b[A-Za-z][A-Za-z0-9_]{2,}\b").expect("the pattern is valid"));
-
 /// Larger files are data.
 const LARGEST: usize = 512 << 10;
 
@@ -51,10 +47,18 @@ pub(crate) struct Read<'r> {
 pub(crate) fn read_by_app(repository: &Repository) -> Vec<Read<'_>> {
     let own = repository.variables().all.iter().filter(|(name, _)| !is_of_platform(name));
     let read = own.map(|(name, variable)| {
-        let places = variable.places.iter().filter(|(path, _)| !is_tool(path)).collect();
+        let in_test = |path: &Path, line: usize| {
+            repository.sources().get(path).and_then(tests_begin).is_some_and(|begin| line > begin)
+        };
+        let places = variable.places.iter().filter(|(path, line)| !is_tool(path) && !in_test(path, *line)).collect();
         Read { name, variable, places }
     });
     read.filter(|read| !read.places.is_empty()).collect()
+}
+
+/// The line where the tests of a Rust source begin, which stand at its end.
+pub(crate) fn tests_begin(source: &Source) -> Option<usize> {
+    source.code.find("#[cfg(test)]\nmod ").map(|at| source.line(at))
 }
 
 /// A platform, a runtime or a tool sets it.
@@ -72,25 +76,64 @@ pub(crate) fn is_of_framework(name: &str) -> bool {
 pub(crate) fn is_tool(path: &Path) -> bool {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let mut folders = path.parent().into_iter().flat_map(Path::components).filter_map(|part| part.as_os_str().to_str());
-    folders.any(|folder| PLATFORM.tool_folders.contains(folder)) || PLATFORM.tool_names.iter().any(|part| name.starts_with(part.as_str()))
+    folders.any(|folder| PLATFORM.tool_folders.contains(folder))
+        || PLATFORM.tool_names.iter().any(|part| name.starts_with(part.as_str()))
 }
 
 /// The files that show which variables there are.
 pub(crate) fn examples(repository: &Repository) -> Vec<&Path> {
-    let named = |path: &&Path| path.file_name().and_then(|name| name.to_str()).is_some_and(|name| PLATFORM.examples.contains(name));
+    let named = |path: &&Path| {
+        path.file_name().and_then(|name| name.to_str()).is_some_and(|name| PLATFORM.examples.contains(name))
+    };
     repository.files().filter(named).collect()
 }
 
 /// Every word of sources, tests and files that configure something: a variable that is named nowhere is gone.
 pub(crate) fn mentioned(repository: &Repository) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
-    let mut add = |text: &str| found.extend(WORD.find_iter(text).map(|word| word.as_str().to_ascii_uppercase()));
+    let mut add = |text: &str| {
+        let words =
+            text.split(|letter: char| !(letter.is_ascii_alphanumeric() || letter == '_')).filter(|word| word.len() > 2);
+        let words: HashSet<&str> = words.collect();
+        found.extend(words.into_iter().map(str::to_ascii_uppercase));
+    };
     repository.sources().values().chain(repository.tests().values()).for_each(|source| add(&source.code));
-    let endings = ["yml", "yaml", "toml", "json", "sh", "cfg", "ini", "conf", "tf", "hcl", "prisma", "nix", "service", "tpl", "j2", "php", "java", "kt", "cs", "ex", "exs", "erb", "html", "xml", "properties", "bash", "mk", "template"];
+    let endings = [
+        "yml",
+        "yaml",
+        "toml",
+        "json",
+        "sh",
+        "cfg",
+        "ini",
+        "conf",
+        "tf",
+        "hcl",
+        "prisma",
+        "nix",
+        "service",
+        "tpl",
+        "j2",
+        "php",
+        "java",
+        "kt",
+        "cs",
+        "ex",
+        "exs",
+        "erb",
+        "html",
+        "xml",
+        "properties",
+        "bash",
+        "mk",
+        "template",
+    ];
     for path in repository.files() {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let ending = path.extension().and_then(|own| own.to_str()).unwrap_or_default();
-        let plain = ["Dockerfile", "Containerfile", "Procfile", "Makefile", "justfile", "Caddyfile"].iter().any(|own| name.starts_with(own));
+        let plain = ["Dockerfile", "Containerfile", "Procfile", "Makefile", "justfile", "Caddyfile"]
+            .iter()
+            .any(|own| name.starts_with(own));
         let example = PLATFORM.examples.contains(name) || name.ends_with("-lock.json");
         if !example && (plain || endings.contains(&ending) || (ending.is_empty() && name.contains("entrypoint"))) {
             if let Some(text) = repository.text(path).filter(|text| text.len() <= LARGEST) {
@@ -119,7 +162,13 @@ mod tests {
     fn platforms_and_tools_are_left_out() {
         let folder = tempfile::tempdir().unwrap();
         let app = "a(process.env.API_URL, process.env.NODE_ENV, process.env.VERCEL_URL)\n";
-        Sample::of(&[("src/a.js", app), ("scripts/b.js", "process.env.ONLY_TOOL"), ("vite.config.ts", "process.env.ONLY_BUILD")]).write(folder.path()).unwrap();
+        Sample::of(&[
+            ("src/a.js", app),
+            ("scripts/b.js", "process.env.ONLY_TOOL"),
+            ("vite.config.ts", "process.env.ONLY_BUILD"),
+        ])
+        .write(folder.path())
+        .unwrap();
         let repository = Repository::open(folder.path()).unwrap();
         assert_eq!(read_by_app(&repository).iter().map(|read| read.name).collect::<Vec<_>>(), ["API_URL"]);
         assert!(mentioned(&repository).contains("ONLY_TOOL"));

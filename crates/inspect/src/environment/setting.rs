@@ -20,6 +20,8 @@ pub(crate) struct Setting {
     pub place: String,
     /// What the file is for.
     pub purpose: Purpose,
+    /// Git ignores the file: it is on this machine alone.
+    pub ignored: bool,
 }
 
 /// What a file is for.
@@ -38,16 +40,28 @@ pub(crate) fn settings(repository: &Repository) -> Vec<Setting> {
     let mut found = Vec::new();
     let shown = examples(repository);
     let env_files = [".env", ".env.production", ".env.prod", ".env.production.local", ".env.staging"].map(Path::new);
-    let unseen = env_files.iter().copied().filter(|path| repository.has(path) && !repository.files().any(|own| own == *path));
-    let all: Vec<&Path> = repository.files().chain(unseen).filter(|path| !is_test(path) && !shown.contains(path)).collect();
+    let unseen =
+        env_files.iter().copied().filter(|path| repository.has(path) && !repository.files().any(|own| own == *path));
+    let all: Vec<&Path> =
+        repository.files().chain(unseen).filter(|path| !is_test(path) && !shown.contains(path)).collect();
     for path in all {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let ending = path.extension().and_then(|own| own.to_str()).unwrap_or_default();
-        let is_env = name == ".env" || name.starts_with(".env.") || (ending == "env" && !name.contains("example") && !name.contains("sample"));
-        let is_container = name.starts_with("Dockerfile") || name.starts_with("Containerfile") || ending == "dockerfile";
+        let is_env = name == ".env"
+            || name.starts_with(".env.")
+            || (ending == "env" && !name.contains("example") && !name.contains("sample"));
+        let is_container =
+            name.starts_with("Dockerfile") || name.starts_with("Containerfile") || ending == "dockerfile";
         let kept = ["yml", "yaml", "toml", "json"].contains(&ending);
-        let Some(text) = (is_env || is_container || kept).then(|| repository.text(path)).flatten().filter(|text| text.len() < 1 << 20) else { continue };
-        let mut reader = Reader { path, text: &text, purpose: purpose_of(path), found: &mut found };
+        let Some(text) = (is_env || is_container || kept)
+            .then(|| repository.text(path))
+            .flatten()
+            .filter(|text| text.len() < 1 << 20)
+        else {
+            continue;
+        };
+        let ignored = !repository.files().any(|own| own == path);
+        let mut reader = Reader { path, text: &text, purpose: purpose_of(path), ignored, found: &mut found };
         match (is_env, is_container, ending, name) {
             (true, ..) => reader.env_file(),
             (_, true, ..) => reader.container_file(),
@@ -65,10 +79,35 @@ fn purpose_of(path: &Path) -> Purpose {
     let text = path.to_string_lossy().to_lowercase();
     let words: Vec<&str> = text.split(|letter: char| !letter.is_alphanumeric()).collect();
     let any = |names: &[&str]| words.iter().any(|word| names.contains(word));
-    if any(&["dev", "develop", "development", "local", "test", "tests", "testing", "override", "ci", "e2e", "example", "examples", "sample", "devcontainer", "debug", "demo", "localhost", "github", "gitlab", "template"]) {
+    if any(&[
+        "dev",
+        "develop",
+        "development",
+        "local",
+        "test",
+        "tests",
+        "testing",
+        "override",
+        "ci",
+        "e2e",
+        "example",
+        "examples",
+        "sample",
+        "devcontainer",
+        "debug",
+        "demo",
+        "localhost",
+        "github",
+        "gitlab",
+        "template",
+    ]) {
         return Purpose::Development;
     }
-    if any(&["prod", "production", "live", "deploy", "deployment", "k8s", "kubernetes", "helm", "fly", "render"]) { Purpose::Production } else { Purpose::Open }
+    if any(&["prod", "production", "live", "deploy", "deployment", "k8s", "kubernetes", "helm", "fly", "render"]) {
+        Purpose::Production
+    } else {
+        Purpose::Open
+    }
 }
 
 fn might_set(text: &str) -> bool {
@@ -79,6 +118,7 @@ struct Reader<'a> {
     path: &'a Path,
     text: &'a str,
     purpose: Purpose,
+    ignored: bool,
     found: &'a mut Vec<Setting>,
 }
 
@@ -87,13 +127,27 @@ impl Reader<'_> {
         let line = self.text.lines().position(|line| line.contains(name) && (value.is_empty() || line.contains(value)));
         let line = line.or_else(|| self.text.lines().position(|line| line.contains(name))).map_or(1, |at| at + 1);
         let place = format!("{}:{line}", self.path.display());
-        self.found.push(Setting { name: name.to_owned(), value: value.to_owned(), referenced, place, purpose: self.purpose });
+        self.found.push(Setting {
+            name: name.to_owned(),
+            value: value.to_owned(),
+            referenced,
+            place,
+            purpose: self.purpose,
+            ignored: self.ignored,
+        });
     }
 
     fn env_file(&mut self) {
         let all = entries(self.text);
-        let value_of = |name: &str| all.iter().find(|entry| entry.name.ends_with(name) && !entry.commented).map(|entry| entry.value.to_lowercase());
-        let develops = ["NODE_ENV", "APP_ENV", "ENVIRONMENT", "RAILS_ENV", "FLASK_ENV"].iter().filter_map(|name| value_of(name)).any(|value| ["development", "dev", "local"].contains(&value.as_str()));
+        let value_of = |name: &str| {
+            all.iter()
+                .find(|entry| entry.name.ends_with(name) && !entry.commented)
+                .map(|entry| entry.value.to_lowercase())
+        };
+        let develops = ["NODE_ENV", "APP_ENV", "ENVIRONMENT", "RAILS_ENV", "FLASK_ENV"]
+            .iter()
+            .filter_map(|name| value_of(name))
+            .any(|value| ["development", "dev", "local"].contains(&value.as_str()));
         if develops || value_of("DEBUG").is_some_and(|value| ["1", "true", "on", "yes"].contains(&value.as_str())) {
             self.purpose = Purpose::Development;
         }
@@ -143,9 +197,13 @@ impl Reader<'_> {
         let all: Vec<&Value> = services.into_iter().flatten().map(|(_, service)| service).collect();
         let mounts_source = |service: &&Value| {
             let volumes = service["volumes"].as_array().into_iter().flatten().filter_map(Value::as_str);
-            volumes.map(|volume| volume.split(':').next().unwrap_or_default()).any(|source| [".", "./", "./src", "./app", "./backend", "./frontend"].contains(&source))
+            volumes
+                .map(|volume| volume.split(':').next().unwrap_or_default())
+                .any(|source| [".", "./", "./src", "./app", "./backend", "./frontend"].contains(&source))
         };
-        let command = |service: &&Value| service["command"].to_string().contains("--reload") || service["command"].to_string().contains("runserver");
+        let command = |service: &&Value| {
+            service["command"].to_string().contains("--reload") || service["command"].to_string().contains("runserver")
+        };
         // Without an app of its own, or with its source mounted, it is the one for a developer's machine.
         let builds = all.iter().any(|service| !service["build"].is_null() || !service["env_file"].is_null());
         if before == Purpose::Open && (all.iter().any(mounts_source) || all.iter().any(command) || !builds) {
@@ -172,7 +230,9 @@ impl Reader<'_> {
         }
         let kind = value["kind"].as_str().unwrap_or_default();
         if kind == "ConfigMap" || kind == "Secret" {
-            for (name, data) in ["data", "stringData"].iter().flat_map(|key| value[*key].as_object().into_iter().flatten()) {
+            for (name, data) in
+                ["data", "stringData"].iter().flat_map(|key| value[*key].as_object().into_iter().flatten())
+            {
                 let data = plain(data);
                 self.add(name, &data, refers(&data));
             }
@@ -200,7 +260,9 @@ impl Reader<'_> {
             for item in service["envVars"].as_array().into_iter().flatten() {
                 let Some(name) = item["key"].as_str() else { continue };
                 let value = plain(&item["value"]);
-                let referenced = ["fromDatabase", "fromService", "generateValue", "fromGroup"].iter().any(|key| !item[*key].is_null());
+                let referenced = ["fromDatabase", "fromService", "generateValue", "fromGroup"]
+                    .iter()
+                    .any(|key| !item[*key].is_null());
                 self.add(name, &value, referenced || item["sync"] == false);
             }
         }
@@ -242,8 +304,26 @@ fn refers(value: &str) -> bool {
 
 /// A reference into a store of secrets.
 pub(crate) fn is_reference(value: &str) -> bool {
-    const STARTS: &[&str] =
-        &["vault:", "file:", "env:", "age:", "aws-sm:", "aws-ssm:", "azure-kv:", "gcp-sm:", "op://", "sops:", "ENC[", "doppler:", "ref+", "arn:aws:secretsmanager", "arn:aws:ssm", "/run/secrets/", "sm://", "infisical:"];
+    const STARTS: &[&str] = &[
+        "vault:",
+        "file:",
+        "env:",
+        "age:",
+        "aws-sm:",
+        "aws-ssm:",
+        "azure-kv:",
+        "gcp-sm:",
+        "op://",
+        "sops:",
+        "ENC[",
+        "doppler:",
+        "ref+",
+        "arn:aws:secretsmanager",
+        "arn:aws:ssm",
+        "/run/secrets/",
+        "sm://",
+        "infisical:",
+    ];
     STARTS.iter().any(|start| value.starts_with(start))
 }
 
@@ -271,11 +351,28 @@ mod tests {
         .write(folder.path())
         .unwrap();
         let all = settings(&Repository::open(folder.path()).unwrap());
-        let mut shown: Vec<String> = all.iter().map(|one| format!("{}={}{}{:?}", one.name, one.value, if one.referenced { "*" } else { " " }, one.purpose)).collect();
+        let mut shown: Vec<String> = all
+            .iter()
+            .map(|one| format!("{}={}{}{:?}", one.name, one.value, if one.referenced { "*" } else { " " }, one.purpose))
+            .collect();
         shown.sort();
         assert_eq!(
             shown,
-            ["A=1 Open", "B=*Open", "C=${C:-x} Open", "D=${D}*Open", "E=5 Open", "F=f Production", "G=*Production", "H=1 Open", "I=2 Open", "J=three four Open", "K=k Production", "L=l Open", "N=en Development"]
+            [
+                "A=1 Open",
+                "B=*Open",
+                "C=${C:-x} Open",
+                "D=${D}*Open",
+                "E=5 Open",
+                "F=f Production",
+                "G=*Production",
+                "H=1 Open",
+                "I=2 Open",
+                "J=three four Open",
+                "K=k Production",
+                "L=l Open",
+                "N=en Development"
+            ]
         );
     }
 }

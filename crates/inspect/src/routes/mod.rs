@@ -39,7 +39,8 @@ struct Generator {
 static KNOWN: LazyLock<Known> =
     LazyLock::new(|| toml::from_str(include_str!("routes.toml")).expect("what is known of routes is valid"));
 #[expect(clippy::expect_used, reason = "a constant pattern, compiled in every test")]
-static VERSION: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"(?:^|/)v(\d{1,2})(?:/|$)").expect("the pattern is valid"));
+static VERSION: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"(?:^|/)v(\d{1,2})(?:/|$)").expect("the pattern is valid"));
 #[expect(clippy::expect_used, reason = "a constant pattern, compiled in every test")]
 static PAGES: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"\b(?:render_template|TemplateResponse|render_to_string|HTMLResponse|res\.render|ctx\.render|c\.HTML)\b|\brender\(\s*request").expect("the pattern is valid")
@@ -89,7 +90,9 @@ impl Routes {
                 continue;
             }
             found.page_of_next(path);
-            let matches = |known: &&RoutePattern| known.fits(ending, &source.code) && source.matches(&known.pattern.0).next().is_some();
+            let matches = |known: &&RoutePattern| {
+                known.fits(ending, &source.code) && source.matches(&known.pattern.0).next().is_some()
+            };
             let data = KNOWN.data.iter().any(|known| matches(&known));
             let only_data = data && !PAGES.is_match(&source.code);
             found.is_api |= data;
@@ -98,8 +101,15 @@ impl Routes {
                     let start = matched.get(0).map_or(0, |whole| whole.start());
                     let path_of = matched.name("path").or(matched.name("path2")).map_or("", |part| part.as_str());
                     let method = matched.name("method").map(|method| method.as_str().to_uppercase());
-                    let method = method.filter(|method| ["GET", "POST", "PUT", "PATCH", "DELETE"].contains(&method.as_str()));
-                    found.all.push(Route { method, path: path_of.to_owned(), file: path.clone(), line: source.line(start), data: only_data });
+                    let method =
+                        method.filter(|method| ["GET", "POST", "PUT", "PATCH", "DELETE"].contains(&method.as_str()));
+                    found.all.push(Route {
+                        method,
+                        path: path_of.to_owned(),
+                        file: path.clone(),
+                        line: source.line(start),
+                        data: only_data,
+                    });
                 }
             }
             let prefixes = PREFIX.captures_iter(&source.code).filter_map(|prefix| prefix.get(1).or(prefix.get(2)));
@@ -164,7 +174,10 @@ fn generator(repository: &Repository) -> Option<String> {
     };
     let depends = |known: &&Generator| known.packages.iter().any(|name| depends_on(&known.language, name));
     let is_off = |known: &Generator| {
-        known.off.as_ref().is_some_and(|off| repository.sources().values().any(|source| source.matches(&off.0).next().is_some()))
+        known
+            .off
+            .as_ref()
+            .is_some_and(|off| repository.sources().values().any(|source| source.matches(&off.0).next().is_some()))
     };
     KNOWN.generator.iter().filter(depends).find(|known| !is_off(known)).map(|known| {
         let named = known.packages.iter().find(|package| depends_on(&known.language, package));
@@ -174,7 +187,8 @@ fn generator(repository: &Repository) -> Option<String> {
 
 impl RoutePattern {
     fn fits(&self, ending: &str, code: &str) -> bool {
-        self.extensions.iter().any(|own| own == ending) && self.requires.as_ref().is_none_or(|requires| requires.0.is_match(code))
+        self.extensions.iter().any(|own| own == ending)
+            && self.requires.as_ref().is_none_or(|requires| requires.0.is_match(code))
     }
 }
 
@@ -193,9 +207,13 @@ mod tests {
     #[test]
     fn routes_prefixes_and_generators_are_read() {
         let text = "app = FastAPI()\napp.include_router(r, prefix=\"/api/v1\")\n@r.get(\"/orders/{id}\")\nasync def a(): ...\n# @r.get(\"/no\")\n@r.post(\"/orders\")\nasync def b(): ...\n";
-        let found = routes(&[("app.py", text), ("requirements.txt", "fastapi\n"), ("tests/test_a.py", "@r.get(\"/t\")")]);
-        let paths: Vec<(&str, &str, usize)> =
-            found.all.iter().map(|route| (route.method.as_deref().unwrap_or("-"), route.path.as_str(), route.line)).collect();
+        let found =
+            routes(&[("app.py", text), ("requirements.txt", "fastapi\n"), ("tests/test_a.py", "@r.get(\"/t\")")]);
+        let paths: Vec<(&str, &str, usize)> = found
+            .all
+            .iter()
+            .map(|route| (route.method.as_deref().unwrap_or("-"), route.path.as_str(), route.line))
+            .collect();
         assert_eq!(paths, [("GET", "/orders/{id}", 3), ("POST", "/orders", 6)]);
         assert!(found.is_api && found.versions.contains(&1));
         assert_eq!(found.generator.as_deref(), Some("fastapi"));

@@ -33,10 +33,67 @@ pub(crate) struct Resolver<'r> {
 const MANAGERS: &[&str] = &["npm", "pnpm", "yarn", "bun"];
 /// What a package manager does by itself.
 const OWN_WORDS: &[&str] = &[
-    "install", "i", "ci", "add", "remove", "uninstall", "update", "upgrade", "init", "create", "publish", "pack", "link", "exec", "dlx", "x",
-    "audit", "outdated", "login", "logout", "whoami", "config", "set", "cache", "version", "view", "info", "ls", "list", "why", "dedupe",
-    "rebuild", "prune", "global", "workspaces", "plugin", "import", "fetch", "patch", "root", "bin", "doctor", "help", "node", "tsc", "pm", "repl",
-    "approve-builds", "store", "env", "setup", "deploy", "rb", "up", "self-update", "token", "owner", "search", "fund", "explain", "query",
+    "install",
+    "i",
+    "ci",
+    "add",
+    "remove",
+    "uninstall",
+    "update",
+    "upgrade",
+    "init",
+    "create",
+    "publish",
+    "pack",
+    "link",
+    "exec",
+    "dlx",
+    "x",
+    "audit",
+    "outdated",
+    "login",
+    "logout",
+    "whoami",
+    "config",
+    "set",
+    "cache",
+    "version",
+    "view",
+    "info",
+    "ls",
+    "list",
+    "why",
+    "dedupe",
+    "rebuild",
+    "prune",
+    "global",
+    "workspaces",
+    "plugin",
+    "import",
+    "fetch",
+    "patch",
+    "root",
+    "bin",
+    "doctor",
+    "help",
+    "node",
+    "tsc",
+    "pm",
+    "repl",
+    "approve-builds",
+    "store",
+    "env",
+    "setup",
+    "deploy",
+    "rb",
+    "up",
+    "self-update",
+    "token",
+    "owner",
+    "search",
+    "fund",
+    "explain",
+    "query",
 ];
 
 impl<'r> Resolver<'r> {
@@ -66,7 +123,10 @@ impl<'r> Resolver<'r> {
         if starts.is_empty() {
             starts.push(PathBuf::new());
         }
-        let below = starts.iter().filter_map(|start| plain(&start.join(folder))).filter(|path| self.repository.has_folder(path));
+        let below = starts
+            .iter()
+            .filter_map(|start| plain(&start.join(folder)))
+            .filter(|path| self.repository.has_folder(path));
         let found: Vec<PathBuf> = below.collect();
         if !found.is_empty() || folder.as_os_str().is_empty() {
             return found;
@@ -79,16 +139,21 @@ impl<'r> Resolver<'r> {
     fn of_words(&self, words: &[&str], bases: &[PathBuf], depth: usize) -> Grounds {
         let Some((first, rest)) = words.split_first() else { return Grounds::Elsewhere };
         let program = first.rsplit('/').next().unwrap_or(first);
-        if first.starts_with("./") || first.starts_with("../") || (first.contains('/') && !first.starts_with(['/', '~'])) {
+        if first.starts_with("./")
+            || first.starts_with("../")
+            || (first.contains('/') && !first.starts_with(['/', '~']))
+        {
             return self.local(first, bases);
         }
         let inner = match (program, rest.first().copied()) {
             ("npx" | "bunx" | "pipx" | "winpty" | "rtk" | "dotenv", Some(_)) => Some(1),
-            ("poetry" | "pipenv" | "uv" | "pdm" | "hatch" | "rye", Some("run")) | ("bundle" | "pnpm" | "yarn" | "npm", Some("exec")) => Some(2),
+            ("poetry" | "pipenv" | "uv" | "pdm" | "hatch" | "rye", Some("run"))
+            | ("bundle" | "pnpm" | "yarn" | "npm", Some("exec")) => Some(2),
             _ => None,
         };
         if let Some(skip) = inner.filter(|_| depth < 4) {
-            let start = words.iter().skip(skip).position(|word| !word.starts_with('-')).map_or(words.len(), |at| at + skip);
+            let start =
+                words.iter().skip(skip).position(|word| !word.starts_with('-')).map_or(words.len(), |at| at + skip);
             let inner = self.of_words(&words[start..], bases, depth + 1);
             if inner != Grounds::Elsewhere {
                 return inner;
@@ -101,24 +166,46 @@ impl<'r> Resolver<'r> {
             "docker" if rest.first() == Some(&"compose") => self.compose(&rest[1..], bases),
             "docker-compose" | "podman-compose" => self.compose(rest, bases),
             "docker" | "podman" if rest.first() == Some(&"build") => self.flagged(rest, &["-f", "--file"], bases),
-            "python" | "python3" | "node" | "ruby" | "php" | "bash" | "sh" | "source" | "." | "tsx" | "ts-node" | "ansible-playbook" | "psql" => {
-                self.script_file(program, rest, bases)
-            }
+            "python" | "python3" | "node" | "ruby" | "php" | "bash" | "sh" | "source" | "." | "tsx" | "ts-node"
+            | "ansible-playbook" | "psql" => self.script_file(program, rest, bases),
             "pip" | "pip3" => self.flagged(rest, &["-r", "--requirement", "-c"], bases),
             "kubectl" | "helm" => self.flagged(rest, &["-f", "--filename", "--values", "-k"], bases),
-            "cp" => rest.iter().find(|word| !word.starts_with('-')).map_or(Grounds::Elsewhere, |word| self.local(word, bases)),
+            "cp" => rest
+                .iter()
+                .find(|word| !word.starts_with('-'))
+                .map_or(Grounds::Elsewhere, |word| self.local(word, bases)),
             _ => self.tool(program, rest, bases),
         }
     }
 
     fn has_any(&self, bases: &[PathBuf], name: &str) -> bool {
-        bases.iter().filter_map(|base| plain(&base.join(name))).any(|path| self.repository.has(&path) || self.repository.has_folder(&path))
+        bases
+            .iter()
+            .filter_map(|base| plain(&base.join(name)))
+            .any(|path| self.repository.has(&path) || self.repository.has_folder(&path))
     }
 
     fn local(&self, name: &str, bases: &[PathBuf]) -> Grounds {
-        let outside = name.starts_with(['/', '~', '-']) || name.contains(['*', ':', '[', '=']) || name.starts_with("../..") || name == "." || name == "..";
+        let outside = name.starts_with(['/', '~', '-'])
+            || name.contains(['*', ':', '[', '='])
+            || name.starts_with("../..")
+            || name == "."
+            || name == "..";
         // What a build or an environment makes is not in a repository.
-        let made = ["build/", "dist/", "target/", "bin/", "venv/", ".venv/", "node_modules/", "env/", "vendor/", "out/", "_build/", ".git/"];
+        let made = [
+            "build/",
+            "dist/",
+            "target/",
+            "bin/",
+            "venv/",
+            ".venv/",
+            "node_modules/",
+            "env/",
+            "vendor/",
+            "out/",
+            "_build/",
+            ".git/",
+        ];
         let name = name.trim_start_matches("./");
         if outside || name.is_empty() || made.iter().any(|folder| name.starts_with(folder)) {
             return if self.has_any(bases, name) { Grounds::There } else { Grounds::Elsewhere };
@@ -144,7 +231,9 @@ impl<'r> Resolver<'r> {
                 }
                 "-f" | "--file" => file = words.next(),
                 "-j" | "-l" => {}
-                word if word.starts_with('-') || word.contains('=') || word.bytes().all(|byte| byte.is_ascii_digit()) => {}
+                word if word.starts_with('-')
+                    || word.contains('=')
+                    || word.bytes().all(|byte| byte.is_ascii_digit()) => {}
                 word => targets.push(word),
             }
         }
@@ -155,7 +244,11 @@ impl<'r> Resolver<'r> {
             return Grounds::Missing("there is no Makefile".to_owned());
         }
         let known: BTreeSet<&str> = texts.iter().flat_map(|text| targets_of(text)).collect();
-        let open = texts.iter().any(|text| text.lines().any(|line| line.trim_start_matches('-').starts_with("include ") || line.contains('%') || line.contains("$(eval")));
+        let open = texts.iter().any(|text| {
+            text.lines().any(|line| {
+                line.trim_start_matches('-').starts_with("include ") || line.contains('%') || line.contains("$(eval")
+            })
+        });
         match targets.iter().find(|target| !known.contains(*target)) {
             None => Grounds::There,
             Some(_) if open => Grounds::Elsewhere,
@@ -175,8 +268,23 @@ impl<'r> Resolver<'r> {
     }
 
     fn script(&self, program: &str, rest: &[&str], bases: &[PathBuf]) -> Grounds {
-        let elsewhere = ["--prefix", "--cwd", "-C", "--filter", "-F", "-w", "--workspace", "--dir", "workspace", "-r", "-g", "--global"];
-        let anywhere = rest.iter().any(|word| elsewhere.contains(word) || word.starts_with("--filter=") || word.starts_with("--workspace="));
+        let elsewhere = [
+            "--prefix",
+            "--cwd",
+            "-C",
+            "--filter",
+            "-F",
+            "-w",
+            "--workspace",
+            "--dir",
+            "workspace",
+            "-r",
+            "-g",
+            "--global",
+        ];
+        let anywhere = rest
+            .iter()
+            .any(|word| elsewhere.contains(word) || word.starts_with("--filter=") || word.starts_with("--workspace="));
         let mut words = rest.iter().filter(|word| !word.starts_with('-'));
         let Some(first) = words.next() else { return self.tool(program, rest, bases) };
         let name = match *first {
@@ -186,13 +294,24 @@ impl<'r> Resolver<'r> {
             },
             "start" | "test" | "t" | "stop" | "restart" => first,
             // Yarn, pnpm and bun run a script by its name; they may as well run a program.
-            _ => return if OWN_WORDS.contains(first) && !anywhere { self.tool(program, rest, bases) } else { Grounds::Elsewhere },
+            _ => {
+                return if OWN_WORDS.contains(first) && !anywhere {
+                    self.tool(program, rest, bases)
+                } else {
+                    Grounds::Elsewhere
+                };
+            }
         };
         if name.contains('/') || (program == "bun" && name.contains('.')) {
             return Grounds::Elsewhere;
         }
         let name = if name == "t" { "test" } else { name };
-        let of = self.repository.manifests().all.iter().filter(|((folder, language), _)| *language == "javascript" && (anywhere || bases.contains(folder)));
+        let of = self
+            .repository
+            .manifests()
+            .all
+            .iter()
+            .filter(|((folder, language), _)| *language == "javascript" && (anywhere || bases.contains(folder)));
         let mut manifests = of.peekable();
         if manifests.peek().is_none() {
             let what = "there is no package.json";
@@ -240,7 +359,9 @@ impl<'r> Resolver<'r> {
             return self.flagged(rest, &["-f", "--file"], bases);
         }
         let Some(file) = rest.iter().find(|word| !word.starts_with('-')) else { return Grounds::Elsewhere };
-        let is_file = [".py", ".js", ".mjs", ".cjs", ".ts", ".rb", ".php", ".sh", ".yml", ".yaml"].iter().any(|ending| file.ends_with(ending));
+        let is_file = [".py", ".js", ".mjs", ".cjs", ".ts", ".rb", ".php", ".sh", ".yml", ".yaml"]
+            .iter()
+            .any(|ending| file.ends_with(ending));
         if !is_file {
             return Grounds::Elsewhere;
         }
@@ -256,9 +377,19 @@ impl<'r> Resolver<'r> {
             return Grounds::Elsewhere;
         };
         // `npm install express` adds a package, wherever.
-        let names_package = (MANAGERS.contains(&program) || program == "pipenv") && !rest.contains(&"run") && rest.iter().filter(|word| !word.starts_with('-')).count() > 1;
-        let fits = tool.words.is_empty() || rest.iter().find(|word| !word.starts_with('-')).is_some_and(|word| tool.words.iter().any(|own| own == word));
-        if tool.files.is_empty() || !fits || names_package || rest.iter().any(|word| ["-g", "--global", "--version", "--help"].contains(word)) {
+        let names_package = (MANAGERS.contains(&program) || program == "pipenv")
+            && !rest.contains(&"run")
+            && rest.iter().filter(|word| !word.starts_with('-')).count() > 1;
+        let fits = tool.words.is_empty()
+            || rest
+                .iter()
+                .find(|word| !word.starts_with('-'))
+                .is_some_and(|word| tool.words.iter().any(|own| own == word));
+        if tool.files.is_empty()
+            || !fits
+            || names_package
+            || rest.iter().any(|word| ["-g", "--global", "--version", "--help"].contains(word))
+        {
             return Grounds::Elsewhere;
         }
         let there = |file: &String| {
@@ -274,19 +405,32 @@ impl<'r> Resolver<'r> {
 
 /// The document itself makes the reader fetch or write the file, or shows it.
 fn is_given(command: &Command, document: &Document) -> bool {
-    let is_file = |word: &&String| word.rsplit_once('.').is_some_and(|(stem, ending)| !stem.is_empty() && ending.len() <= 4);
+    let is_file =
+        |word: &&String| word.rsplit_once('.').is_some_and(|(stem, ending)| !stem.is_empty() && ending.len() <= 4);
     let mut names: Vec<&str> = command.words.iter().filter(is_file).map(|word| word.trim_start_matches("./")).collect();
     if command.words.iter().any(|word| word.contains("compose")) {
         names.extend(["compose.y", "git clone"]);
     }
     let before = document.sections.iter().filter(|section| section.line <= command.line);
     for section in before {
-        let fetches = |block: &Block| ["curl ", "wget ", "git clone", "cat >", "cat <<", "touch ", "tee "].iter().any(|word| block.text.contains(word));
-        let shows = |block: &Block, name: &str| !SHELLS.contains(&block.language.as_str()) && block.text.lines().take(2).any(|line| line.contains(name));
+        let fetches = |block: &Block| {
+            ["curl ", "wget ", "git clone", "cat >", "cat <<", "touch ", "tee "]
+                .iter()
+                .any(|word| block.text.contains(word))
+        };
+        let shows = |block: &Block, name: &str| {
+            !SHELLS.contains(&block.language.as_str()) && block.text.lines().take(2).any(|line| line.contains(name))
+        };
         let given = |name: &&str| {
-            let block = |block: &Block| block.line <= command.line && ((fetches(block) && block.text.contains(name)) || (*name != "git clone" && shows(block, name)));
+            let block = |block: &Block| {
+                block.line <= command.line
+                    && ((fetches(block) && block.text.contains(name)) || (*name != "git clone" && shows(block, name)))
+            };
             let text = section.text.to_lowercase();
-            let told = ["create", "download", "save ", "write ", "add a", "named ", "called "].iter().any(|word| text.contains(word)) && section.text.contains(name);
+            let told = ["create", "download", "save ", "write ", "add a", "named ", "called "]
+                .iter()
+                .any(|word| text.contains(word))
+                && section.text.contains(name);
             section.blocks.iter().any(block) || (told && *name != "git clone")
         };
         if names.iter().any(given) {
@@ -298,7 +442,11 @@ fn is_given(command: &Command, document: &Document) -> bool {
 
 /// Words that stand for something: `<name>`, `$NAME`, `{{ x }}`, `path/to/it`, `…`.
 fn is_variable(word: &str) -> bool {
-    word.contains(['<', '>', '$', '{', '…', '`']) || word.contains("...") || word.contains("path/to") || word.contains("/your") || word.contains("example.")
+    word.contains(['<', '>', '$', '{', '…', '`'])
+        || word.contains("...")
+        || word.contains("path/to")
+        || word.contains("/your")
+        || word.contains("example.")
 }
 
 fn targets_of(text: &str) -> Vec<&str> {
@@ -340,23 +488,50 @@ mod tests {
         let resolver = Resolver::of(&repository);
         let look = |line: &str, folder: &str| {
             let words = line.split(' ').map(String::from).collect();
-            resolver.look(&Command { words, line: 1, folder: Some(folder.into()) }, &Document::new(Path::new("docs/a.md"), "# A\n"))
+            resolver.look(
+                &Command { words, line: 1, folder: Some(folder.into()) },
+                &Document::new(Path::new("docs/a.md"), "# A\n"),
+            )
         };
         for line in [
-            "make deploy", "npm run build", "npm test", "./scripts/up.sh", "bash scripts/up.sh", "docker compose up -d", "python manage.py migrate",
-            "npm ci", "cp .env.example .env", "poetry run python manage.py test",
+            "make deploy",
+            "npm run build",
+            "npm test",
+            "./scripts/up.sh",
+            "bash scripts/up.sh",
+            "docker compose up -d",
+            "python manage.py migrate",
+            "npm ci",
+            "cp .env.example .env",
+            "poetry run python manage.py test",
         ] {
             assert_eq!(look(line, ""), Grounds::There, "{line}");
         }
         assert_eq!(look("npm run dev", "web"), Grounds::There);
         assert_eq!(look("npm run build", "clone"), Grounds::There);
         for line in [
-            "make rollback", "npm run deploy", "./scripts/down.sh", "docker compose -f prod.yml up", "alembic upgrade head", "just test",
-            "pip install -r requirements.txt", "python worker.py", "cp .env.sample .env",
+            "make rollback",
+            "npm run deploy",
+            "./scripts/down.sh",
+            "docker compose -f prod.yml up",
+            "alembic upgrade head",
+            "just test",
+            "pip install -r requirements.txt",
+            "python worker.py",
+            "cp .env.sample .env",
         ] {
             assert!(matches!(look(line, ""), Grounds::Missing(_)), "{line}: {:?}", look(line, ""));
         }
-        for line in ["git pull", "curl localhost", "kubectl get pods", "./scripts/<name>.sh", "npm install express", "python -m venv venv", "ls x.y", "yarn dev"] {
+        for line in [
+            "git pull",
+            "curl localhost",
+            "kubectl get pods",
+            "./scripts/<name>.sh",
+            "npm install express",
+            "python -m venv venv",
+            "ls x.y",
+            "yarn dev",
+        ] {
             assert_eq!(look(line, ""), Grounds::Elsewhere, "{line}");
         }
     }
