@@ -144,7 +144,7 @@ fn is_value(value: &str) -> bool {
         && !value.contains("${")
         && !value.starts_with('{')
         && !value.starts_with("process.env")
-        && !(value.contains('_') && value.to_ascii_uppercase() == value)
+        && (!value.contains('_') || value.to_ascii_uppercase() != value)
 }
 
 fn of_settings(repository: &Repository, cases: &mut Cases) -> usize {

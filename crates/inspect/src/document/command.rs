@@ -10,6 +10,7 @@ use super::{
 };
 
 mod resolve;
+mod words;
 
 pub(crate) use resolve::{Grounds, Resolver};
 
@@ -170,7 +171,8 @@ fn without_comment(line: &str) -> &str {
     if line.trim_start().starts_with('#') {
         return "";
     }
-    line.find(" #").map_or(line, |at| if line[..at].matches(['"', '\'']).count() % 2 == 0 { &line[..at] } else { line })
+    line.find(" #")
+        .map_or(line, |at| if line[..at].matches(['"', '\'']).count().is_multiple_of(2) { &line[..at] } else { line })
 }
 
 /// Blanks around what parts commands, outside quotes.

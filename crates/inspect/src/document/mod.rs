@@ -13,11 +13,11 @@ use std::path::{Path, PathBuf};
 
 use seaworthy_repository::{Repository, TEST_FOLDERS};
 
-pub(crate) use command::{Command, Grounds, Resolver, commands};
+pub(crate) use command::{Grounds, Resolver, commands};
 pub(crate) use links::dead_links;
 pub(crate) use openapi::{Specification, specifications};
 pub(crate) use section::Section;
-use template::{placeholder, template_of};
+use template::template_of;
 pub(crate) use topic::{Found, Part, dead_in, topic};
 
 /// One document.

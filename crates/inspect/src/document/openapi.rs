@@ -23,8 +23,6 @@ pub(crate) struct Operation {
     pub method: String,
     /// Below the server's.
     pub path: String,
-    /// It is described in words.
-    pub described: bool,
     /// Nothing is sent, or there is an example of it.
     pub request_shown: bool,
     /// Nothing comes back, or there is an example of it.
@@ -71,7 +69,6 @@ fn read(path: &Path, text: &str) -> Option<Specification> {
 }
 
 fn operation_of(root: &Value, path: &str, method: &str, operation: &Value) -> Operation {
-    let has_text = |key: &str| operation[key].as_str().is_some_and(|text| text.split_whitespace().count() >= 2);
     let parameters =
         operation["parameters"].as_array().into_iter().flatten().map(|parameter| resolved(root, parameter));
     let in_body = |parameter: &&Value| parameter["in"] == "body";
@@ -90,7 +87,6 @@ fn operation_of(root: &Value, path: &str, method: &str, operation: &Value) -> Op
     Operation {
         method: method.to_uppercase(),
         path: path.to_owned(),
-        described: has_text("summary") || has_text("description"),
         request_shown: old_body && (body.is_null() || body["content"].is_null() || content_shows(root, body)),
         response_shown: good.peek().is_some() && good.all(shown),
     }
@@ -147,11 +143,8 @@ mod tests {
           "c": {"A": {"properties": {"id": {"example": 1}, "kind": {"enum": ["a"]}}}, "B": {"properties": {"id": {"example": 1}, "b": {"$ref": "#/c/B"}}}}}"##;
         let read = read(Path::new("openapi.json"), text).unwrap();
         assert_eq!(read.bases, ["/api/v1"]);
-        let shown: Vec<(&str, bool, bool, bool)> = read
-            .operations
-            .iter()
-            .map(|one| (one.method.as_str(), one.described, one.request_shown, one.response_shown))
-            .collect();
-        assert_eq!(shown, [("GET", true, true, true), ("POST", false, false, true), ("GET", false, true, false)]);
+        let shown: Vec<(&str, bool, bool)> =
+            read.operations.iter().map(|one| (one.method.as_str(), one.request_shown, one.response_shown)).collect();
+        assert_eq!(shown, [("GET", true, true), ("POST", false, true), ("GET", true, false)]);
     }
 }

@@ -135,10 +135,10 @@ pub(crate) fn mentioned(repository: &Repository) -> BTreeSet<String> {
             .iter()
             .any(|own| name.starts_with(own));
         let example = PLATFORM.examples.contains(name) || name.ends_with("-lock.json");
-        if !example && (plain || endings.contains(&ending) || (ending.is_empty() && name.contains("entrypoint"))) {
-            if let Some(text) = repository.text(path).filter(|text| text.len() <= LARGEST) {
-                add(&text);
-            }
+        let configures = plain || endings.contains(&ending) || (ending.is_empty() && name.contains("entrypoint"));
+        let text = (configures && !example).then(|| repository.text(path)).flatten();
+        if let Some(text) = text.filter(|text| text.len() <= LARGEST) {
+            add(&text);
         }
     }
     found

@@ -178,10 +178,7 @@ impl Reader<'_> {
         for document in documents {
             if document["services"].is_object() && document["kind"].is_null() {
                 self.compose(&document);
-            } else if document["kind"].is_string() {
-                self.purpose = if self.purpose == Purpose::Open { Purpose::Production } else { self.purpose };
-                self.kubernetes(&document, 0);
-            } else if name.starts_with("values") {
+            } else if document["kind"].is_string() || name.starts_with("values") {
                 self.purpose = if self.purpose == Purpose::Open { Purpose::Production } else { self.purpose };
                 self.kubernetes(&document, 0);
             } else if name.starts_with("render.y") {

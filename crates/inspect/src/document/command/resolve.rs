@@ -8,8 +8,9 @@ use std::{
 use seaworthy_repository::Repository;
 
 use super::{
-    super::{Document, links::plain, section::Block},
-    Command, SHELLS, TOOLS,
+    super::{Document, links::plain},
+    Command, TOOLS,
+    words::{MANAGERS, OWN_WORDS, is_given, is_variable, targets_of},
 };
 
 /// What stands behind a command.
@@ -29,72 +30,6 @@ pub(crate) struct Resolver<'r> {
     /// Folders with a file of this name, for commands whose folder cannot be told.
     names: BTreeSet<&'r str>,
 }
-
-const MANAGERS: &[&str] = &["npm", "pnpm", "yarn", "bun"];
-/// What a package manager does by itself.
-const OWN_WORDS: &[&str] = &[
-    "install",
-    "i",
-    "ci",
-    "add",
-    "remove",
-    "uninstall",
-    "update",
-    "upgrade",
-    "init",
-    "create",
-    "publish",
-    "pack",
-    "link",
-    "exec",
-    "dlx",
-    "x",
-    "audit",
-    "outdated",
-    "login",
-    "logout",
-    "whoami",
-    "config",
-    "set",
-    "cache",
-    "version",
-    "view",
-    "info",
-    "ls",
-    "list",
-    "why",
-    "dedupe",
-    "rebuild",
-    "prune",
-    "global",
-    "workspaces",
-    "plugin",
-    "import",
-    "fetch",
-    "patch",
-    "root",
-    "bin",
-    "doctor",
-    "help",
-    "node",
-    "tsc",
-    "pm",
-    "repl",
-    "approve-builds",
-    "store",
-    "env",
-    "setup",
-    "deploy",
-    "rb",
-    "up",
-    "self-update",
-    "token",
-    "owner",
-    "search",
-    "fund",
-    "explain",
-    "query",
-];
 
 impl<'r> Resolver<'r> {
     /// Of a repository.
@@ -403,71 +338,23 @@ impl<'r> Resolver<'r> {
     }
 }
 
-/// The document itself makes the reader fetch or write the file, or shows it.
-fn is_given(command: &Command, document: &Document) -> bool {
-    let is_file =
-        |word: &&String| word.rsplit_once('.').is_some_and(|(stem, ending)| !stem.is_empty() && ending.len() <= 4);
-    let mut names: Vec<&str> = command.words.iter().filter(is_file).map(|word| word.trim_start_matches("./")).collect();
-    if command.words.iter().any(|word| word.contains("compose")) {
-        names.extend(["compose.y", "git clone"]);
-    }
-    let before = document.sections.iter().filter(|section| section.line <= command.line);
-    for section in before {
-        let fetches = |block: &Block| {
-            ["curl ", "wget ", "git clone", "cat >", "cat <<", "touch ", "tee "]
-                .iter()
-                .any(|word| block.text.contains(word))
-        };
-        let shows = |block: &Block, name: &str| {
-            !SHELLS.contains(&block.language.as_str()) && block.text.lines().take(2).any(|line| line.contains(name))
-        };
-        let given = |name: &&str| {
-            let block = |block: &Block| {
-                block.line <= command.line
-                    && ((fetches(block) && block.text.contains(name)) || (*name != "git clone" && shows(block, name)))
-            };
-            let text = section.text.to_lowercase();
-            let told = ["create", "download", "save ", "write ", "add a", "named ", "called "]
-                .iter()
-                .any(|word| text.contains(word))
-                && section.text.contains(name);
-            section.blocks.iter().any(block) || (told && *name != "git clone")
-        };
-        if names.iter().any(given) {
-            return true;
-        }
-    }
-    false
-}
-
-/// Words that stand for something: `<name>`, `$NAME`, `{{ x }}`, `path/to/it`, `…`.
-fn is_variable(word: &str) -> bool {
-    word.contains(['<', '>', '$', '{', '…', '`'])
-        || word.contains("...")
-        || word.contains("path/to")
-        || word.contains("/your")
-        || word.contains("example.")
-}
-
-fn targets_of(text: &str) -> Vec<&str> {
-    let mut found = Vec::new();
-    for line in text.lines().filter(|line| !line.starts_with(['\t', '#', ' '])) {
-        if let Some(names) = line.strip_prefix(".PHONY:") {
-            found.extend(names.split_whitespace());
-        }
-        let Some((names, rest)) = line.split_once(':') else { continue };
-        if !rest.starts_with('=') && !names.contains('=') {
-            found.extend(names.split_whitespace());
-        }
-    }
-    found
-}
-
 #[cfg(test)]
 mod tests {
     use seaworthy_repository::Sample;
 
     use super::*;
+
+    const GONE: &[&str] = &[
+        "make rollback",
+        "npm run deploy",
+        "./scripts/down.sh",
+        "docker compose -f prod.yml up",
+        "alembic upgrade head",
+        "just test",
+        "pip install -r requirements.txt",
+        "python worker.py",
+        "cp .env.sample .env",
+    ];
 
     #[test]
     fn what_commands_name_is_looked_up() {
@@ -509,17 +396,7 @@ mod tests {
         }
         assert_eq!(look("npm run dev", "web"), Grounds::There);
         assert_eq!(look("npm run build", "clone"), Grounds::There);
-        for line in [
-            "make rollback",
-            "npm run deploy",
-            "./scripts/down.sh",
-            "docker compose -f prod.yml up",
-            "alembic upgrade head",
-            "just test",
-            "pip install -r requirements.txt",
-            "python worker.py",
-            "cp .env.sample .env",
-        ] {
+        for line in GONE {
             assert!(matches!(look(line, ""), Grounds::Missing(_)), "{line}: {:?}", look(line, ""));
         }
         for line in [
