@@ -104,10 +104,23 @@ const EXCUSES: &[&str] = &[
     "click.",
     "fallback",
     "$schema",
+    "schema.json",
     ".get(",
     "default'",
     "default\"",
     "host.docker.internal",
+];
+
+/// The own machine, with a port that the code puts in.
+const OWN_PORT: &[&str] = &[
+    "://127.0.0.1:{",
+    "://localhost:{",
+    "://127.0.0.1:$",
+    "://localhost:$",
+    "://127.0.0.1:%",
+    "://localhost:%",
+    "://0.0.0.0:{",
+    "://0.0.0.0:$",
 ];
 
 impl Inspection for Externalized {
@@ -202,6 +215,7 @@ fn is_looked_at(path: &Path) -> bool {
             "mock",
             "mocks",
             "stories",
+            "testing",
             "cli",
             "generated",
             "schema",
@@ -217,9 +231,35 @@ fn is_parameter(source: &Source, at: usize) -> bool {
     let start = source.code[..at].rfind('\n').map_or(0, |before| before + 1);
     let before = source.code[start..at].trim_start();
     let line = source.code[start..].lines().next().unwrap_or_default().trim_end();
-    let annotated = before.ends_with("= ") && before.contains(": ") && line.ends_with(',') && !before.contains('(');
+    let annotated = before.ends_with("= ") && before.contains(": ") && line.ends_with([',', '"', '\'']);
+    let annotated = annotated && !before.contains('(') && !before.starts_with("const ");
+    // The app speaks of itself, on a port that it was given.
+    let rest = source.code[at..].lines().next().unwrap_or_default();
+    let own_port = OWN_PORT.iter().any(|text| rest.contains(text));
     let loopback = line.contains("127.0.0.1") && line.contains("host") && !line.contains("://");
-    annotated || loopback || before.starts_with("def ") || before.starts_with("async def ")
+    annotated
+        || own_port
+        || is_in_signature(&source.code[..at])
+        || loopback
+        || before.starts_with("def ")
+        || before.starts_with("async def ")
+}
+
+/// The parenthesis that is open here is that of a Python function's parameters.
+fn is_in_signature(before: &str) -> bool {
+    let mut depth = 0_usize;
+    for (at, letter) in before.char_indices().rev().take(2_000) {
+        match letter {
+            ')' => depth += 1,
+            '(' if depth > 0 => depth -= 1,
+            '(' => {
+                let line = before[..at].rsplit('\n').next().unwrap_or_default().trim_start();
+                return line.starts_with("def ") || line.starts_with("async def ");
+            }
+            _ => {}
+        }
+    }
+    false
 }
 
 fn is_excused(source: &Source, at: usize) -> bool {
@@ -228,13 +268,14 @@ fn is_excused(source: &Source, at: usize) -> bool {
     let line = &source.code[start..end];
     // A call that began on a line above, with its default here.
     let above: String = source.code[..start].lines().rev().take(2).collect::<Vec<_>>().join("\n");
+    let alternative = source.code[..start].trim_end().ends_with(['|', '?']);
     let opened = above.trim_end().ends_with('(') && EXCUSES[..12].iter().any(|word| above.contains(word));
     // In a longer text, or below `__main__`, it is an example.
     let in_text = source.is_text(at);
     let main = source.code[..at]
         .rfind("__name__")
         .is_some_and(|main| source.code[main..at].contains("__main__") && !source.code[main..at].contains("\ndef "));
-    in_text || opened || main || EXCUSES.iter().any(|word| line.contains(word))
+    in_text || opened || alternative || main || EXCUSES.iter().any(|word| line.contains(word))
 }
 
 #[cfg(test)]

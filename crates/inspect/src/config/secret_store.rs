@@ -11,6 +11,9 @@ use crate::environment::{Purpose, Setting, settings};
 
 pub(super) struct SecretStore;
 
+/// An app may offer it to its own users, so it does not decide alone; it is the last one of the list.
+const READ_BY_THE_APP: &str = "a store that the app itself reads";
+
 #[derive(Deserialize)]
 struct Stores {
     store: Vec<Store>,
@@ -39,6 +42,9 @@ impl Inspection for SecretStore {
         let count = plaintext(repository, &mut cases);
         let found = stores(repository);
         match found.first() {
+            Some((name, place)) if *name == READ_BY_THE_APP => {
+                cases.told_nothing(format!("{place}: the app can read a store; whether production's secrets are in it, only its deployment shows"));
+            }
             Some((name, place)) => cases.tried(true, format!("{place}: {name}")),
             None => cases.told_nothing(
                 "no file shows where secrets come from; a reference into a store, or the app as it runs, would tell",
