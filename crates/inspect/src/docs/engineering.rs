@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use seaworthy_repository::{Cases, Repository, Sample, yaml};
+use seaworthy_repository::{Cases, Repository, Sample, Sighting, yaml};
 
 use super::written::{Look, Written, always};
 
@@ -236,7 +236,7 @@ pub(super) const MIGRATIONS: Written = Written {
 };
 
 /// Sources, and neither a migration nor a library that keeps data in tables.
-fn no_database(repository: &Repository) -> Option<String> {
+fn no_database(repository: &Repository) -> Option<Sighting> {
     let python = [
         "sqlalchemy",
         "django",
@@ -293,7 +293,10 @@ fn no_database(repository: &Repository) -> Option<String> {
             || text.ends_with(".sql")
     });
     let none = !depends && !migrates && !repository.sources().is_empty() && repository.not_whole().is_none();
-    none.then(|| format!("no migration and no database library is found in {} sources", repository.sources().len()))
+    let sources = repository.sources().len();
+    none.then(|| {
+        Sighting::not_applicable(format!("no migration and no database library is found in {sources} sources"))
+    })
 }
 
 pub(super) const SECURITY_POLICIES: Written = Written {

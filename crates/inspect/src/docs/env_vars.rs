@@ -111,10 +111,12 @@ fn explained(repository: &Repository, documents: &Documents) -> BTreeMap<String,
             add(&section.text);
             add(&section.title);
             for block in &section.blocks {
-                entries(&block.text)
-                    .iter()
-                    .filter(|entry| entry.explained || section.words >= 20)
-                    .for_each(|entry| add(&entry.name));
+                let shown = entries(&block.text);
+                shown.iter().filter(|entry| entry.explained || section.words >= 20).for_each(|entry| add(&entry.name));
+                // What a program says of itself: `--port <PORT>  where to listen [env: APP_PORT]`.
+                let helps = |line: &&str| line.contains("env: ") || line.contains("[$") || line.contains("(env ");
+                let lines: Vec<&str> = block.text.lines().collect();
+                lines.iter().filter(|line| helps(line)).for_each(|line| add(line));
             }
         }
     }

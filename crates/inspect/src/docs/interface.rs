@@ -3,9 +3,12 @@
 use std::{collections::BTreeSet, sync::LazyLock};
 
 use regex::Regex;
-use seaworthy_repository::{Cases, Repository, Sample};
+use seaworthy_repository::{Cases, Repository, Sample, Sighting};
 
-use super::written::{Look, Written};
+use super::{
+    api::no_api,
+    written::{Look, Written},
+};
 use crate::{
     document::{Documents, specifications},
     routes::Routes,
@@ -46,35 +49,27 @@ static PATTERNS: LazyLock<[Regex; 5]> = LazyLock::new(|| {
 
 #[expect(clippy::expect_used, reason = "a constant pattern, compiled in every test")]
 static SIGNS_IN: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"(?i)jwt|passport|oauth|log_?in\b|sign_?in\b|authenticat|authoriz|api_?key|bearer|session|password|clerk|keycloak|auth0|nextauth").expect("the pattern is valid")
+    let words = r"(?i)jwt|passport|oauth|log_?in\b|sign_?in\b|authenticat|authoriz|api_?key|bearer|session|password|clerk|keycloak|auth0";
+    Regex::new(words).expect("the pattern is valid")
 });
 
-/// Nothing is answered over HTTP, as far as the sources show.
-fn no_routes(repository: &Repository) -> Option<String> {
-    let none = !repository.sources().is_empty() && repository.not_whole().is_none();
-    let sources = repository.sources().len();
-    (none && Routes::of(repository).all.is_empty() && specifications(repository).is_empty())
-        .then(|| format!("no route is found in {sources} sources"))
+/// Nothing is answered over HTTP, or nothing in the sources signs anyone in.
+fn nobody_signs_in(repository: &Repository) -> Option<Sighting> {
+    let sources = repository.sources();
+    let described = !specifications(repository).is_empty();
+    if sources.is_empty() || repository.not_whole().is_some() || described {
+        return None;
+    }
+    if Routes::of(repository).all.is_empty() {
+        return Some(Sighting::not_applicable(format!("no route is found in {} sources", sources.len())));
+    }
+    let any = sources.values().any(|source| SIGNS_IN.is_match(&source.code));
+    (!any).then(|| Sighting::not_applicable(format!("nothing in {} sources signs anyone in", sources.len())))
 }
 
-/// Nothing in the sources signs anyone in.
-fn nobody_signs_in(repository: &Repository) -> Option<String> {
-    no_routes(repository).or_else(|| {
-        let sources = repository.sources();
-        let any =
-            sources.values().any(|source| SIGNS_IN.is_match(&source.code)) || !specifications(repository).is_empty();
-        (!any && !sources.is_empty() && repository.not_whole().is_none())
-            .then(|| format!("nothing in {} sources signs anyone in", sources.len()))
-    })
-}
-
-/// Routes, and none that is seen to answer data.
-fn no_api(repository: &Repository) -> Option<String> {
-    no_routes(repository).or_else(|| {
-        let routes = Routes::of(repository);
-        let pages = !routes.all.is_empty() && !routes.is_api && specifications(repository).is_empty();
-        pages.then(|| format!("the {} routes of the code answer pages, and no API is seen", routes.all.len()))
-    })
+/// There is no API, or none that is seen.
+fn no_interface(repository: &Repository) -> Option<Sighting> {
+    no_api(repository, &Routes::of(repository), &specifications(repository))
 }
 
 fn auth_flow(look: &Look<'_>, cases: &mut Cases) {
@@ -126,7 +121,7 @@ fn blocks(look: &Look<'_>) -> String {
 pub(super) const API_VERSIONING: Written = Written {
     control: "docs.api-versioning",
     person: false,
-    beside_the_point: no_api,
+    beside_the_point: no_interface,
     check: versions,
     present: || Sample::of(&[("docs/api-versioning.md", VERSIONS), ("app.py", APP)]),
     absent: || {
@@ -178,7 +173,7 @@ fn versions(look: &Look<'_>, cases: &mut Cases) {
 pub(super) const ERRORS: Written = Written {
     control: "docs.errors",
     person: false,
-    beside_the_point: no_api,
+    beside_the_point: no_interface,
     check: errors,
     present: || Sample::of(&[("docs/errors.md", ERROR_PAGE), ("app.py", ERRING)]),
     absent: || {

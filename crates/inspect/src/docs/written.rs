@@ -10,8 +10,8 @@ pub(super) struct Written {
     pub control: &'static str,
     /// A person has to say the rest.
     pub person: bool,
-    /// Why it cannot apply, when it cannot.
-    pub beside_the_point: fn(&Repository) -> Option<String>,
+    /// What to say when it cannot apply, or when that cannot be told.
+    pub beside_the_point: fn(&Repository) -> Option<Sighting>,
     /// What else must be so.
     pub check: fn(&Look<'_>, &mut Cases),
     /// Samples.
@@ -39,8 +39,8 @@ impl Inspection for Written {
     }
 
     fn look(&self, repository: &Repository) -> Sighting {
-        if let Some(why) = (self.beside_the_point)(repository) {
-            return Sighting::not_applicable(why);
+        if let Some(sighting) = (self.beside_the_point)(repository) {
+            return sighting;
         }
         let mut cases = Cases::plan(1);
         let documents = Documents::read(repository);
@@ -175,7 +175,7 @@ impl Look<'_> {
 }
 
 /// The control always applies.
-pub(super) fn always(_: &Repository) -> Option<String> {
+pub(super) fn always(_: &Repository) -> Option<Sighting> {
     None
 }
 
