@@ -8,7 +8,10 @@ mod config;
 mod data;
 mod deploy;
 mod docs;
+mod document;
+mod environment;
 mod frontend;
+mod routes;
 mod secrets;
 
 use seaworthy_repository::Inspection;

@@ -1,0 +1,300 @@
+//! The document on a topic: found by its name or a heading, and looked at for substance.
+
+use std::{path::Path, sync::LazyLock};
+
+use serde::Deserialize;
+
+use super::{
+    Document, Documents, commands,
+    links::{dead_links, target_of},
+    section::{Link, Section},
+    template::placeholder,
+};
+
+/// What documents on a topic are called.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Topic {
+    id: String,
+    /// As it is named to people.
+    pub name: String,
+    files: Vec<String>,
+    headings: Vec<String>,
+    minimum: usize,
+}
+
+#[derive(Deserialize)]
+struct Topics {
+    topic: Vec<Topic>,
+}
+
+#[expect(clippy::expect_used, reason = "a constant text, read in every test")]
+static TOPICS: LazyLock<Topics> =
+    LazyLock::new(|| toml::from_str(include_str!("topics.toml")).expect("the list of topics is valid"));
+
+/// The topic of this id.
+pub(crate) fn topic(id: &str) -> Option<&'static Topic> {
+    TOPICS.topic.iter().find(|topic| topic.id == id)
+}
+
+/// What there is on a topic.
+#[derive(Debug)]
+pub(crate) enum Found<'d> {
+    /// These say something.
+    Parts(Vec<Part<'d>>),
+    /// There is a place for it, and little or nothing in it; the sentence says where.
+    Thin(String),
+    /// It is said to be written somewhere else; the sentence says where.
+    Elsewhere(String),
+    /// Nothing, among so many documents.
+    Nothing(usize),
+}
+
+/// A document, or the sections of it that are on a topic.
+#[derive(Debug, Clone)]
+pub(crate) struct Part<'d> {
+    /// The document.
+    pub document: &'d Document,
+    /// Its sections on the topic.
+    pub sections: Vec<&'d Section>,
+}
+
+impl<'d> Part<'d> {
+    /// Where it begins: `path:line`.
+    pub fn place(&self) -> String {
+        self.document.place(self.sections.first().map_or(1, |section| section.line))
+    }
+
+    /// Words of its text.
+    pub fn words(&self) -> usize {
+        self.sections.iter().map(|section| section.words).sum()
+    }
+
+    /// All that it says in lower case, code blocks and headings too.
+    pub fn said(&self) -> String {
+        let mut said = String::new();
+        for section in &self.sections {
+            said.push_str(&section.title);
+            said.push('\n');
+            said.push_str(&section.text);
+            for block in &section.blocks {
+                said.push('\n');
+                said.push_str(&block.text);
+            }
+        }
+        said.to_lowercase()
+    }
+
+    /// Its links.
+    pub fn links(&self) -> impl Iterator<Item = &'d Link> {
+        self.sections.iter().flat_map(|section| &section.links)
+    }
+
+    fn substance(&self) -> usize {
+        let commands: usize = self.sections.iter().map(|section| commands(section).len()).sum();
+        let rows: usize = self.sections.iter().map(|section| section.rows.len()).sum();
+        let blocks: usize = self.sections.iter().map(|section| section.blocks.len()).sum();
+        self.words() + 5 * commands + 2 * rows + 3 * blocks
+    }
+
+    /// What in it still waits to be written, when that is much of it.
+    fn unwritten(&self) -> Option<(usize, String)> {
+        let waiting: Vec<(usize, String)> =
+            self.sections.iter().filter_map(|section| Some((section.line, placeholder(section)?))).collect();
+        let much = waiting.len() * 3 >= self.sections.len().max(1);
+        waiting.into_iter().next().filter(|_| much)
+    }
+}
+
+impl Topic {
+    /// What the documents say on it.
+    pub fn find<'d>(&self, documents: &'d Documents) -> Found<'d> {
+        let mut good = Vec::new();
+        let mut thin = None;
+        let mut elsewhere = None;
+        for part in self.parts(documents) {
+            let part = with_linked(part, documents, self.minimum);
+            let (substance, place) = (part.substance(), part.place());
+            if substance >= self.minimum && part.unwritten().is_none() {
+                good.push(part);
+                continue;
+            }
+            let outside = part.links().find(|link| !link.image && link.target.starts_with("http") && part.words() < 60);
+            if let Some(link) = outside {
+                elsewhere.get_or_insert(format!("{place} sends readers to {}, which is not read here", link.target));
+            }
+            thin.get_or_insert(match part.unwritten() {
+                Some((line, what)) => format!("{} is still a template: “{what}”", part.document.place(line)),
+                None => format!("{place} has the heading and {} words below it", part.words()),
+            });
+        }
+        // The part that says most comes first.
+        good.sort_by_key(|part: &Part<'_>| std::cmp::Reverse(part.substance().min(400)));
+        match (good.is_empty(), elsewhere.or_else(|| self.linked(documents)), thin) {
+            (false, ..) => Found::Parts(good),
+            (true, Some(where_to), _) => Found::Elsewhere(where_to),
+            (true, None, Some(what)) => Found::Thin(what),
+            (true, None, None) => self.template(documents).map_or(Found::Nothing(documents.all.len()), Found::Thin),
+        }
+    }
+
+    fn parts<'d>(&self, documents: &'d Documents) -> Vec<Part<'d>> {
+        let mut found = Vec::new();
+        for document in documents.own().filter(|document| document.is_prominent()) {
+            if self.names(&document.path) {
+                found.push(Part { document, sections: document.sections.iter().collect() });
+                continue;
+            }
+            let mut at = 0;
+            while let Some(section) = document.sections.get(at) {
+                at += 1;
+                if section.level == 0
+                    || !has_any(&section.title, &self.headings)
+                    || section.title.split_whitespace().count() > 9
+                {
+                    continue;
+                }
+                let below = document.sections[at..].iter().take_while(|below| below.level > section.level);
+                // A title that happens to have the word is the whole document only when it is short of other headings.
+                let sections: Vec<&Section> = std::iter::once(section).chain(below).collect();
+                at += sections.len() - 1;
+                found.push(Part { document, sections });
+            }
+        }
+        found
+    }
+
+    /// A file's name, or that of the folder it is in below `docs`.
+    fn names(&self, path: &Path) -> bool {
+        let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+        let folder = path.parent().and_then(Path::file_name).and_then(|name| name.to_str()).unwrap_or_default();
+        let is_whole = |name: &str| self.files.iter().any(|own| own.trim_start_matches('=') == words_of(name).trim());
+        has_any(stem, &self.files) || (path.components().count() > 1 && is_whole(folder))
+    }
+
+    /// A link whose text names the topic, and that leads out.
+    fn linked(&self, documents: &Documents) -> Option<String> {
+        for document in documents.own() {
+            for link in document.sections.iter().flat_map(|section| &section.links) {
+                let outside = link.target.starts_with("http") && !link.image;
+                let short = link.text.split_whitespace().count() <= 6;
+                if outside && short && has_any(&link.text, &self.headings) {
+                    let place = document.place(link.line);
+                    return Some(format!("{place} sends readers to {}, which is not read here", link.target));
+                }
+            }
+        }
+        None
+    }
+
+    /// A generated text with such a name.
+    fn template(&self, documents: &Documents) -> Option<String> {
+        let named = |document: &&Document| document.template.is_some() && self.names(&document.path);
+        let document = documents.all.iter().find(named)?;
+        Some(format!("{} is still the text of {}", document.path.display(), document.template.unwrap_or_default()))
+    }
+}
+
+/// A short part that sends on to other documents of the repository says what they say.
+fn with_linked<'d>(mut part: Part<'d>, documents: &'d Documents, minimum: usize) -> Part<'d> {
+    if part.words() >= minimum.max(60) {
+        return part;
+    }
+    let targets: Vec<_> = part
+        .links()
+        .filter(|link| link.is_relative())
+        .take(5)
+        .filter_map(|link| target_of(&part.document.path, &link.target))
+        .collect();
+    for document in targets.iter().filter_map(|target| documents.at(target)).filter(|document| !document.checklist) {
+        if document.path != part.document.path && document.template.is_none() {
+            part.sections.extend(&document.sections);
+        }
+    }
+    part
+}
+
+fn has_any(text: &str, names: &[String]) -> bool {
+    let text = words_of(text);
+    names.iter().any(|name| match name.strip_prefix('=') {
+        Some(whole) => text.trim() == whole,
+        None => text.contains(&format!(" {name} ")),
+    })
+}
+
+/// Lower case, one blank between words and around them.
+fn words_of(text: &str) -> String {
+    let lower = text.to_lowercase();
+    let words = lower.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty());
+    format!(" {} ", words.collect::<Vec<_>>().join(" "))
+}
+
+/// Dead links of a part.
+pub(crate) fn dead_in(repository: &seaworthy_repository::Repository, part: &Part<'_>) -> (Vec<String>, usize) {
+    dead_links(
+        repository,
+        part.document,
+        part.links().filter(|link| {
+            part.document.sections.iter().any(|section| section.links.iter().any(|own| std::ptr::eq(own, *link)))
+        }),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use seaworthy_repository::{Repository, Sample};
+
+    use super::*;
+
+    fn found(files: &[(&str, &str)]) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        Sample::of(files).write(folder.path()).unwrap();
+        let documents = Documents::read(&Repository::open(folder.path()).unwrap());
+        match topic("rollback").unwrap().find(&documents) {
+            Found::Parts(parts) => parts.iter().map(Part::place).collect::<Vec<_>>().join(" "),
+            Found::Thin(what) => format!("thin: {what}"),
+            Found::Elsewhere(what) => format!("elsewhere: {what}"),
+            Found::Nothing(looked) => format!("nothing in {looked}"),
+        }
+    }
+
+    const LONG: &str = "Find the earlier release in the list of releases, then tell the platform to start it again; the database stays as it is, since every change is made to fit both.";
+
+    #[test]
+    fn a_document_is_found_by_name_or_heading_and_must_say_something() {
+        assert_eq!(found(&[("docs/rollback.md", LONG)]), "docs/rollback.md:1");
+        assert_eq!(found(&[("README.md", &format!("# App\n## Rolling back\n{LONG}\n## Other\n"))]), "README.md:2");
+        assert!(found(&[("README.md", "# App\n## Rollback\n\n## Other\n")]).starts_with("thin"));
+        assert!(found(&[("ROLLBACK.md", &format!("# Rollback\nTODO: write\n{LONG}"))]).starts_with("thin"));
+        assert_eq!(found(&[("README.md", "# App\nRolls back."), ("CHANGELOG.md", "# Rollback\nx")]), "nothing in 1");
+        assert!(
+            found(&[("README.md", "# App\n## Rollback\nSee [the wiki](https://wiki/x).\n")]).starts_with("elsewhere")
+        );
+        assert_eq!(
+            found(&[("README.md", "# App\n## Rollback\nSee [it](docs/back.md).\n"), ("docs/back.md", LONG)]),
+            "README.md:2"
+        );
+        assert_eq!(
+            found(&[("README.md", "# App\n## Rollback\nSee [it](docs/gone.md).\n")]),
+            "thin: README.md:2 has the heading and 2 words below it"
+        );
+        let boxes = "# Launch\n## Rollback\n- [ ] Rollback plan written down and tried by somebody else than its author in a drill\n- [ ] b\n- [ ] c\n- [ ] d\n- [ ] e\n";
+        assert_eq!(found(&[("CHECKLIST.md", boxes)]), "nothing in 1");
+    }
+
+    #[test]
+    fn every_topic_is_whole() {
+        for topic in &TOPICS.topic {
+            assert!(topic.minimum > 0 && !topic.files.is_empty() && !topic.headings.is_empty(), "{}", topic.id);
+            assert!(
+                topic
+                    .files
+                    .iter()
+                    .chain(&topic.headings)
+                    .all(|name| words_of(name).trim() == name.trim_start_matches('=')),
+                "{}",
+                topic.id
+            );
+        }
+    }
+}
