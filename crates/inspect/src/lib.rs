@@ -5,10 +5,12 @@
 
 mod ci;
 mod config;
+mod container;
 mod data;
 mod deploy;
 mod docs;
 mod frontend;
+mod runs;
 mod secrets;
 
 use seaworthy_repository::Inspection;
