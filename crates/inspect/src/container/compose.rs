@@ -37,7 +37,8 @@ pub enum Purpose {
 }
 
 const PRODUCTION: &[&str] = &["prod", "production", "deploy", "live", "release"];
-const DEVELOPMENT: &[&str] = &["dev", "development", "local", "test", "tests", "testing", "ci", "debug", "e2e", "devcontainer"];
+const DEVELOPMENT: &[&str] =
+    &["dev", "development", "local", "test", "tests", "testing", "ci", "debug", "e2e", "devcontainer"];
 const SECTIONS: &[&str] = &["volumes", "networks", "secrets", "configs"];
 
 impl Composition {
@@ -176,16 +177,40 @@ fn marks(path: &Path) -> Vec<String> {
 
 fn is_compose(path: &Path) -> bool {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_lowercase();
-    name.starts_with("docker-compose") || name.starts_with("compose.") || name.starts_with("compose-")
+    name.starts_with("docker-compose")
+        || name.starts_with("compose.")
+        || name.starts_with("compose-")
         || name == "production.yml" && path.parent() == Some(Path::new(""))
 }
 
 /// Files of tests, examples and editors are not what brings the app up.
 pub fn is_beside(path: &Path) -> bool {
     const FOLDERS: &[&str] = &[
-        "test", "tests", "testing", "e2e", "example", "examples", "sample", "samples", "demo", "demos", "docs", "doc",
-        ".devcontainer", "fixtures", "testdata", "benchmark", "benchmarks", "bench", "template", "templates", ".github",
-        "cypress", "node_modules", "integration-tests", "integration",
+        "test",
+        "tests",
+        "testing",
+        "e2e",
+        "example",
+        "examples",
+        "sample",
+        "samples",
+        "demo",
+        "demos",
+        "docs",
+        "doc",
+        ".devcontainer",
+        "fixtures",
+        "testdata",
+        "benchmark",
+        "benchmarks",
+        "bench",
+        "template",
+        "templates",
+        ".github",
+        "cypress",
+        "node_modules",
+        "integration-tests",
+        "integration",
     ];
     let folders = path.parent().into_iter().flat_map(Path::components);
     folders.filter_map(|part| part.as_os_str().to_str()).any(|part| FOLDERS.contains(&part.to_lowercase().as_str()))

@@ -171,7 +171,8 @@ impl Dockerfile {
         let mut at = index;
         while let Some(stage) = self.stages.get(at) {
             chain.push(stage);
-            let below = self.stages[..at].iter().rposition(|one| one.name.as_deref() == Some(&stage.base.to_lowercase()));
+            let below =
+                self.stages[..at].iter().rposition(|one| one.name.as_deref() == Some(&stage.base.to_lowercase()));
             match below {
                 Some(below) => at = below,
                 None => {

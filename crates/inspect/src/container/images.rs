@@ -63,7 +63,9 @@ impl Image {
     pub fn is_pinned(&self) -> bool {
         let moving = |tag: &str| {
             let first = tag.split('-').next().unwrap_or(tag);
-            let words = ["latest", "stable", "edge", "nightly", "main", "master", "current", "lts", "mainline", "rolling", "dev"];
+            let words = [
+                "latest", "stable", "edge", "nightly", "main", "master", "current", "lts", "mainline", "rolling", "dev",
+            ];
             words.contains(&first) || !tag.chars().any(|letter| letter.is_ascii_digit()) && !is_release_name(first)
         };
         self.digest || self.name == "scratch" || self.tag.as_deref().is_some_and(|tag| !moving(tag))
@@ -103,12 +105,15 @@ impl Images {
     pub fn is_slim(&self, image: &Image) -> bool {
         let tag = image.tag.as_deref().unwrap_or_default().to_lowercase();
         let builder = self.known(image).any(|known| known.always);
-        !builder && (self.slim.iter().any(|word| tag.contains(word) || image.name.contains(word)) || self.known(image).any(|known| known.lean))
+        !builder
+            && (self.slim.iter().any(|word| tag.contains(word) || image.name.contains(word))
+                || self.known(image).any(|known| known.lean))
     }
 
     /// Whether it brings a compiler.
     pub fn has_compilers(&self, image: &Image) -> bool {
-        self.known(image).any(|known| known.always) || !self.is_slim(image) && self.known(image).any(|known| known.compilers)
+        self.known(image).any(|known| known.always)
+            || !self.is_slim(image) && self.known(image).any(|known| known.compilers)
     }
 
     /// A distribution without tools: neither small nor with compilers.
@@ -123,7 +128,8 @@ impl Images {
 
     /// The ordinary user that it begins as.
     pub fn user<'i>(&'i self, image: &Image) -> Option<&'i str> {
-        let nonroot = image.tag.as_deref().is_some_and(|tag| tag.contains("nonroot")) || image.name.starts_with("chainguard/");
+        let nonroot =
+            image.tag.as_deref().is_some_and(|tag| tag.contains("nonroot")) || image.name.starts_with("chainguard/");
         let bitnami = image.name.starts_with("bitnami/");
         if nonroot || bitnami {
             return Some("nonroot");
@@ -162,7 +168,8 @@ mod tests {
         assert_eq!(Image::read("timescale/timescaledb:latest-pg16").version().as_deref(), Some("16"));
         assert_eq!(Image::read("postgres:15.4-alpine").version().as_deref(), Some("15.4"));
         let images = Images::built_in();
-        let is = |reference: &str| (images.is_slim(&Image::read(reference)), images.has_compilers(&Image::read(reference)));
+        let is =
+            |reference: &str| (images.is_slim(&Image::read(reference)), images.has_compilers(&Image::read(reference)));
         assert_eq!(is("python:3.12"), (false, true));
         assert_eq!(is("python:3.12-slim"), (true, false));
         assert_eq!(is("golang:1.24-alpine"), (false, true));

@@ -31,7 +31,8 @@ pub struct Container<'c> {
     pub pod: &'c Value,
 }
 
-const WORKLOADS: &[&str] = &["Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Pod", "Job", "CronJob", "Rollout"];
+const WORKLOADS: &[&str] =
+    &["Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Pod", "Job", "CronJob", "Rollout"];
 
 impl Cluster {
     /// Reads every YAML file that holds objects of a cluster.
@@ -44,7 +45,8 @@ impl Cluster {
             }
             match yaml(&text) {
                 Ok(documents) => {
-                    let objects = documents.into_iter().filter(|one| one["kind"].is_string() && one["apiVersion"].is_string());
+                    let objects =
+                        documents.into_iter().filter(|one| one["kind"].is_string() && one["apiVersion"].is_string());
                     found.objects.extend(objects.map(|object| (path.to_owned(), object)));
                 }
                 Err(_) => found.templates.push(path.to_owned()),
@@ -55,7 +57,10 @@ impl Cluster {
 
     /// Objects of a kind.
     pub fn of_kind<'c>(&'c self, kind: &'c str) -> impl Iterator<Item = (&'c Path, &'c Value)> {
-        self.objects.iter().filter(move |(_, object)| object["kind"] == kind).map(|(path, object)| (path.as_path(), object))
+        self.objects
+            .iter()
+            .filter(move |(_, object)| object["kind"] == kind)
+            .map(|(path, object)| (path.as_path(), object))
     }
 
     /// Every container of every workload.

@@ -98,16 +98,15 @@ mod tests {
     #[test]
     fn continuations_with_comments_and_blank_lines_between() {
         let text = "FROM a\nRUN x \\\n  # why\n\n  && y\n# RUN z\nCMD c\n";
-        assert_eq!(
-            texts(text),
-            [(1, "FROM a".into()), (2, "RUN x    && y".into()), (7, "CMD c".into())]
-        );
+        assert_eq!(texts(text), [(1, "FROM a".into()), (2, "RUN x    && y".into()), (7, "CMD c".into())]);
     }
 
     #[test]
     fn another_escape_and_heredocs() {
         assert_eq!(texts("# escape=`\nFROM a\nCOPY c:\\ `\n d\n").len(), 2);
-        let lines = logical_lines("FROM a\nRUN <<EOF\npip install x\n# FROM b\nEOF\nCOPY <<-\"A\" <<B /x/\n\t1\n\tA\n2\nB\nUSER u\n");
+        let lines = logical_lines(
+            "FROM a\nRUN <<EOF\npip install x\n# FROM b\nEOF\nCOPY <<-\"A\" <<B /x/\n\t1\n\tA\n2\nB\nUSER u\n",
+        );
         assert_eq!(lines.iter().map(|line| line.heredocs.len()).collect::<Vec<_>>(), [0, 1, 2, 0]);
         assert_eq!(lines[2].heredocs, ["1\n", "2\n"]);
         assert!(logical_lines("RUN <<EOF\nx\n")[0].problem.is_some());

@@ -68,9 +68,15 @@ mod tests {
     #[test]
     fn as_compose_merges() {
         let Value::Object(mut base) = json!({"services": {"a": {"command": ["x"], "environment": ["A=1", "B=2"],
-            "volumes": [".:/app", "d:/data"], "ports": ["1:1"]}}}) else { panic!() };
+            "volumes": [".:/app", "d:/data"], "ports": ["1:1"]}}})
+        else {
+            panic!()
+        };
         let Value::Object(over) = json!({"services": {"a": {"command": ["y"], "environment": {"B": "3"},
-            "volumes": ["e:/app"], "ports": ["2:2"], "restart": "always"}}}) else { panic!() };
+            "volumes": ["e:/app"], "ports": ["2:2"], "restart": "always"}}})
+        else {
+            panic!()
+        };
         merged(&mut base, over);
         let a = &base["services"]["a"];
         assert_eq!(a["command"], json!(["y"]));

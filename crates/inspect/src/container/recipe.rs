@@ -37,12 +37,15 @@ impl Recipe {
         let (mut contexts, mut target, mut services) = (Vec::new(), None, Vec::new());
         for composition in compositions {
             for service in composition.services.values() {
-                let Some(build) = service.build().filter(|build| !build.inline && build.dockerfile == path) else { continue };
+                let Some(build) = service.build().filter(|build| !build.inline && build.dockerfile == path) else {
+                    continue;
+                };
                 if let Some(context) = build.context.filter(|context| !contexts.contains(context)) {
                     contexts.push(context);
                 }
                 // A target for development is not the one that is shipped.
-                let shipped = build.target.filter(|target| !target.to_lowercase().contains("dev") && !target.contains("test"));
+                let shipped =
+                    build.target.filter(|target| !target.to_lowercase().contains("dev") && !target.contains("test"));
                 target = target.or(shipped);
                 services.push(format!("{}/{}", composition.name(), service.name));
             }
@@ -99,14 +102,29 @@ fn is_recipe(path: &Path) -> bool {
     let lower = name.to_lowercase();
     let stem = ["dockerfile", "containerfile"].iter().find_map(|word| lower.strip_prefix(word));
     let ending = lower.ends_with(".dockerfile") || lower.ends_with(".containerfile");
-    let text = ["dockerignore", "md", "j2", "tpl", "tmpl", "template", "erb", "py", "go", "js", "ts", "sh", "txt", "toml"];
+    let text =
+        ["dockerignore", "md", "j2", "tpl", "tmpl", "template", "erb", "py", "go", "js", "ts", "sh", "txt", "toml"];
     let other = lower.rsplit_once('.').is_some_and(|(_, ending)| text.contains(&ending));
     !other && (ending || stem.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '-', '_'])))
 }
 
 fn is_for_development(path: &Path) -> bool {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_lowercase();
-    let words = ["dev", "devel", "development", "local", "test", "tests", "testing", "ci", "debug", "e2e", "devcontainer", "docs", "lint"];
+    let words = [
+        "dev",
+        "devel",
+        "development",
+        "local",
+        "test",
+        "tests",
+        "testing",
+        "ci",
+        "debug",
+        "e2e",
+        "devcontainer",
+        "docs",
+        "lint",
+    ];
     name.split(['.', '-', '_']).any(|part| words.contains(&part))
 }
 

@@ -95,7 +95,15 @@ impl Reader<'_> {
         self.add_below(when, of, place, folder, text, 0);
     }
 
-    fn add_below(&mut self, when: When, of: &str, (path, line): (&Path, usize), folder: &Path, text: &str, depth: usize) {
+    fn add_below(
+        &mut self,
+        when: When,
+        of: &str,
+        (path, line): (&Path, usize),
+        folder: &Path,
+        text: &str,
+        depth: usize,
+    ) {
         for command in shell::commands(text) {
             if self.found.len() > MOST {
                 return;
@@ -116,7 +124,9 @@ impl Reader<'_> {
         let words = shell::words(command);
         let mut found = Vec::new();
         let name = match words.as_slice() {
-            ["npm" | "yarn" | "pnpm" | "bun", "run" | "run-script", rest @ ..] => rest.iter().find(|word| !word.starts_with('-')),
+            ["npm" | "yarn" | "pnpm" | "bun", "run" | "run-script", rest @ ..] => {
+                rest.iter().find(|word| !word.starts_with('-'))
+            }
             ["npm" | "yarn" | "pnpm" | "bun", script, ..] if !script.starts_with('-') => Some(script),
             ["make" | "just", target, ..] => {
                 found.extend(self.target(folder, target));
@@ -145,7 +155,9 @@ impl Reader<'_> {
 
     fn script(&self, folder: &Path, name: &str) -> Option<(PathBuf, usize, String)> {
         let folders = [folder, Path::new("")];
-        let manifest = folders.iter().find_map(|folder| self.repository.manifests().of(folder, "javascript").map(|one| (folder, one)));
+        let manifest = folders
+            .iter()
+            .find_map(|folder| self.repository.manifests().of(folder, "javascript").map(|one| (folder, one)));
         let (folder, manifest) = manifest?;
         let text = manifest.scripts.get(name)?;
         let path = folder.join("package.json");
@@ -158,7 +170,8 @@ impl Reader<'_> {
         let paths = names.iter().flat_map(|file| [folder.join(file), PathBuf::from(file)]);
         let (path, text) = paths.filter_map(|path| Some((path.clone(), self.repository.text(&path)?))).next()?;
         let mut lines = text.lines().enumerate();
-        let (at, _) = lines.find(|(_, line)| line.strip_prefix(name).is_some_and(|rest| rest.trim_start().starts_with(':')))?;
+        let (at, _) =
+            lines.find(|(_, line)| line.strip_prefix(name).is_some_and(|rest| rest.trim_start().starts_with(':')))?;
         let body: Vec<&str> = lines.map(|(_, line)| line).take_while(|line| line.starts_with(['\t', ' '])).collect();
         let body: Vec<&str> = body.iter().map(|line| line.trim_start().trim_start_matches(['@', '-'])).collect();
         Some((path, at + 2, body.join("\n")))
@@ -168,7 +181,9 @@ impl Reader<'_> {
         for recipe in recipes {
             let folder = recipe.contexts.first().cloned().unwrap_or_default();
             let path = &recipe.file.path;
-            for run in recipe.file.stages.iter().flat_map(|stage| &stage.instructions).filter(|one| one.keyword == "RUN") {
+            for run in
+                recipe.file.stages.iter().flat_map(|stage| &stage.instructions).filter(|one| one.keyword == "RUN")
+            {
                 self.add(When::Build, &path.display().to_string(), (path, run.line), &folder, &run.text);
             }
             for keyword in ["ENTRYPOINT", "CMD"] {

@@ -59,7 +59,12 @@ fn render(reader: &mut Reader<'_>, path: &Path, text: &str) {
     for service in document["services"].as_array().into_iter().flatten() {
         let name = service["name"].as_str().unwrap_or("service");
         let scheduled = service["type"] == "cron";
-        let keys = [("buildCommand", When::Build), ("preDeployCommand", When::Release), ("startCommand", When::Start), ("dockerCommand", When::Start)];
+        let keys = [
+            ("buildCommand", When::Build),
+            ("preDeployCommand", When::Release),
+            ("startCommand", When::Start),
+            ("dockerCommand", When::Start),
+        ];
         for (key, when) in keys {
             let Some(command) = service[key].as_str() else { continue };
             let when = if scheduled && when == When::Start { When::Schedule } else { when };
@@ -72,7 +77,13 @@ fn render(reader: &mut Reader<'_>, path: &Path, text: &str) {
 fn app_json(reader: &mut Reader<'_>, path: &Path, text: &str) {
     let Ok(value) = serde_json::from_str::<Value>(text) else { return };
     if let Some(command) = value["scripts"]["postdeploy"].as_str() {
-        reader.add(When::Release, "app.json", (path, line_with(text, "postdeploy").unwrap_or(1)), folder(path), command);
+        reader.add(
+            When::Release,
+            "app.json",
+            (path, line_with(text, "postdeploy").unwrap_or(1)),
+            folder(path),
+            command,
+        );
     }
 }
 

@@ -13,10 +13,49 @@ pub struct Command {
 
 /// Words before a command that change nothing of what it does.
 const BEFORE: &[&str] = &[
-    "exec", "sudo", "time", "nohup", "then", "do", "else", "if", "!", "&&", "(", "{", "tini", "dumb-init", "--", "-g", "uv",
-    "poetry", "pipenv", "pdm", "rye", "hatch", "npx", "pnpx", "bunx", "bundle", "dotenv", "env", "su-exec", "gosu", "ddtrace-run",
-    "newrelic-admin", "run-program", "opentelemetry-instrument", "docker-php-entrypoint", "/sbin/tini", "/usr/bin/tini",
-    "/usr/bin/dumb-init", "--no-sync", "--frozen", "--no-dev", "cross-env", "cross-env-shell",
+    "exec",
+    "sudo",
+    "time",
+    "nohup",
+    "then",
+    "do",
+    "else",
+    "if",
+    "!",
+    "&&",
+    "(",
+    "{",
+    "tini",
+    "dumb-init",
+    "--",
+    "-g",
+    "uv",
+    "poetry",
+    "pipenv",
+    "pdm",
+    "rye",
+    "hatch",
+    "npx",
+    "pnpx",
+    "bunx",
+    "bundle",
+    "dotenv",
+    "env",
+    "su-exec",
+    "gosu",
+    "ddtrace-run",
+    "newrelic-admin",
+    "run-program",
+    "opentelemetry-instrument",
+    "docker-php-entrypoint",
+    "/sbin/tini",
+    "/usr/bin/tini",
+    "/usr/bin/dumb-init",
+    "--no-sync",
+    "--frozen",
+    "--no-dev",
+    "cross-env",
+    "cross-env-shell",
 ];
 
 /// The commands of a text, in order. What stands in quotes after `sh -c` is taken apart too.
@@ -56,7 +95,8 @@ pub fn words(command: &str) -> Vec<&str> {
 fn inner_of_shell(piece: &str) -> Option<String> {
     let piece = piece.strip_prefix("exec ").unwrap_or(piece);
     let (program, rest) = piece.split_once(char::is_whitespace)?;
-    let is_shell = ["sh", "bash", "dash", "ash", "/bin/sh", "/bin/bash", "/bin/ash", "/usr/bin/bash"].contains(&program);
+    let is_shell =
+        ["sh", "bash", "dash", "ash", "/bin/sh", "/bin/bash", "/bin/ash", "/usr/bin/bash"].contains(&program);
     let rest = rest.trim_start();
     let flag = rest.split_whitespace().next()?;
     if !is_shell || !flag.starts_with('-') || !flag.ends_with('c') {
@@ -132,17 +172,25 @@ mod tests {
     use super::*;
 
     fn texts(text: &str) -> Vec<String> {
-        commands(text).into_iter().map(|one| format!("{}{}", one.text, if one.ignored { " (ignored)" } else { "" })).collect()
+        commands(text)
+            .into_iter()
+            .map(|one| format!("{}{}", one.text, if one.ignored { " (ignored)" } else { "" }))
+            .collect()
     }
 
     #[test]
     fn commands_of_a_line() {
         assert_eq!(
-            texts("set -e\n# alembic upgrade head\nA=1 exec uv run alembic upgrade head && exec gosu app gunicorn a:b \\\n  -w 4 # x\n"),
+            texts(
+                "set -e\n# alembic upgrade head\nA=1 exec uv run alembic upgrade head && exec gosu app gunicorn a:b \\\n  -w 4 # x\n"
+            ),
             ["set -e", "alembic upgrade head", "gunicorn a:b    -w 4"]
         );
         assert_eq!(texts("sh -c 'python manage.py migrate && gunicorn x'"), ["python manage.py migrate", "gunicorn x"]);
-        assert_eq!(texts("alembic upgrade head || true; a || exit 1"), ["alembic upgrade head (ignored)", "a", "exit 1"]);
+        assert_eq!(
+            texts("alembic upgrade head || true; a || exit 1"),
+            ["alembic upgrade head (ignored)", "a", "exit 1"]
+        );
         assert_eq!(texts("npm run build 2>&1 | tee log"), ["npm run build 2>&1", "tee log"]);
         assert_eq!(texts("bundle exec rails db:migrate"), ["rails db:migrate"]);
         assert_eq!(texts("echo 'alembic upgrade head'"), [] as [&str; 0]);
