@@ -109,23 +109,11 @@ fn is_recipe(path: &Path) -> bool {
 }
 
 fn is_for_development(path: &Path) -> bool {
-    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_lowercase();
-    let words = [
-        "dev",
-        "devel",
-        "development",
-        "local",
-        "test",
-        "tests",
-        "testing",
-        "ci",
-        "debug",
-        "e2e",
-        "devcontainer",
-        "docs",
-        "lint",
-    ];
-    name.split(['.', '-', '_']).any(|part| words.contains(&part))
+    let words = ["dev", "devel", "development", "local", "ci", "debug", "e2e", "devcontainer", "docs", "lint", "demo"];
+    let folders = path.parent().into_iter().flat_map(Path::iter).chain(path.file_name());
+    let parts = folders.filter_map(|part| part.to_str()).map(str::to_lowercase);
+    let is_one = |part: &str| words.contains(&part) || part.starts_with("test");
+    parts.into_iter().any(|part| part.split(['.', '-', '_']).any(is_one))
 }
 
 #[cfg(test)]

@@ -109,9 +109,10 @@ fn look(repository: &Repository) -> Sighting {
     for address in stores::addresses(repository, &runs) {
         let Some(login) = LOGIN.captures(&address.text) else { continue };
         if address.of == Of::Code {
-            // A default for a developer's own machine is no login of production, but also no proof.
-            let own = ["localhost", "127.0.0.1", "host", "db", "postgres", "mysql", "mongo", "redis", "database"]
-                .contains(&&login[3]);
+            // A default for a developer's own machine, or an example in a text, is no login of production, but also no proof.
+            let host = &login[3];
+            let example = ["example", "hostname", "your", "{", "<"].iter().any(|word| host.contains(word));
+            let own = !host.contains('.') || host.starts_with("127.") || host.starts_with("0.0.") || example;
             match own {
                 true if literal(&login[2]).is_some() => local = Some(address.place.clone()),
                 true => {}

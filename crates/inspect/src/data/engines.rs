@@ -76,6 +76,9 @@ pub(crate) struct Mapper {
     pub heal: Option<Expression>,
     /// Where code makes the pool.
     pub uses: Option<Expression>,
+    /// The address may hold the limits as well.
+    #[serde(default)]
+    pub in_address: bool,
     /// Files that are configuration and no source.
     #[serde(default)]
     pub files: Vec<String>,

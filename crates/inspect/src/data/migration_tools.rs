@@ -236,8 +236,9 @@ fn from_the_bottom(graph: &BTreeMap<String, (Vec<String>, Step)>) -> Vec<Step> {
 }
 
 #[expect(clippy::expect_used, reason = "a constant pattern, compiled in every test")]
-static DEPENDENCIES: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r"(?s)\bdependencies\s*=\s*\[(.*?)\n?\s*\]").expect("the pattern is valid"));
+static DEPENDENCIES: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"(?s)\bdependencies\s*=\s*(?:\[(.*?)\n?\s*\]|\(\n(.*?)\n\s*\)\s*\n)").expect("the pattern is valid")
+});
 #[expect(clippy::expect_used, reason = "a constant pattern, compiled in every test")]
 static DEPENDENCY: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r#"\(\s*["'](\w+)["']\s*,\s*["'](\w+)["']"#).expect("the pattern is valid"));
@@ -250,7 +251,9 @@ fn leaves(repository: &Repository, folder: &Path, steps: &[Step], problems: &mut
     for step in steps {
         let text = repository.text(&step.path).unwrap_or_default();
         for list in DEPENDENCIES.captures_iter(&text) {
-            for dependency in DEPENDENCY.captures_iter(&list[1]) {
+            for dependency in
+                DEPENDENCY.captures_iter(list.get(1).or_else(|| list.get(2)).map_or("", |list| list.as_str()))
+            {
                 // An app's label is mostly its folder's name; what names one of ours is ours.
                 let of_app = step.app.as_deref() == Some(&dependency[1]);
                 if own.contains(&dependency[2]) {

@@ -26,6 +26,7 @@ use seaworthy_repository::Inspection;
 
 pub(crate) use documents::measurement;
 pub(crate) use engines::Engines;
+pub(crate) use stores::is_for_development;
 
 /// Every inspection of this area.
 pub(crate) fn all() -> Vec<Box<dyn Inspection>> {

@@ -37,7 +37,7 @@ fn look(repository: &Repository) -> Sighting {
     let mut cases = Cases::plan(0);
     let mut seen = Vec::new();
     for mapper in Engines::built_in().mappers(repository) {
-        let Some(place) = place_of_use(repository, mapper) else { continue };
+        let Some((place, call)) = place_of_use(repository, mapper) else { continue };
         seen.push(mapper.name.clone());
         cases.plan_more(1);
         let limited = setting(repository, &runs, mapper, &mapper.pool.0);
@@ -46,10 +46,24 @@ fn look(repository: &Repository) -> Sighting {
             (Some(limit), None | Some(Some(_))) => {
                 cases.tried(true, format!("{}'s pool is limited in {limit}", mapper.name))
             }
+            (Some(limit), Some(None)) if mapper.name == "Django ORM" => {
+                cases.told_nothing(format!(
+                    "{limit} keeps connections; nothing checks them, so that a lost one fails a request before it heals"
+                ));
+            }
             (Some(limit), Some(None)) => cases.tried(
                 false,
                 format!("{limit} limits {}'s pool; nothing checks connections or lets them expire", mapper.name),
             ),
+            (None, _) if mapper.in_address => {
+                cases.told_nothing(format!(
+                    "{place}: {}'s limits may be in the address, which only the environment gives",
+                    mapper.name
+                ));
+            }
+            (None, _) if is_open(&call, &mapper.language) => {
+                cases.told_nothing(format!("{place}: the options of {}'s pool are made elsewhere", mapper.name));
+            }
             (None, _) => cases.tried(false, format!("{place}: {} makes its pool without explicit limits", mapper.name)),
         }
     }
@@ -63,7 +77,7 @@ fn look(repository: &Repository) -> Sighting {
         cases.note(format!("{service} pools before the server"));
     }
     if only_a_file(repository, &runs) {
-        return Sighting::not_applicable("the database is a file (SQLite): it has no connections to a server");
+        return Sighting::unclear("only a database in a file (SQLite) is seen, which has no connections to a server");
     }
     let sighting = cases.sighting(format!("pools with explicit limits that heal: {}", seen.join(", ")));
     match (&sighting.outcome, pooler) {
@@ -84,12 +98,23 @@ fn only_a_file(repository: &Repository, runs: &Runs) -> bool {
     file && !other && !signs.iter().any(|sign| servers.contains(&sign.as_str()))
 }
 
-fn place_of_use(repository: &Repository, mapper: &Mapper) -> Option<String> {
+/// Whether the options of a call come from somewhere else: `knex(options)`, `create_engine(url, **settings)`.
+fn is_open(call: &str, language: &str) -> bool {
+    if call.contains("**") || call.contains("...") || call.starts_with("Async") {
+        return true;
+    }
+    let first = call.split(',').next().unwrap_or_default().trim_start_matches('(').trim_end_matches(')').trim();
+    let is_name = first.chars().all(|letter| letter.is_alphanumeric() || "._$".contains(letter));
+    language == "javascript" && is_name && !first.is_empty() && !first.starts_with("process.env")
+}
+
+/// Where code makes a pool, and the call from its bracket.
+fn place_of_use(repository: &Repository, mapper: &Mapper) -> Option<(String, String)> {
     if !mapper.files.is_empty() {
         let mut files = repository
             .files()
             .filter(|path| path.file_name().is_some_and(|name| mapper.files.iter().any(|own| name == own.as_str())));
-        return files.next().map(|path| path.display().to_string());
+        return files.next().map(|path| (path.display().to_string(), String::new()));
     }
     let uses = mapper.uses.as_ref()?;
     let mut sources = repository.sources().iter().filter(|(path, _)| {
@@ -98,11 +123,33 @@ fn place_of_use(repository: &Repository, mapper: &Mapper) -> Option<String> {
             && !path.components().any(|part| part.as_os_str() == "migrations" || part.as_os_str() == "alembic")
     });
     sources.find_map(|(path, source)| {
-        let found = source.matches(&uses.0).next()?;
-        Some(format!("{}:{}", path.display(), source.line(found.get(0)?.start())))
+        let found = source.matches(&uses.0).next()?.get(0)?;
+        let open = source.code[found.start()..].find('(').map_or(found.end(), |at| found.start() + at);
+        let call: String = source.code[open..].chars().take(2000).collect();
+        let call = call_at(&call).to_owned();
+        Some((format!("{}:{}", path.display(), source.line(found.start())), call))
     })
 }
 
+/// A call up to its closing bracket.
+fn call_at(code: &str) -> &str {
+    let mut depth = 0_usize;
+    for (index, letter) in code.char_indices() {
+        match letter {
+            '(' => depth += 1,
+            ')' => {
+                depth = depth.saturating_sub(1);
+                if depth == 0 {
+                    return &code[..=index];
+                }
+            }
+            _ => {}
+        }
+    }
+    code
+}
+
+/// Whether a file is of a language, by its ending.
 pub(super) fn speaks(path: &std::path::Path, language: &str) -> bool {
     let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
     match language {
@@ -141,4 +188,24 @@ fn setting(repository: &Repository, runs: &Runs, mapper: &Mapper, pattern: &rege
             .map(|address| address.place)
     };
     in_source.or_else(in_files).or_else(in_address)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::deploy::tests::{broken, outcome};
+    use seaworthy_repository::Outcome;
+
+    #[test]
+    fn options_from_elsewhere_tell_nothing() {
+        let with =
+            |name: &str, code: &str, manifest: (&str, &str)| outcome(&Pool, &Sample::of(&[(name, code), manifest]));
+        let python = ("requirements.txt", "sqlalchemy\npsycopg\n");
+        assert!(matches!(with("a.py", "e = create_engine(url, **settings)\n", python), Outcome::Unclear(_)));
+        assert!(broken(&with("a.py", "e = create_engine(url, pool_size=5)\n", python), "nothing checks"));
+        assert!(broken(&with("a.py", "e = create_engine(url)  # pool_size=5\n", python), "without explicit"));
+        let knex = ("package.json", "{\"dependencies\": {\"knex\": \"3\", \"pg\": \"8\"}}");
+        assert!(matches!(with("a.js", "const k = knex(options);\n", knex), Outcome::Unclear(_)));
+        assert!(broken(&with("a.js", "const k = knex({ client: 'pg' });\n", knex), "without explicit"));
+    }
 }

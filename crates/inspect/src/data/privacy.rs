@@ -129,6 +129,7 @@ fn gdpr(repository: &Repository) -> Sighting {
 
 fn retention(repository: &Repository) -> Sighting {
     let runs = Runs::read(repository);
+    let keeps = !stores::signs(repository, &runs).is_empty();
     let documents = Document::all(repository);
     let mut cases = Cases::plan(3);
     let titled = |document: &&Document| {
@@ -136,6 +137,7 @@ fn retention(repository: &Repository) -> Sighting {
             || document.lower.lines().any(|line| line.starts_with('#') && line.contains("retention"))
     };
     match documents.iter().find(titled) {
+        None if !keeps => return stores::without(repository),
         None => {
             if let Some(why) = repository.not_whole() {
                 return cases.gave_up(why);

@@ -21,7 +21,7 @@ static LIMIT: LazyLock<Regex> = LazyLock::new(|| {
 /// Settings by which the client gives up; the server may go on.
 #[expect(clippy::expect_used, reason = "a constant pattern, compiled in every test")]
 static CLIENT: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"\bcommand_timeout\s*=|\bquery_timeout\s*[:=]|\bsocketTimeoutMS\b|\bread_timeout\s*=|\brequestTimeout\s*:|\bmax_query_execution_time\b|\bsocketTimeout\b").expect("the pattern is valid")
+    Regex::new(r#"\bcommand_timeout\b["']?\]?\s*[:=]|\bquery_timeout\s*[:=]|\bsocketTimeoutMS\b|\bread_timeout\s*=|\brequestTimeout\s*:|\bmax_query_execution_time\b|\bsocketTimeout\b"#).expect("the pattern is valid")
 });
 
 impl Inspection for QueryTimeout {

@@ -100,6 +100,10 @@ pub(crate) fn is_beside_the_app(path: &Path) -> bool {
         "testing",
         "seeds",
         "stories",
+        "docs_src",
+        "t",
+        "integration",
+        "dummy_generator",
     ];
     path.components()
         .filter_map(|part| part.as_os_str().to_str())
@@ -175,9 +179,11 @@ pub(crate) fn django_engines(repository: &Repository) -> Vec<(String, String)> {
 
 /// `settings/dev.py`, `config/test.js`.
 pub(crate) fn is_for_development(path: &Path) -> bool {
-    let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default().to_lowercase();
-    name.split(['.', '-', '_'])
-        .any(|part| ["dev", "development", "local", "test", "tests", "testing", "ci", "debug", "e2e"].contains(&part))
+    let words =
+        ["dev", "devel", "develop", "development", "local", "test", "tests", "testing", "ci", "debug", "e2e", "demo"];
+    let folders = path.parent().into_iter().flat_map(Path::iter).filter_map(|part| part.to_str());
+    let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
+    folders.chain([name]).any(|part| part.to_lowercase().split(['.', '-', '_']).any(|part| words.contains(&part)))
 }
 
 /// The answer where no database is seen at all.

@@ -63,6 +63,16 @@ fn look(repository: &Repository) -> Sighting {
             .tables
             .keys()
             .any(|name| TENANTS.iter().any(|word| name.split('_').any(|part| part.starts_with(word))));
+        // Rows that belong to a user keep customers apart as well.
+        let owned = schema.tables.values().flat_map(|table| &table.columns).any(|column| {
+            ["user_id", "userid", "owner_id", "author_id", "member_id", "created_by_id", "profile_id"]
+                .contains(&column.name.as_str())
+        });
+        if owned {
+            return Sighting::unclear(
+                "rows belong to users and to no larger tenant: whether one reaches another's is only seen by a sweep over the API",
+            );
+        }
         return match (unread, named) {
             (None, false) => Sighting::not_applicable(format!(
                 "none of {} tables has a tenant, organisation, workspace or account",

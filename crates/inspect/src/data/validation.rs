@@ -37,7 +37,7 @@ fn look(repository: &Repository) -> Sighting {
     let keyless: Vec<&String> = schema
         .tables
         .iter()
-        .filter(|(_, table)| table.primary.is_empty() && !table.columns.is_empty())
+        .filter(|(_, table)| table.primary.is_empty() && table.unique.is_empty() && !table.columns.is_empty())
         .map(|(name, _)| name)
         .collect();
     // `user_id` beside a table `users`, without a key: the database lets in what points to nothing.
@@ -83,7 +83,7 @@ fn look(repository: &Repository) -> Sighting {
         keyless.is_empty(),
         keyless.first().map_or_else(
             || format!("all {tables} tables have a primary key"),
-            |name| format!("{} has no primary key", schema.tables[*name].place),
+            |name| format!("{} has neither primary nor unique key", schema.tables[*name].place),
         ),
     );
     match loose.len() * 10 {

@@ -6,7 +6,7 @@ use regex::Regex;
 use seaworthy_repository::{Cases, Inspection, Repository, Sample, Sighting};
 
 use super::{
-    documents::{decision, measurement},
+    documents::{Document, decision, measurement},
     engines::{Engine, Engines, Kind},
     stores,
 };
@@ -45,7 +45,7 @@ impl Inspection for BatchSize {
     }
 
     fn absent(&self) -> Sample {
-        let code = "for text in texts:\n    vector = model.encode(text)\n    client.upsert(\"docs\", [vector])\n";
+        let code = "# embeddings\nembedder = SentenceTransformer(name)\nfor text in texts:\n    vector = embedder.encode(text)\n    client.upsert(\"docs\", [vector])\n";
         Sample::of(&[("requirements.txt", "qdrant-client\nsentence-transformers\n"), ("embed.py", code)])
     }
 }
@@ -143,7 +143,9 @@ fn batch(repository: &Repository) -> Sighting {
             .sources()
             .iter()
             .filter(|(path, source)| {
-                !stores::is_beside_the_app(path) && needs.is_none_or(|needs| needs.is_match(&source.code))
+                !stores::is_beside_the_app(path)
+                    && needs.is_none_or(|needs| needs.is_match(&source.code))
+                    && source.code.to_lowercase().contains("embed")
             })
             .find_map(|(path, source)| {
                 let found = source.matches(pattern).next()?;
@@ -183,7 +185,7 @@ fn managed(repository: &Repository) -> Sighting {
         None => super::plans::nothing(
             repository,
             cases,
-            0,
+            Document::all(repository).len(),
             &format!("a decision about the vector store ({})", stores[0].name),
         ),
         Some(record) => {

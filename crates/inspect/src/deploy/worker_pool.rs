@@ -129,6 +129,9 @@ fn is_explicit(repository: &Repository, runs: &Runs, run: &Run, pool: &Pool) -> 
 fn of_javascript(cases: &mut Cases, repository: &Repository, pools: &mut Vec<String>) {
     let queue = repository.depends_on("javascript", &["bullmq", "bull"]);
     for (path, source) in repository.sources() {
+        if crate::data::is_for_development(path) {
+            continue;
+        }
         if source.code.contains("cluster")
             && CLUSTER.is_match(&source.code)
             && source.matches(&CLUSTER).next().is_some()

@@ -57,7 +57,10 @@ pub fn read(code: &str, place: &str, app: &str, schema: &mut Schema) {
                     schema.tables.insert(table_of(&of("new_name", 1)), table);
                 }
             }
-            "RunSQL" => schema.unread.push(format!("{place}: SQL of its own")),
+            "RunSQL" => match value(&arguments, "sql", Some(0)).map(texts).filter(|texts| !texts.is_empty()) {
+                Some(statements) => statements.iter().for_each(|statement| super::sql::read(statement, &place, schema)),
+                None => schema.unread.push(format!("{place}: statements that code puts together")),
+            },
             name => {
                 change(name, &arguments, &place, app, schema.tables.get_mut(&table_of(&of_model(&arguments, name))))
             }

@@ -9,7 +9,7 @@ mod sql;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use seaworthy_repository::Repository;
+use seaworthy_repository::{Repository, Source};
 
 use super::migration_tools::{self, History};
 
@@ -71,7 +71,8 @@ impl Schema {
             }
             read_history(repository, history, &mut schema);
         }
-        schema.source = histories.iter().map(|history| history.tool.clone()).collect::<Vec<_>>().join(", ");
+        let tools: BTreeSet<&str> = histories.iter().map(|history| history.tool.as_str()).collect();
+        schema.source = tools.into_iter().collect::<Vec<_>>().join(", ");
         (!schema.tables.is_empty()).then_some(schema)
     }
 
@@ -115,8 +116,12 @@ pub(super) fn plain(name: &str) -> String {
 }
 
 fn read_history(repository: &Repository, history: &History, schema: &mut Schema) {
+    let python = repository.knowledge().languages.get("python").map(|language| language.tokens.as_slice());
     for step in &history.steps {
         let Some(text) = repository.text(&step.path) else { continue };
+        // Comments stand between arguments too.
+        let tokens = python.filter(|_| step.path.extension().is_some_and(|ending| ending == "py"));
+        let text = tokens.map_or_else(|| text.to_string(), |tokens| Source::new(&text, tokens).code);
         let place = step.path.display().to_string();
         match history.reader.as_str() {
             "alembic" => alembic::read(&text, &place, schema),
