@@ -144,8 +144,11 @@ fn of_folder(repository: &Repository, files: &[PathBuf]) -> Vec<Composition> {
     let over = files.iter().find(|path| marks(path) == ["override"]);
     let mut made = Vec::new();
     if let Some(base) = base {
-        let both: Vec<PathBuf> = [Some(base), over].into_iter().flatten().cloned().collect();
-        made.push(Composition::read(repository, both, Purpose::Plain));
+        made.push(Composition::read(repository, vec![base.clone()], Purpose::Plain));
+        // Read by itself on a developer's machine only: production names its files.
+        if let Some(over) = over {
+            made.push(Composition::read(repository, vec![base.clone(), over.clone()], Purpose::Development));
+        }
     }
     for path in files.iter().filter(|path| !marks(path).is_empty() && Some(*path) != over) {
         let alone = Composition::read(repository, vec![path.clone()], purpose(path));

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use seaworthy_repository::Repository;
 
+use crate::data::Engines;
+
 use super::{
     compose::{Composition, is_beside},
     dockerfile::{Dockerfile, Stage},
@@ -70,6 +72,11 @@ impl Recipe {
     /// The image below everything that is shipped.
     pub fn base(&self) -> Image {
         Image::read(self.file.chain(self.shipped).1)
+    }
+
+    /// It only changes the image of a database or another store.
+    pub fn is_a_store(&self) -> bool {
+        Engines::built_in().is_store(&self.base().name)
     }
 
     /// The stage that is shipped.

@@ -60,7 +60,7 @@ fn look(repository: &Repository) -> Sighting {
     for (_, service, engine) in &services {
         cases.plan_more(2);
         keeps_its_data(&mut cases, service, &engine.data);
-        let image = Image::read(&service.image().unwrap_or_default());
+        let image = Image::read(&stores::image(&runs, service).unwrap_or_default());
         match image.version().map(|version| (engine.supports(&version), version)) {
             Some((Some(supported), version)) => cases.tried(
                 supported,

@@ -110,13 +110,32 @@ pub(crate) fn is_beside_the_app(path: &Path) -> bool {
         .any(|part| words.contains(&part.to_lowercase().as_str()))
 }
 
-/// Services of compose files that are databases: with the engine, those for development left out.
+/// Services of compose files that are stores, with their engine and image; those for development left out.
 pub(crate) fn services(runs: &Runs) -> Vec<(Purpose, &Service, &'static Engine)> {
     let compositions = runs.compositions.iter().filter(|one| one.purpose != Purpose::Development);
-    let of = |service: &Service| service.image().and_then(|image| Engines::built_in().of_image(&image));
-    compositions
-        .flat_map(|one| one.services.values().filter_map(move |service| Some((one.purpose, service, of(service)?))))
-        .collect()
+    let all = compositions.flat_map(|one| one.services.values().map(move |service| (one, service)));
+    let found = all.filter_map(|(composition, service)| {
+        let name = format!("{}/{}", composition.name(), service.name);
+        let image = image_of(runs, &name, service)?;
+        Some((composition.purpose, service, Engines::built_in().of_image(&image)?))
+    });
+    found.collect()
+}
+
+/// The image of a service; of one that is built, the image below it.
+fn image_of(runs: &Runs, name: &str, service: &Service) -> Option<String> {
+    let recipe = runs.recipes.iter().find(|recipe| recipe.services.iter().any(|own| own == name));
+    let built = recipe.map(|recipe| recipe.file.chain(recipe.shipped).1.to_owned());
+    built.or_else(|| service.image())
+}
+
+/// The image of a service of any composition.
+pub(crate) fn image(runs: &Runs, service: &Service) -> Option<String> {
+    let composition = runs
+        .compositions
+        .iter()
+        .find(|one| one.services.get(&service.name).is_some_and(|own| own.place == service.place))?;
+    image_of(runs, &format!("{}/{}", composition.name(), service.name), service)
 }
 
 /// Whether any sign of a database is there: a driver, a mapper, an address, a service.

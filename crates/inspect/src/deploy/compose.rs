@@ -81,8 +81,9 @@ fn look(repository: &Repository) -> Sighting {
 /// The one that a plain command reads; else the one for production; else any.
 fn main_composition(all: &[Composition]) -> Option<&Composition> {
     let depth = |one: &&Composition| one.files.first().map_or(0, |path| path.components().count());
+    let both = all.iter().filter(|one| one.files.len() > 1 && one.name().contains("override")).min_by_key(depth);
     let of = |purpose| all.iter().filter(move |one| one.purpose == purpose).min_by_key(depth);
-    of(Purpose::Plain).or_else(|| of(Purpose::Production)).or_else(|| of(Purpose::Development))
+    both.or_else(|| of(Purpose::Plain)).or_else(|| of(Purpose::Production)).or_else(|| of(Purpose::Development))
 }
 
 enum Wrong {

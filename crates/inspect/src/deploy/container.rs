@@ -53,6 +53,10 @@ fn look(repository: &Repository) -> Sighting {
             cases.note(format!("{} is a base for others: no command", recipe.file.path.display()));
             continue;
         }
+        if recipe.is_a_store() {
+            cases.note(format!("{} makes a store, not the app", recipe.file.path.display()));
+            continue;
+        }
         if !parses(&mut cases, recipe) {
             continue;
         }
@@ -122,29 +126,20 @@ fn copies_what_is_there(cases: &mut Cases, repository: &Repository, recipe: &Rec
             else {
                 continue;
             };
+            let mut found = 0;
+            let mut lost = Vec::new();
             for source in sources.iter().filter(|source| !source.contains("://") && !source.starts_with("git@")) {
                 looked += 1;
-                // Built from several folders: the first in which it is found counts.
-                let seen = recipe.contexts.iter().map(|context| find(repository, recipe, context, source));
-                let seen = seen.reduce(|best, next| {
-                    if matches!(best, Source::There) {
-                        best
-                    } else if matches!(next, Source::There) {
-                        next
-                    } else {
-                        best
-                    }
-                });
-                match seen {
-                    Some(Source::Missing(why)) => {
-                        return cases
-                            .tried(false, format!("{} copies {source}, which {why}", recipe.place(instruction.line)));
-                    }
-                    Some(Source::Unknown(why)) => {
-                        unknown = Some(format!("{} copies {source}: {why}", recipe.place(instruction.line)))
-                    }
-                    Some(Source::There) | None => {}
+                let place = format!("{} copies {source}", recipe.place(instruction.line));
+                match in_any_context(repository, recipe, source) {
+                    Source::There => found += 1,
+                    Source::Missing(why) => lost.push((source.contains('*'), format!("{place}, which {why}"))),
+                    Source::Unknown(why) => unknown = Some(format!("{place}: {why}")),
                 }
+            }
+            // A pattern that fits nothing is passed over, as long as something is copied.
+            if let Some((_, why)) = lost.into_iter().find(|(pattern, _)| !pattern || found == 0) {
+                return cases.tried(false, why);
             }
         }
     }
@@ -154,6 +149,13 @@ fn copies_what_is_there(cases: &mut Cases, repository: &Repository, recipe: &Rec
             cases.tried(true, format!("all {looked} sources of {} are in the checkout", recipe.file.path.display()))
         }
     }
+}
+
+/// Built from several folders: the first in which it is found counts.
+fn in_any_context(repository: &Repository, recipe: &Recipe, source: &str) -> Source {
+    let seen = recipe.contexts.iter().map(|context| find(repository, recipe, context, source));
+    let better = |best: Source, next: Source| if matches!(next, Source::There) { next } else { best };
+    seen.reduce(better).unwrap_or(Source::There)
 }
 
 /// Folders that a build makes, which a pipeline may have done before.
@@ -319,6 +321,9 @@ fn has_health_check(cases: &mut Cases, recipe: &Recipe, runs: &Runs, repository:
         platform.iter().find(|(file, word)| repository.text(file).is_some_and(|text| text.contains(word)));
     if let Some((file, word)) = by_platform {
         return cases.tried(true, format!("{file} has {word}"));
+    }
+    if repository.has("config/deploy.yml") && repository.has("Gemfile") {
+        return cases.told_nothing("config/deploy.yml: Kamal asks for the app's health by itself");
     }
     if !runs.cluster.templates.is_empty() {
         return cases

@@ -70,7 +70,8 @@ impl Inspection for ImageOptimized {
 }
 
 fn look(repository: &Repository) -> Sighting {
-    let recipes = Recipe::all(repository, &Composition::all(repository));
+    let mut recipes = Recipe::all(repository, &Composition::all(repository));
+    recipes.retain(|recipe| !recipe.is_a_store());
     if recipes.is_empty() {
         return Sighting::unclear("there is no Dockerfile here: where the image is made is not seen");
     }
@@ -271,10 +272,12 @@ static INSTALLS_ANY: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 fn little_is_sent(cases: &mut Cases, repository: &Repository, recipe: &Recipe) {
-    let whole = recipe.file.stages.iter().flat_map(|stage| &stage.instructions).find(|one| {
-        one.flag("from").is_none()
-            && one.copied().is_some_and(|(sources, _)| sources.iter().any(|source| source == "." || source == "./"))
-    });
+    let is_whole = |one: &&Instruction| {
+        let copied = one.copied().filter(|_| one.flag("from").is_none());
+        copied.is_some_and(|(sources, _)| sources.iter().any(|source| source == "." || source == "./"))
+    };
+    // What an earlier stage is sent is not shipped; only much of it is slow.
+    let whole = recipe.file.instructions(recipe.shipped).find(is_whole);
     let Some(copy) = whole else { return };
     cases.plan_more(1);
     let ignored = recipe.contexts.iter().find_map(|context| recipe.ignored(repository, context));
