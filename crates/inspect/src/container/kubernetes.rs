@@ -55,14 +55,6 @@ impl Cluster {
         found
     }
 
-    /// Objects of a kind.
-    pub fn of_kind<'c>(&'c self, kind: &'c str) -> impl Iterator<Item = (&'c Path, &'c Value)> {
-        self.objects
-            .iter()
-            .filter(move |(_, object)| object["kind"] == kind)
-            .map(|(path, object)| (path.as_path(), object))
-    }
-
     /// Every container of every workload.
     pub fn containers(&self, repository: &Repository) -> Vec<Container<'_>> {
         let mut found = Vec::new();

@@ -11,11 +11,10 @@ mod place;
 mod recipe;
 mod service;
 
-pub(crate) use compose::{Composition, Purpose, is_beside};
-pub(crate) use dockerfile::{Dockerfile, Instruction};
+pub(crate) use compose::{Composition, Purpose};
+pub(crate) use dockerfile::Instruction;
 pub(crate) use ignored::expression;
 pub(crate) use images::{Image, Images};
 pub(crate) use kubernetes::{Cluster, Container};
-pub(crate) use place::line_of;
 pub(crate) use recipe::Recipe;
-pub(crate) use service::{Service, below, text_of};
+pub(crate) use service::{Service, below};

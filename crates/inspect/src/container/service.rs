@@ -125,8 +125,7 @@ impl Service {
     /// Whether it has a health check of its own.
     pub fn has_health_check(&self) -> bool {
         let check = &self.value["healthcheck"];
-        let none = check["test"].as_str() == Some("NONE") || check["test"][0].as_str() == Some("NONE");
-        check["test"].is_string() && !none || check["test"].is_array() && !none
+        (check["test"].is_string() || check["test"].is_array()) && !self.health_check_is_off()
     }
 
     /// Whether the health check of its image is switched off.

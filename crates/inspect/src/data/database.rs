@@ -3,7 +3,7 @@
 use seaworthy_repository::{Cases, Inspection, Repository, Sample, Sighting};
 
 use super::{
-    engines::{Engines, Kind},
+    engines::{Engine, Engines, Kind},
     stores::{self, Of},
 };
 use crate::{
@@ -60,23 +60,7 @@ fn look(repository: &Repository) -> Sighting {
     for (_, service, engine) in &services {
         cases.plan_more(2);
         keeps_its_data(&mut cases, service, &engine.data);
-        let image = Image::read(&stores::image(&runs, service).unwrap_or_default());
-        match image.version().map(|version| (engine.supports(&version), version)) {
-            Some((Some(supported), version)) => cases.tried(
-                supported,
-                format!(
-                    "{}: {} {version} {}",
-                    service.place,
-                    engine.name,
-                    if supported { "is supported" } else { "is no longer supported" }
-                ),
-            ),
-            Some((None, version)) => cases.told_nothing(format!(
-                "{}: until when {} {version} is supported is not known here",
-                service.place, engine.name
-            )),
-            None => cases.told_nothing(format!("{}: the image of {} names no version", service.place, engine.name)),
-        }
+        is_supported(&mut cases, service, engine, &stores::image(&runs, service).unwrap_or_default());
         used += 1;
     }
     for address in addresses.iter().filter(|one| one.engine.kind == Kind::File && one.of != Of::Code) {
@@ -110,6 +94,18 @@ fn look(repository: &Repository) -> Sighting {
         "{used} databases ({}), with data that outlives the container and in a supported version",
         signs.join(", ")
     ))
+}
+
+fn is_supported(cases: &mut Cases, service: &Service, engine: &Engine, image: &str) {
+    let (place, name) = (&service.place, &engine.name);
+    let Some(version) = Image::read(image).version() else {
+        return cases.told_nothing(format!("{place}: the image of {name} names no version"));
+    };
+    match engine.supports(&version) {
+        Some(true) => cases.tried(true, format!("{place}: {name} {version} is supported")),
+        Some(false) => cases.tried(false, format!("{place}: {name} {version} is no longer supported")),
+        None => cases.told_nothing(format!("{place}: until when {name} {version} is supported is not known here")),
+    }
 }
 
 fn has_another_production(repository: &Repository, runs: &Runs) -> bool {

@@ -53,11 +53,6 @@ impl Document {
         paths.filter_map(read).collect()
     }
 
-    /// The line (from 1) of a word.
-    pub fn line(&self, word: &str) -> usize {
-        self.lower.lines().position(|line| line.contains(word)).map_or(1, |at| at + 1)
-    }
-
     /// Where something is left to be filled in.
     pub fn blank(&self) -> Option<usize> {
         BLANK.find(&self.text).map(|found| 1 + self.text[..found.start()].matches('\n').count())
@@ -73,11 +68,6 @@ impl Document {
         let lines = self.text.lines().filter(|line| words.iter().any(|word| line.to_lowercase().contains(word)));
         let dates = lines.flat_map(|line| DATE.captures_iter(line)).filter_map(|found| days(&found[1]));
         dates.map(|day| today() - day).filter(|age| *age >= 0).min()
-    }
-
-    /// Whether every word is there.
-    pub fn has_all(&self, words: &[&str]) -> bool {
-        words.iter().all(|word| self.lower.contains(word))
     }
 
     /// Whether any word is there.

@@ -35,9 +35,6 @@ pub(crate) struct Engine {
     pub ends: BTreeMap<String, String>,
     #[serde(default)]
     pub drivers: BTreeMap<String, Vec<String>>,
-    /// Words in code or configuration that show that somebody else runs it.
-    #[serde(default)]
-    pub managed: Vec<String>,
     #[serde(default)]
     pub always_managed: bool,
     /// A library that writes files.

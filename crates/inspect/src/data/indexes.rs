@@ -57,7 +57,7 @@ fn look(repository: &Repository) -> Sighting {
             && !table.is_indexed(&key.columns)
             && !repository.is_waived("data.indexes", std::path::Path::new(name))
         {
-            without.push(format!("{}: {name}.{}", key.place, key.columns.join("+")));
+            without.push(format!("{}: {name}.{} (to {})", key.place, key.columns.join("+"), key.table));
         }
     }
     without.iter().for_each(|one| cases.note(format!("no index: {one}")));

@@ -1,9 +1,9 @@
 //! `data.query-timeout`: a limit for statements is set where the app connects, or on its role.
 
-use std::sync::LazyLock;
+use std::{path::Path, sync::LazyLock};
 
 use regex::Regex;
-use seaworthy_repository::{Cases, Inspection, Repository, Sample, Sighting};
+use seaworthy_repository::{Cases, Inspection, Repository, Sample, Sighting, Source};
 
 use super::{
     engines::{Engines, Kind},
@@ -57,39 +57,15 @@ fn look(repository: &Repository) -> Sighting {
         ));
     }
     let mut cases = Cases::plan(1);
+    let is_app = |path: &Path| !stores::is_beside_the_app(path) && !stores::is_for_development(path);
     let mut client = None;
-    for (path, source) in repository
-        .sources()
-        .iter()
-        .filter(|(path, _)| !stores::is_beside_the_app(path) && !stores::is_for_development(path))
-    {
-        for found in LIMIT.captures_iter(&source.code) {
-            let Some(whole) = found.get(0) else { continue };
-            let value = &found["value"];
-            let place = format!("{}:{}", path.display(), source.line(whole.start()));
-            if ["0", "0s", "none", "null", "false"].contains(&value.to_lowercase().as_str()) {
-                cases.note(format!("{place}: switched off"));
-                continue;
-            }
-            // In a migration or a task it may be for that one alone.
-            if path.components().any(|part| {
-                part.as_os_str()
-                    .to_str()
-                    .is_some_and(|part| ["migrations", "versions", "management", "tasks"].contains(&part))
-            }) && !source.code.contains("ALTER ROLE")
-            {
-                cases.note(format!("{place}: for a migration or a task"));
-                continue;
-            }
+    for (path, source) in repository.sources().iter().filter(|(path, _)| is_app(path)) {
+        if let Some(place) = limit_in(path, source, &mut cases) {
             cases.tried(true, format!("{place} sets a limit for statements"));
             return cases.sighting(format!("{place} sets a limit for statements"));
         }
-        client = client.or_else(|| {
-            source
-                .matches(&CLIENT)
-                .next()
-                .and_then(|found| Some(format!("{}:{}", path.display(), source.line(found.get(0)?.start()))))
-        });
+        let place = |offset| format!("{}:{}", path.display(), source.line(offset));
+        client = client.or_else(|| source.matches(&CLIENT).next()?.get(0).map(|found| place(found.start())));
     }
     if let Some(place) = in_configuration(repository, &runs) {
         cases.tried(true, format!("{place} sets a limit for statements"));
@@ -107,6 +83,25 @@ fn look(repository: &Repository) -> Sighting {
         (None, None) => cases.told_nothing("no code that connects to a database is seen"),
     }
     cases.sighting("")
+}
+
+/// A limit that a source sets for every statement.
+fn limit_in(path: &Path, source: &Source, cases: &mut Cases) -> Option<String> {
+    // In a migration or a task it may be for that one alone.
+    let single = ["migrations", "versions", "management", "tasks"];
+    let single = path.iter().filter_map(|part| part.to_str()).any(|part| single.contains(&part));
+    for found in LIMIT.captures_iter(&source.code) {
+        let place = format!("{}:{}", path.display(), source.line(found.get(0)?.start()));
+        let off = ["0", "0s", "none", "null", "false"].contains(&found["value"].to_lowercase().as_str());
+        match () {
+            () if off => cases.note(format!("{place}: switched off")),
+            () if single && !source.code.contains("ALTER ROLE") => {
+                cases.note(format!("{place}: for a migration or a task"));
+            }
+            () => return Some(place),
+        }
+    }
+    None
 }
 
 /// Whether code opens connections by a known library.

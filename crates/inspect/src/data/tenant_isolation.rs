@@ -58,28 +58,7 @@ fn look(repository: &Repository) -> Sighting {
     let carrying: Vec<_> =
         schema.tables.iter().filter(|(_, table)| table.columns.iter().any(|column| of_tenant(&column.name))).collect();
     if carrying.is_empty() {
-        let unread = schema.unread.first().map(String::as_str);
-        let named = schema
-            .tables
-            .keys()
-            .any(|name| TENANTS.iter().any(|word| name.split('_').any(|part| part.starts_with(word))));
-        // Rows that belong to a user keep customers apart as well.
-        let owned = schema.tables.values().flat_map(|table| &table.columns).any(|column| {
-            ["user_id", "userid", "owner_id", "author_id", "member_id", "created_by_id", "profile_id"]
-                .contains(&column.name.as_str())
-        });
-        if owned {
-            return Sighting::unclear(
-                "rows belong to users and to no larger tenant: whether one reaches another's is only seen by a sweep over the API",
-            );
-        }
-        return match (unread, named) {
-            (None, false) => Sighting::not_applicable(format!(
-                "none of {} tables has a tenant, organisation, workspace or account",
-                schema.tables.len()
-            )),
-            _ => Sighting::unclear("no table names its tenant in a column that is known"),
-        };
+        return without_tenants(&schema);
     }
     let secured: Vec<_> =
         carrying.iter().filter(|(name, table)| table.secured && schema.policies.contains(*name)).collect();
@@ -114,4 +93,28 @@ fn look(repository: &Repository) -> Sighting {
         cases.told_nothing(format!("not all of the schema could be read: {unread}"));
     }
     cases.sighting(format!("all {} tables that carry a tenant have row-level security and a policy", carrying.len()))
+}
+
+/// No column names a tenant that is known.
+fn without_tenants(schema: &Schema) -> Sighting {
+    let unread = schema.unread.first().map(String::as_str);
+    let named =
+        schema.tables.keys().any(|name| TENANTS.iter().any(|word| name.split('_').any(|part| part.starts_with(word))));
+    // Rows that belong to a user keep customers apart as well.
+    let owned = schema.tables.values().flat_map(|table| &table.columns).any(|column| {
+        ["user_id", "userid", "owner_id", "author_id", "member_id", "created_by_id", "profile_id"]
+            .contains(&column.name.as_str())
+    });
+    if owned {
+        return Sighting::unclear(
+            "rows belong to users and to no larger tenant: whether one reaches another's is only seen by a sweep over the API",
+        );
+    }
+    match (unread, named) {
+        (None, false) => Sighting::not_applicable(format!(
+            "none of {} tables has a tenant, organisation, workspace or account",
+            schema.tables.len()
+        )),
+        _ => Sighting::unclear("no table names its tenant in a column that is known"),
+    }
 }

@@ -40,25 +40,7 @@ fn look(repository: &Repository) -> Sighting {
         .filter(|(_, table)| table.primary.is_empty() && table.unique.is_empty() && !table.columns.is_empty())
         .map(|(name, _)| name)
         .collect();
-    // `user_id` beside a table `users`, without a key: the database lets in what points to nothing.
-    let mut loose = Vec::new();
-    let mut pointing = 0;
-    for (name, table) in &schema.tables {
-        for column in &table.columns {
-            let Some(stem) = column.name.strip_suffix("_id").or_else(|| {
-                column.name.strip_suffix("id").filter(|stem| schema.source == "Prisma" && !stem.is_empty())
-            }) else {
-                continue;
-            };
-            if !points_to_a_table(&schema, stem) {
-                continue;
-            }
-            pointing += 1;
-            if !table.foreign.iter().any(|key| key.columns.contains(&column.name)) {
-                loose.push(format!("{}: {name}.{}", table.place, column.name));
-            }
-        }
-    }
+    let (loose, pointing) = loose(&schema);
     let own = |table: &super::schema::Table| {
         table
             .columns
@@ -86,18 +68,7 @@ fn look(repository: &Repository) -> Sighting {
             |name| format!("{} has neither primary nor unique key", schema.tables[*name].place),
         ),
     );
-    match loose.len() * 10 {
-        0 => cases.tried(true, format!("all {pointing} columns that point to a table are foreign keys")),
-        many if many >= pointing * 3 => cases.tried(
-            false,
-            format!("{} points to a table and is no foreign key, as {} of {pointing}", loose[0], loose.len()),
-        ),
-        _ => cases.told_nothing(format!(
-            "{} may point to a table and is no foreign key, as {} of {pointing}",
-            loose[0],
-            loose.len()
-        )),
-    }
+    references(&mut cases, &loose, pointing);
     match (not_null * 2 >= nullable.len(), not_null) {
         (true, _) => cases.tried(true, format!("{not_null} of {} columns are not null", nullable.len())),
         (false, 0) => cases.tried(false, format!("none of {} columns is NOT NULL", nullable.len())),
@@ -111,6 +82,42 @@ fn look(repository: &Repository) -> Sighting {
         _ => cases.tried(true, format!("{rules} unique and check constraints")),
     }
     cases.sighting(format!("{tables} tables with primary keys, {not_null} of {} columns not null, {rules} unique or check, {pointing} references with foreign keys", nullable.len()))
+}
+
+/// Columns like `user_id` beside a table `users` that are no foreign keys: the database lets in what points to nothing.
+/// And how many columns point to a table.
+fn loose(schema: &Schema) -> (Vec<String>, usize) {
+    let (mut loose, mut pointing) = (Vec::new(), 0);
+    for (name, table) in &schema.tables {
+        for column in &table.columns {
+            let camel = |column: &str| schema.source == "Prisma" && column.len() > 2 && column.ends_with("id");
+            let stem = column.name.strip_suffix("_id");
+            let stem = stem.or_else(|| column.name.strip_suffix("id").filter(|_| camel(&column.name)));
+            if !stem.is_some_and(|stem| points_to_a_table(schema, stem)) {
+                continue;
+            }
+            pointing += 1;
+            if !table.foreign.iter().any(|key| key.columns.contains(&column.name)) {
+                loose.push(format!("{}: {name}.{}", table.place, column.name));
+            }
+        }
+    }
+    (loose, pointing)
+}
+
+fn references(cases: &mut Cases, loose: &[String], pointing: usize) {
+    match loose.len() * 10 {
+        0 => cases.tried(true, format!("all {pointing} columns that point to a table are foreign keys")),
+        many if many >= pointing * 3 => cases.tried(
+            false,
+            format!("{} points to a table and is no foreign key, as {} of {pointing}", loose[0], loose.len()),
+        ),
+        _ => cases.told_nothing(format!(
+            "{} may point to a table and is no foreign key, as {} of {pointing}",
+            loose[0],
+            loose.len()
+        )),
+    }
 }
 
 fn points_to_a_table(schema: &Schema, stem: &str) -> bool {

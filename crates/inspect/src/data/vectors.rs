@@ -10,7 +10,7 @@ use super::{
     engines::{Engine, Engines, Kind},
     stores,
 };
-use crate::runs::Runs;
+use crate::{container::Service, runs::Runs};
 
 pub(super) struct BatchSize;
 pub(super) struct Managed;
@@ -219,50 +219,10 @@ fn persistence(repository: &Repository) -> Sighting {
         stores::services(&runs).into_iter().filter(|(_, _, engine)| engine.kind == Kind::Vector).collect();
     for (_, service, engine) in &services {
         cases.plan_more(1);
-        let mounts = service.mounts();
-        let kept = mounts.iter().find(|mount| {
-            mount.source.is_some()
-                && !mount.memory
-                && engine.data.iter().any(|folder| mount.target.starts_with(folder.as_str()))
-        });
-        let elsewhere =
-            mounts.iter().any(|mount| mount.source.is_some() && !mount.memory && !mount.target.contains("config"));
-        match (kept, elsewhere) {
-            (Some(mount), _) => cases.tried(
-                true,
-                format!(
-                    "{}: {} is kept in {}",
-                    service.place,
-                    mount.target,
-                    mount.source.as_deref().unwrap_or_default()
-                ),
-            ),
-            (None, true) => cases.told_nothing(format!(
-                "{}: service {} has a volume, not where {} keeps its data by default",
-                service.place, service.name, engine.name
-            )),
-            (None, false) => cases.tried(
-                false,
-                format!("{}: service {} has no volume for {}", service.place, service.name, engine.data.join(" or ")),
-            ),
-        }
+        on_a_volume(&mut cases, service, engine);
     }
     if services.is_empty() {
-        let engine = used[0];
-        return Sighting::unclear(match () {
-            () if engine.always_managed => format!(
-                "{} is a service: that collections survive is its provider's part, backups are not seen",
-                engine.name
-            ),
-            () if engine.in_database => {
-                "vectors are in the app's own database: see the controls of its volume and backups".to_owned()
-            }
-            () if engine.in_process => format!(
-                "{} writes files in the app's own process; whether they are on a volume is not seen",
-                engine.name
-            ),
-            () => format!("where {} runs is not in the repository", engine.name),
-        });
+        return elsewhere(used[0]);
     }
     if cases.is_broken() {
         return cases.sighting("");
@@ -279,4 +239,46 @@ fn persistence(repository: &Repository) -> Sighting {
         None => cases.told_nothing("no backup of the vector store is seen in the repository"),
     }
     cases.sighting(format!("{} vector stores on volumes, and part of a backup", services.len()))
+}
+
+fn on_a_volume(cases: &mut Cases, service: &Service, engine: &Engine) {
+    let mounts = service.mounts();
+    let kept = mounts.iter().find(|mount| {
+        mount.source.is_some()
+            && !mount.memory
+            && engine.data.iter().any(|folder| mount.target.starts_with(folder.as_str()))
+    });
+    let elsewhere =
+        mounts.iter().any(|mount| mount.source.is_some() && !mount.memory && !mount.target.contains("config"));
+    match (kept, elsewhere) {
+        (Some(mount), _) => cases.tried(
+            true,
+            format!("{}: {} is kept in {}", service.place, mount.target, mount.source.as_deref().unwrap_or_default()),
+        ),
+        (None, true) => cases.told_nothing(format!(
+            "{}: service {} has a volume, not where {} keeps its data by default",
+            service.place, service.name, engine.name
+        )),
+        (None, false) => cases.tried(
+            false,
+            format!("{}: service {} has no volume for {}", service.place, service.name, engine.data.join(" or ")),
+        ),
+    }
+}
+
+/// The answer where no service of a compose file is the store.
+fn elsewhere(engine: &Engine) -> Sighting {
+    let name = &engine.name;
+    Sighting::unclear(match () {
+        () if engine.always_managed => {
+            format!("{name} is a service: that collections survive is its provider's part, backups are not seen")
+        }
+        () if engine.in_database => {
+            "vectors are in the app's own database: see the controls of its volume and backups".to_owned()
+        }
+        () if engine.in_process => {
+            format!("{name} writes files in the app's own process; whether they are on a volume is not seen")
+        }
+        () => format!("where {name} runs is not in the repository"),
+    })
 }

@@ -240,10 +240,9 @@ fn dependencies_first(cases: &mut Cases, recipe: &Recipe) {
     for stage in &recipe.file.stages {
         let mut whole = None;
         for one in &stage.instructions {
-            if let Some((sources, _)) = one.copied().filter(|_| one.flag("from").is_none()) {
-                if sources.iter().any(|source| source == "." || source == "./") {
-                    whole.get_or_insert(one.line);
-                }
+            let copied = one.copied().filter(|_| one.flag("from").is_none());
+            if copied.is_some_and(|(sources, _)| sources.iter().any(|source| source == "." || source == "./")) {
+                whole.get_or_insert(one.line);
             }
             let installs = one.keyword == "RUN" && installs.iter().any(|words| one.text.contains(words));
             if let Some(line) = whole.filter(|_| installs) {

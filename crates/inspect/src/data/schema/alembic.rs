@@ -68,23 +68,7 @@ pub fn read_queries(code: &str, place: &str, schema: &mut Schema) {
 }
 
 fn operation(name: &str, arguments: &[Argument<'_>], batch: Option<&str>, place: &str, schema: &mut Schema) {
-    let at = |index: usize| arguments.get(index).filter(|one| one.name.is_none()).and_then(|one| text(one.value));
-    // In a batch the table is not among the arguments.
-    let (table_name, rest) = match batch {
-        Some(table) => (table.to_owned(), 0),
-        None if name.starts_with("create_") && name != "create_table"
-            || name.starts_with("drop_") && name != "drop_table" && name != "drop_column" =>
-        {
-            (
-                value(arguments, "table_name", Some(1))
-                    .or_else(|| value(arguments, "source_table", Some(1)))
-                    .and_then(text)
-                    .unwrap_or_default(),
-                2,
-            )
-        }
-        None => (at(0).unwrap_or_default(), 1),
-    };
+    let (table_name, rest) = table_of(name, arguments, batch);
     if name == "create_table" {
         let mut table = Table { place: place.to_owned(), ..Table::default() };
         arguments.iter().skip(1).for_each(|one| element(one.value, &mut table, place));
@@ -96,55 +80,62 @@ fn operation(name: &str, arguments: &[Argument<'_>], batch: Option<&str>, place:
         return;
     }
     let Some(table) = schema.table(&table_name) else { return };
-    // The first argument of an index or a constraint is its own name, also in a batch.
-    let list = if batch.is_some() { 1 } else { rest };
     match name {
         "add_column" => arguments.iter().skip(rest).for_each(|one| element(one.value, table, place)),
-        "drop_column" => arguments
-            .get(rest)
-            .and_then(|one| text(one.value))
-            .into_iter()
-            .for_each(|column| table.drop_column(&column)),
+        "drop_column" => {
+            let column = arguments.get(rest).and_then(|one| text(one.value));
+            column.into_iter().for_each(|column| table.drop_column(&column));
+        }
         "alter_column" => {
             let column = value(arguments, "column_name", Some(rest)).and_then(text).unwrap_or_default();
             if let (Some(nullable), Some(column)) = (value(arguments, "nullable", None), table.column(&column)) {
                 column.not_null = nullable == "False";
             }
         }
+        // The first argument of an index or a constraint is its own name, also in a batch.
+        _ => constraint(name, arguments, if batch.is_some() { 1 } else { rest }, table, place),
+    }
+}
+
+/// The table of an operation, and where its other arguments begin.
+fn table_of(name: &str, arguments: &[Argument<'_>], batch: Option<&str>) -> (String, usize) {
+    // In a batch the table is not among the arguments.
+    if let Some(table) = batch {
+        return (table.to_owned(), 0);
+    }
+    let second = name.starts_with("create_") && name != "create_table"
+        || name.starts_with("drop_") && name != "drop_table" && name != "drop_column";
+    if second {
+        let table = value(arguments, "table_name", Some(1)).or_else(|| value(arguments, "source_table", Some(1)));
+        return (table.and_then(text).unwrap_or_default(), 2);
+    }
+    let first = arguments.first().filter(|one| one.name.is_none()).and_then(|one| text(one.value));
+    (first.unwrap_or_default(), 1)
+}
+
+/// An operation that adds an index or a constraint; its columns are the argument at `list`.
+fn constraint(name: &str, arguments: &[Argument<'_>], list: usize, table: &mut Table, place: &str) {
+    let names = |key: &str, at: usize| -> Vec<String> {
+        value(arguments, key, Some(at)).map(texts).unwrap_or_default().iter().map(|name| plain(name)).collect()
+    };
+    match name {
         "create_index" => {
-            let columns = value(arguments, "columns", Some(list))
-                .map(texts)
-                .unwrap_or_default()
-                .iter()
-                .map(|name| plain(name))
-                .collect();
+            let columns = names("columns", list);
             let partial = arguments.iter().any(|one| one.name.is_some_and(|name| name.ends_with("_where")));
-            let unique = value(arguments, "unique", None) == Some("True");
-            if !partial {
-                if unique { table.unique.push(columns) } else { table.indexes.push(columns) }
+            match value(arguments, "unique", None) == Some("True") {
+                _ if partial => {}
+                true => table.unique.push(columns),
+                false => table.indexes.push(columns),
             }
         }
-        "create_unique_constraint" => {
-            table.unique.push(
-                value(arguments, "columns", Some(list))
-                    .map(texts)
-                    .unwrap_or_default()
-                    .iter()
-                    .map(|name| plain(name))
-                    .collect(),
-            );
-        }
+        "create_unique_constraint" => table.unique.push(names("columns", list)),
         "create_check_constraint" => table.checks += 1,
         "create_foreign_key" => {
-            let target = if batch.is_some() { 1 } else { 2 };
-            let columns = value(arguments, "local_cols", Some(target + 1))
-                .map(texts)
-                .unwrap_or_default()
-                .iter()
-                .map(|name| plain(name))
-                .collect();
-            let target = value(arguments, "referent_table", Some(target)).and_then(text).unwrap_or_default();
-            table.foreign.push(Foreign { columns, table: plain(&target), place: place.to_owned() });
+            // Behind its name: in a batch the table it refers to, else the table itself first.
+            let target = if list == 1 { 1 } else { 2 };
+            let table_name = value(arguments, "referent_table", Some(target)).and_then(text).unwrap_or_default();
+            let columns = names("local_cols", target + 1);
+            table.foreign.push(Foreign { columns, table: plain(&table_name), place: place.to_owned() });
         }
         _ => {}
     }
