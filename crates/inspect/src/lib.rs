@@ -5,6 +5,7 @@
 
 mod ci;
 mod config;
+mod container;
 mod data;
 mod deploy;
 mod docs;
@@ -12,6 +13,7 @@ mod document;
 mod environment;
 mod frontend;
 mod routes;
+mod runs;
 mod secrets;
 
 use seaworthy_repository::Inspection;
