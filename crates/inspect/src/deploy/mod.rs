@@ -1,8 +1,10 @@
-//! Containers and how they are started.
+//! Containers, and how they are deployed.
+
+mod release;
 
 use seaworthy_repository::Inspection;
 
 /// Every inspection of this area.
 pub(crate) fn all() -> Vec<Box<dyn Inspection>> {
-    Vec::new()
+    release::all()
 }

@@ -7,11 +7,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::{
-    Command, CommandKind, Failure, Occasions, Step,
-    shell::Shell,
-    tasks::Tasks,
-};
+use super::{Command, CommandKind, Failure, Occasions, Step, shell::Shell, tasks::Tasks};
 use crate::repository::Repository;
 
 /// A pipeline's file while it is read.
@@ -147,7 +143,7 @@ pub(super) fn fits(pattern: &str, name: &str) -> bool {
             }
             '*' => expression.push_str("[^/]*"),
             // `v[0-9]+` and `{a,b}` are read as far as they are the same in regular expressions.
-            '[' | ']' | '+' | '?' => expression.push(letter),
+            '[' | ']' | '+' | '?' | '-' => expression.push(letter),
             '{' => expression.push_str("(?:"),
             '}' => expression.push(')'),
             ',' => expression.push('|'),
@@ -164,7 +160,9 @@ mod tests {
 
     #[test]
     fn patterns_of_branches() {
-        assert!(fits("main", "main") && fits("release/*", "release/1") && fits("**", "a/b") && fits("v[0-9]+.*", "v12.x"));
+        assert!(
+            fits("main", "main") && fits("release/*", "release/1") && fits("**", "a/b") && fits("v[0-9]+.*", "v12.x")
+        );
         assert!(fits("{main,next}", "next") && !fits("release/*", "release/1/2") && !fits("main", "maintenance"));
         assert!(!fits("ma.n", "main") && !fits("[", "x"));
     }

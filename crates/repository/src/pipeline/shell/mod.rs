@@ -147,7 +147,8 @@ mod tests {
 
     #[test]
     fn hostile_scripts_end() {
-        for script in ["(".repeat(200_000), "f() { f; f; }\nf\n".repeat(50), "if ".repeat(50_000), "$(".repeat(90_000)] {
+        for script in ["(".repeat(200_000), "f() { f; f; }\nf\n".repeat(50), "if ".repeat(50_000), "$(".repeat(90_000)]
+        {
             assert!(commands(&script, Shell::STOPS).len() < 200_000);
         }
         commands("a \"b", Shell::STOPS);

@@ -30,12 +30,27 @@ pub(super) struct Pipe {
 /// A command, or a block in its place.
 #[derive(Debug, Clone)]
 pub(super) enum Node {
-    Command { words: Vec<String>, line: usize },
+    Command {
+        words: Vec<String>,
+        line: usize,
+    },
     /// `{ … }` and, in a shell of its own, `( … )`.
-    Group { list: List, own_shell: bool },
-    If { condition: List, bodies: Vec<List> },
-    Loop { condition: List, body: List },
-    Function { name: String, body: List },
+    Group {
+        list: List,
+        own_shell: bool,
+    },
+    If {
+        condition: List,
+        bodies: Vec<List>,
+    },
+    Loop {
+        condition: List,
+        body: List,
+    },
+    Function {
+        name: String,
+        body: List,
+    },
 }
 
 /// Deeper blocks are not read.
@@ -218,9 +233,7 @@ impl Parser<'_> {
     }
 
     fn begins_function(&self) -> bool {
-        let sign = |at: usize, sign: &str| {
-            matches!(self.tokens.get(at), Some(Token { kind: Kind::Sign(own), .. }) if *own == sign)
-        };
+        let sign = |at: usize, sign: &str| matches!(self.tokens.get(at), Some(Token { kind: Kind::Sign(own), .. }) if *own == sign);
         sign(self.at + 1, "(") && sign(self.at + 2, ")")
     }
 

@@ -124,8 +124,7 @@ impl Walk {
             self.left = false;
             return;
         }
-        let command =
-            Simple { words: words.to_vec(), line, failure: failure.clone(), folder: self.folder.clone() };
+        let command = Simple { words: words.to_vec(), line, failure: failure.clone(), folder: self.folder.clone() };
         self.found.push(command);
         match (first.as_str(), words.get(1)) {
             ("set", Some(_)) => self.set(&words[1..]),

@@ -30,6 +30,9 @@ pub(super) fn read(context: &mut Context<'_>, document: &Value) -> Result<Vec<Jo
     for name in texts(&on["workflow_run"]["workflows"]) {
         jobs.iter_mut().for_each(|job| job.needs.push(format!("workflow {name}")));
     }
+    if !on["deployment_status"].is_null() || texts(on).iter().any(|name| name == "deployment_status") {
+        jobs.iter_mut().for_each(|job| job.needs.push("a deployment".to_owned()));
+    }
     Ok(jobs)
 }
 
@@ -49,6 +52,7 @@ fn triggers(context: &Context<'_>, on: &Value) -> Occasions {
             Event::ProductionBranch,
         ])),
         "release" | "create" | "registry_package" => Occasions::of(&[Event::Tag]),
+        "deployment_status" | "deployment" => Occasions::of(&[Event::DefaultBranch]),
         "schedule" => Occasions::of(&[Event::Schedule]),
         "workflow_dispatch" | "repository_dispatch" => Occasions::of(&[Event::Manual]),
         _ => Occasions::NEVER,
@@ -153,7 +157,16 @@ fn called(context: &mut Context<'_>, uses: &str, job: &Job, own: &Value, depth: 
         let mut step = context.action(None, uses, &inputs(&own["with"]));
         step.commands.iter_mut().for_each(|command| command.opaque = true);
         let (name, line) = (format!("{} of {uses}", job.name), job.line);
-        return vec![Job { name, line, steps: vec![step], needs: job.needs.clone(), failure: job.failure.clone(), environment: None, approval: None, occasions: job.occasions }];
+        return vec![Job {
+            name,
+            line,
+            steps: vec![step],
+            needs: job.needs.clone(),
+            failure: job.failure.clone(),
+            environment: None,
+            approval: None,
+            occasions: job.occasions,
+        }];
     };
     let mut called = jobs(context, &document, job.occasions, depth + 1);
     for inner in &mut called {
@@ -166,14 +179,10 @@ fn called(context: &mut Context<'_>, uses: &str, job: &Job, own: &Value, depth: 
 }
 
 fn steps(context: &mut Context<'_>, document: &Value, job: &Value) -> Vec<Step> {
-    let default = |key: &str| {
-        text(&job["defaults"]["run"][key]).or_else(|| text(&document["defaults"]["run"][key]))
-    };
+    let default = |key: &str| text(&job["defaults"]["run"][key]).or_else(|| text(&document["defaults"]["run"][key]));
     let folder = default("working-directory").unwrap_or_default();
     let shell = default("shell");
-    items(&job["steps"])
-        .flat_map(|own| step(context, own, &folder, shell.as_deref(), 0))
-        .collect()
+    items(&job["steps"]).flat_map(|own| step(context, own, &folder, shell.as_deref(), 0)).collect()
 }
 
 fn step(context: &mut Context<'_>, own: &Value, folder: &str, shell: Option<&str>, depth: usize) -> Vec<Step> {
@@ -278,14 +287,20 @@ fn known(name: &str, scenario: &Scenario) -> Known {
         "github.event.workflow_run.conclusion" => text("success"),
         "github.event.workflow_run.head_branch" => Known::Text(scenario.branch.clone()),
         "github.event.workflow_run.event" => text("push"),
-        "github.repository" | "github.repository_owner" | "github.event.pull_request.head.repo.full_name" => Known::Fits,
+        "github.repository" | "github.repository_owner" | "github.event.pull_request.head.repo.full_name" => {
+            Known::Fits
+        }
         "github.event.pull_request.base.repo.full_name" | "github.event.repository.full_name" => Known::Fits,
         "github.actor" | "github.triggering_actor" | "github.event.head_commit.message" => Known::Ordinary,
-        _ if name.starts_with("github.event.pull_request.") || name.starts_with("github.event.head_commit") => Known::Ordinary,
+        _ if name.starts_with("github.event.pull_request.") || name.starts_with("github.event.head_commit") => {
+            Known::Ordinary
+        }
         "github.event.pull_request" => Known::Truth(proposed),
         _ if name.starts_with("github.event.label") || name.starts_with("github.event.sender") => Known::Ordinary,
         _ if name.starts_with("needs.") && name.ends_with(".result") => text("success"),
-        _ if name.starts_with("steps.") && (name.ends_with(".outcome") || name.ends_with(".conclusion")) => text("success"),
+        _ if name.starts_with("steps.") && (name.ends_with(".outcome") || name.ends_with(".conclusion")) => {
+            text("success")
+        }
         // What the pipeline finds out about the change itself: which paths it touches.
         _ if name.starts_with("needs.") || name.starts_with("steps.") => Known::Fits,
         _ if name.starts_with("matrix.") || name.starts_with("runner.") || name.starts_with("job.") => Known::Fits,

@@ -42,7 +42,8 @@ fn triggers(context: &Context<'_>, document: &Value) -> Occasions {
     tried(context.default_branches, |scenario| match scenario.event {
         Event::PullRequest => match branch_fits(&document["pr"], &scenario.branch) {
             // In Azure's own repositories a policy of the branch decides; elsewhere the default is every branch.
-            None => branch_fits(&document["trigger"], "some-feature").map_or(Truth::Maybe, |fits| if fits { Truth::Yes } else { Truth::Maybe }),
+            None => branch_fits(&document["trigger"], "some-feature")
+                .map_or(Truth::Maybe, |fits| if fits { Truth::Yes } else { Truth::Maybe }),
             Some(fits) => fits.into(),
         },
         Event::Schedule => scheduled.into(),
@@ -131,7 +132,16 @@ fn jobs(context: &mut Context<'_>, stage: &Value, occasions: Occasions, depth: u
     if !stage["jobs"].is_array() {
         let steps = steps(context, &stage["steps"], depth);
         let name = text(&stage["stage"]).or_else(|| text(&stage["name"])).unwrap_or_else(|| "job".to_owned());
-        return vec![Job { name, line: 1, occasions, failure: Failure::Stops, environment: None, needs: Vec::new(), approval: None, steps }];
+        return vec![Job {
+            name,
+            line: 1,
+            occasions,
+            failure: Failure::Stops,
+            environment: None,
+            needs: Vec::new(),
+            approval: None,
+            steps,
+        }];
     }
     let all = opened(context, &stage["jobs"], "jobs", depth);
     let mut found = Vec::new();

@@ -74,7 +74,10 @@ fn steps(context: &Context<'_>, list: &Value, occasions: Occasions) -> Vec<Job> 
         let mut steps = Vec::new();
         if !lines.is_empty() {
             let mut step = context.script(Some(&name), &lines.join("\n"), Shell::STOPS, Path::new(""));
-            step.commands.iter_mut().filter(|_| lines.iter().any(|line| line.contains('\n'))).for_each(|command| command.offset = 0);
+            step.commands
+                .iter_mut()
+                .filter(|_| lines.iter().any(|line| line.contains('\n')))
+                .for_each(|command| command.offset = 0);
             steps.push(step);
         }
         for pipe in items(&own["script"]).filter(|item| item.is_object()) {

@@ -48,8 +48,13 @@ fn collect(context: &mut Context<'_>, list: &Value, approval: &mut Option<String
         if lines.is_empty() && plugins.is_empty() {
             continue;
         }
-        let name = text(&own["label"]).or_else(|| text(&own["name"])).unwrap_or_else(|| lines.first().cloned().unwrap_or_default());
-        let mut steps: Vec<Step> = plugins.iter().map(|(plugin, settings)| context.action(None, &plugin.replace('#', "@"), &inputs(settings))).collect();
+        let name = text(&own["label"])
+            .or_else(|| text(&own["name"]))
+            .unwrap_or_else(|| lines.first().cloned().unwrap_or_default());
+        let mut steps: Vec<Step> = plugins
+            .iter()
+            .map(|(plugin, settings)| context.action(None, &plugin.replace('#', "@"), &inputs(settings)))
+            .collect();
         if !lines.is_empty() {
             steps.push(context.script(Some(&name), &lines.join("\n"), Shell::STOPS, Path::new("")));
         }
@@ -69,7 +74,8 @@ fn collect(context: &mut Context<'_>, list: &Value, approval: &mut Option<String
 
 fn occasions(context: &Context<'_>, own: &Value, waits: bool) -> Occasions {
     let condition = text(&own["if"]);
-    let patterns: Vec<String> = text(&own["branches"]).map(|list| list.split_whitespace().map(String::from).collect()).unwrap_or_default();
+    let patterns: Vec<String> =
+        text(&own["branches"]).map(|list| list.split_whitespace().map(String::from).collect()).unwrap_or_default();
     let occasions = tried(context.default_branches, |scenario| {
         let branch = if scenario.event == Event::PullRequest { "some-feature" } else { scenario.branch.as_str() };
         let inside = |pattern: &String| match pattern.strip_prefix('!') {
@@ -77,9 +83,12 @@ fn occasions(context: &Context<'_>, own: &Value, waits: bool) -> Occasions {
             None => fits(pattern, branch),
         };
         let on_branch = patterns.is_empty() || patterns.iter().any(inside);
-        let condition = condition.as_ref().map_or(Truth::Yes, |text| expression::evaluate(text, &|name| known(name, scenario)));
+        let condition =
+            condition.as_ref().map_or(Truth::Yes, |text| expression::evaluate(text, &|name| known(name, scenario)));
         match scenario.event {
-            Event::Schedule | Event::Manual | Event::Tag | Event::PullRequest => condition.min(Truth::from(on_branch)).min(Truth::Maybe),
+            Event::Schedule | Event::Manual | Event::Tag | Event::PullRequest => {
+                condition.min(Truth::from(on_branch)).min(Truth::Maybe)
+            }
             _ => condition.min(Truth::from(on_branch)),
         }
     });

@@ -67,7 +67,8 @@ fn workflow(context: &mut Context<'_>, document: &Value, own: &Value) -> Vec<Job
     let mut found: Vec<Job> = Vec::new();
     for entry in items(&own["jobs"]) {
         let named = entry.as_object().and_then(|map| map.iter().next());
-        let (id, settings) = named.map_or((text(entry).unwrap_or_default(), &Value::Null), |(id, settings)| (id.clone(), settings));
+        let (id, settings) =
+            named.map_or((text(entry).unwrap_or_default(), &Value::Null), |(id, settings)| (id.clone(), settings));
         let name = text(&settings["name"]).unwrap_or_else(|| id.clone());
         let occasions = if scheduled { base } else { base.and(filtered(context, &settings["filters"])) };
         let needs = texts(&settings["requires"]);
@@ -115,7 +116,11 @@ fn filtered(context: &Context<'_>, filters: &Value) -> Occasions {
         })
     };
     let inside = |filter: &Value, name: &str, default: bool| {
-        let lists = if filter.is_object() { (texts(&filter["only"]), texts(&filter["ignore"])) } else { (texts(filter), Vec::new()) };
+        let lists = if filter.is_object() {
+            (texts(&filter["only"]), texts(&filter["ignore"]))
+        } else {
+            (texts(filter), Vec::new())
+        };
         match (lists.0.is_empty(), lists.1.is_empty()) {
             (true, true) => default,
             (false, _) => fits(&lists.0, name),
@@ -158,7 +163,8 @@ fn steps(context: &Context<'_>, document: &Value, list: &Value, depth: usize) ->
                 found.push(step);
             }
             "when" | "unless" => {
-                let mut inner = if depth < DEEPEST { steps(context, document, &settings["steps"], depth + 1) } else { Vec::new() };
+                let mut inner =
+                    if depth < DEEPEST { steps(context, document, &settings["steps"], depth + 1) } else { Vec::new() };
                 inner.iter_mut().for_each(|step| step.occasions = step.occasions.and(Occasions::UNKNOWN));
                 found.extend(inner);
             }

@@ -35,7 +35,9 @@ pub(super) fn read(context: &mut Context<'_>, document: &Value) -> Result<Vec<Jo
     let occasions = [&document["trigger"], &document["when"]]
         .into_iter()
         .filter(|when| !when.is_null())
-        .fold(None, |before: Option<Occasions>, when| Some(before.unwrap_or(Occasions::ALWAYS).and(filtered(context, when))))
+        .fold(None, |before: Option<Occasions>, when| {
+            Some(before.unwrap_or(Occasions::ALWAYS).and(filtered(context, when)))
+        })
         .unwrap_or(base.with(Event::Tag, Truth::Yes));
     let steps = named.iter().flat_map(|(name, own)| step(context, name, own)).collect();
     let name = text(&document["name"]).unwrap_or_else(|| "pipeline".to_owned());
@@ -110,6 +112,7 @@ fn single(when: &Value, scenario: &Scenario) -> Truth {
     if !statuses.is_empty() && !statuses.iter().any(|status| status == "success") {
         return Truth::No;
     }
-    let unread = entries(when).any(|(key, _)| ["evaluate", "target", "environment", "matrix", "instance"].contains(&key));
+    let unread =
+        entries(when).any(|(key, _)| ["evaluate", "target", "environment", "matrix", "instance"].contains(&key));
     if unread { Truth::Maybe } else { Truth::Yes }
 }

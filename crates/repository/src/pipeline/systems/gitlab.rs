@@ -15,8 +15,19 @@ use crate::yaml::yaml;
 
 /// Keys of the top level that are no jobs.
 const NO_JOBS: [&str; 13] = [
-    "stages", "default", "variables", "include", "workflow", "image", "services", "before_script", "after_script",
-    "cache", "spec", "pages:deploy", "interruptible",
+    "stages",
+    "default",
+    "variables",
+    "include",
+    "workflow",
+    "image",
+    "services",
+    "before_script",
+    "after_script",
+    "cache",
+    "spec",
+    "pages:deploy",
+    "interruptible",
 ];
 /// Included files, and jobs that extend jobs, are followed this far.
 const DEEPEST: usize = 8;
@@ -49,20 +60,32 @@ fn is_job(name: &str, value: &Value) -> bool {
 }
 
 /// A file with what it includes, the later on top of the earlier.
-fn include(context: &mut Context<'_>, document: &Value, whole: &mut Map<String, Value>, depth: usize, files: &mut usize) {
+fn include(
+    context: &mut Context<'_>,
+    document: &Value,
+    whole: &mut Map<String, Value>,
+    depth: usize,
+    files: &mut usize,
+) {
     for one in listed(&document["include"]) {
         let local = text(one).or_else(|| text(&one["local"]));
         let local = local.filter(|path| !path.starts_with("http"));
         let Some(pattern) = local else {
             if text(&one["template"]).is_none() {
-                let what = ["project", "remote", "component"].iter().find_map(|key| text(&one[*key])).or_else(|| text(one));
+                let what =
+                    ["project", "remote", "component"].iter().find_map(|key| text(&one[*key])).or_else(|| text(one));
                 context.elsewhere.push(format!("it includes {}", what.unwrap_or_else(|| "another file".to_owned())));
             }
             continue;
         };
         let pattern = pattern.trim_start_matches('/').to_owned();
         let found: Vec<_> = match pattern.contains('*') {
-            true => context.repository.files().filter(|path| path.to_str().is_some_and(|path| fits(&pattern, path))).map(Path::to_owned).collect(),
+            true => context
+                .repository
+                .files()
+                .filter(|path| path.to_str().is_some_and(|path| fits(&pattern, path)))
+                .map(Path::to_owned)
+                .collect(),
             false => vec![Path::new(&pattern).to_owned()],
         };
         for path in found {
@@ -120,7 +143,9 @@ fn script(whole: &Value, value: &Value, depth: usize) -> Vec<String> {
     match value {
         Value::Array(list) => match referred(list) {
             Some(lines) => lines,
-            None => items(value).flat_map(|item| if depth < DEEPEST { script(whole, item, depth + 1) } else { Vec::new() }).collect(),
+            None => items(value)
+                .flat_map(|item| if depth < DEEPEST { script(whole, item, depth + 1) } else { Vec::new() })
+                .collect(),
         },
         single => text(single).into_iter().collect(),
     }
@@ -151,7 +176,9 @@ fn job(context: &mut Context<'_>, whole: &Value, name: &str, own: &Value, workfl
         steps.push(step);
     }
     if !own["trigger"].is_null() {
-        let what = text(&own["trigger"]).or_else(|| text(&own["trigger"]["project"])).unwrap_or_else(|| "a child pipeline".into());
+        let what = text(&own["trigger"])
+            .or_else(|| text(&own["trigger"]["project"]))
+            .unwrap_or_else(|| "a child pipeline".into());
         context.elsewhere.push(format!("job {name} starts {what}"));
     }
     // A manual job outside of rules may fail by default; that nobody has started it holds nothing back.
@@ -163,7 +190,11 @@ fn job(context: &mut Context<'_>, whole: &Value, name: &str, own: &Value, workfl
         occasions,
         failure: Failure::unless(ignored),
         environment: text(&own["environment"]).or_else(|| text(&own["environment"]["name"])),
-        needs: listed(&own["needs"]).into_iter().filter_map(|need| text(need).or_else(|| text(&need["job"]))).chain(earlier(whole, own)).collect(),
+        needs: listed(&own["needs"])
+            .into_iter()
+            .filter_map(|need| text(need).or_else(|| text(&need["job"])))
+            .chain(earlier(whole, own))
+            .collect(),
         approval: manual.then(|| "`when: manual`".to_owned()),
         steps,
     }
@@ -190,7 +221,8 @@ fn earlier(whole: &Value, own: &Value) -> Vec<String> {
 
 /// What rules say: when, whether by hand, and whether failure is allowed.
 fn ruled(context: &Context<'_>, whole: &Value, rules: &[Value], own: &Value) -> (Occasions, bool, Option<Value>) {
-    let flat: Vec<&Value> = rules.iter().flat_map(|rule| if rule.is_array() { listed(rule) } else { vec![rule] }).collect();
+    let flat: Vec<&Value> =
+        rules.iter().flat_map(|rule| if rule.is_array() { listed(rule) } else { vec![rule] }).collect();
     let default = text(&own["when"]).unwrap_or_else(|| "on_success".to_owned());
     let by_hand = |rule: &Value| text(&rule["when"]).unwrap_or_else(|| default.clone()) == "manual";
     let mut allowed = None;
@@ -215,9 +247,11 @@ fn ruled(context: &Context<'_>, whole: &Value, rules: &[Value], own: &Value) -> 
         (truth, false) => truth,
         (_, true) => Truth::No,
     });
-    let manual = tried(context.default_branches, |scenario| if first(scenario).1 { first(scenario).0 } else { Truth::No });
+    let manual =
+        tried(context.default_branches, |scenario| if first(scenario).1 { first(scenario).0 } else { Truth::No });
     if let Some(rule) = flat.iter().find(|rule| !rule["allow_failure"].is_null()) {
-        let all = flat.iter().all(|rule| rule["allow_failure"] == true || text(&rule["when"]).as_deref() == Some("never"));
+        let all =
+            flat.iter().all(|rule| rule["allow_failure"] == true || text(&rule["when"]).as_deref() == Some("never"));
         allowed = all.then(|| rule["allow_failure"].clone());
     }
     match alone.ever() {
@@ -259,9 +293,14 @@ fn is_ref(name: &str, scenario: &Scenario) -> bool {
         _ => match name.strip_prefix('/').and_then(|rest| rest.rsplit_once('/')) {
             Some((pattern, _)) => {
                 let text = if scenario.event == Event::Tag { "v1.0.0" } else { scenario.branch.as_str() };
-                scenario.event != Event::PullRequest && regex::Regex::new(pattern).is_ok_and(|pattern| pattern.is_match(text))
+                scenario.event != Event::PullRequest
+                    && regex::Regex::new(pattern).is_ok_and(|pattern| pattern.is_match(text))
             }
-            None => on_branch && (name == scenario.branch || name == "$CI_DEFAULT_BRANCH" && scenario.branch == scenario.default_branch),
+            None => {
+                on_branch
+                    && (name == scenario.branch
+                        || name == "$CI_DEFAULT_BRANCH" && scenario.branch == scenario.default_branch)
+            }
         },
     }
 }
@@ -286,7 +325,13 @@ fn known(whole: &Value, name: &str, scenario: &Scenario) -> Known {
         "CI_DEFAULT_BRANCH" => Known::Text(scenario.default_branch.clone()),
         "CI_MERGE_REQUEST_IID" | "CI_MERGE_REQUEST_ID" if proposed => text_of("1"),
         "CI_MERGE_REQUEST_TARGET_BRANCH_NAME" if proposed => Known::Text(scenario.branch.clone()),
-        _ if name.starts_with("CI_MERGE_REQUEST_") => if proposed { Known::Unknown } else { Known::Nothing },
+        _ if name.starts_with("CI_MERGE_REQUEST_") => {
+            if proposed {
+                Known::Unknown
+            } else {
+                Known::Nothing
+            }
+        }
         "CI_OPEN_MERGE_REQUESTS" => Known::Nothing,
         "CI" | "GITLAB_CI" => Known::Truth(true),
         "CI_PROJECT_PATH" | "CI_PROJECT_NAMESPACE" | "CI_PROJECT_NAME" | "CI_SERVER_HOST" => Known::Fits,

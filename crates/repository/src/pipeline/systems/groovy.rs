@@ -170,7 +170,9 @@ mod tests {
 
     #[test]
     fn hostile_files_end() {
-        for text in ["a {".repeat(100_000), "{".repeat(100_000), "a ('".repeat(50_000), "}".repeat(1000), "é'".to_owned()] {
+        for text in
+            ["a {".repeat(100_000), "{".repeat(100_000), "a ('".repeat(50_000), "}".repeat(1000), "é'".to_owned()]
+        {
             assert!(nodes(&text).len() <= 100_000);
         }
     }

@@ -81,7 +81,11 @@ fn stage(context: &Context<'_>, node: &Node, name: &str, around: &Around, found:
         }
     }
     let mut steps = Vec::new();
-    for part in node.body.iter().filter(|part| !["when", "post", "environment", "agent", "options", "tools"].contains(&part.name.as_str())) {
+    for part in node
+        .body
+        .iter()
+        .filter(|part| !["when", "post", "environment", "agent", "options", "tools"].contains(&part.name.as_str()))
+    {
         if ["stages", "parallel", "matrix"].contains(&part.name.as_str()) {
             stages_in(context, &part.body, &own, found);
         } else {
@@ -123,7 +127,11 @@ fn collect(context: &Context<'_>, list: &[Node], failure: &Failure, folder: &str
             let mut step = context.script(None, script, Shell::STOPS, Path::new(folder));
             step.line = node.line;
             let kept = node.arguments.contains("returnStatus");
-            step.failure = failure.clone().and(&if kept { Failure::Ignored("`returnStatus: true`".to_owned()) } else { Failure::Stops });
+            step.failure = failure.clone().and(&if kept {
+                Failure::Ignored("`returnStatus: true`".to_owned())
+            } else {
+                Failure::Stops
+            });
             steps.push(step);
         } else if node.name == "input" {
             let mut step = context.step("input", node.line, Vec::new());
@@ -159,7 +167,9 @@ fn condition(context: &Context<'_>, node: &Node) -> Occasions {
             })
         }
         "beforeAgent" | "beforeInput" | "beforeOptions" => Occasions::ALWAYS,
-        "expression" if node.body.iter().any(|inner| inner.name == "false" || inner.arguments == "false") => Occasions::NEVER,
+        "expression" if node.body.iter().any(|inner| inner.name == "false" || inner.arguments == "false") => {
+            Occasions::NEVER
+        }
         _ => Occasions::UNKNOWN,
     }
 }

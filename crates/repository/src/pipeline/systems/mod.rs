@@ -9,6 +9,7 @@ mod drone;
 mod gitlab;
 mod groovy;
 mod jenkins;
+mod precommit;
 mod travis;
 
 use std::path::Path;
@@ -50,10 +51,15 @@ fn reader(path: &Path) -> Option<(&'static str, Reader)> {
         () if in_folder(".gitea/workflows/") => ("Gitea Actions", actions::read),
         () if at(&[".gitlab-ci.yml", ".gitlab-ci.yaml"]) => ("GitLab CI", gitlab::read),
         () if at(&[".circleci/config.yml", ".circleci/config.yaml", "circle.yml"]) => ("CircleCI", circle::read),
-        () if yaml && (file.starts_with("azure-pipelines") || in_folder(".azure-pipelines/") || in_folder(".azuredevops/")) => {
+        () if yaml
+            && (file.starts_with("azure-pipelines")
+                || in_folder(".azure-pipelines/")
+                || in_folder(".azuredevops/")) =>
+        {
             ("Azure Pipelines", azure::read)
         }
         () if at(&["bitbucket-pipelines.yml"]) => ("Bitbucket Pipelines", bitbucket::read),
+        () if at(&[".pre-commit-config.yaml"]) => ("pre-commit.ci", precommit::read),
         () if at(&[".travis.yml"]) => ("Travis CI", travis::read),
         () if at(&[".drone.yml", ".drone.yaml"]) => ("Drone", drone::read),
         () if at(&[".woodpecker.yml", ".woodpecker.yaml"]) || in_folder(".woodpecker/") => ("Woodpecker", drone::read),
@@ -67,7 +73,8 @@ fn reader(path: &Path) -> Option<(&'static str, Reader)> {
 const MOST: usize = 300;
 
 pub(super) fn read(repository: &Repository) -> Pipelines {
-    let default_branches: Vec<String> = repository.git().ok().map(crate::git::Git::default_branches).unwrap_or_default();
+    let default_branches: Vec<String> =
+        repository.git().ok().map(crate::git::Git::default_branches).unwrap_or_default();
     let mut pipelines = Pipelines::default();
     let found = repository.files().filter_map(|path| Some((path, reader(path)?)));
     for (path, (system, reader)) in found.take(MOST) {
@@ -85,7 +92,12 @@ pub(super) fn read(repository: &Repository) -> Pipelines {
             Ok(all.into_iter().flatten().collect::<Vec<_>>())
         });
         match jobs {
-            Ok(jobs) => pipelines.all.push(Pipeline { system, file: path.to_owned(), jobs, elsewhere: context.elsewhere }),
+            // Hooks are no pipeline where the service is not asked to run them.
+            Ok(jobs) if jobs.is_empty() && system == "pre-commit.ci" => {}
+            Ok(jobs) => {
+                pipelines.all.push(Pipeline { system, file: path.to_owned(), jobs, elsewhere: context.elsewhere })
+            }
+            Err(_) if system == "pre-commit.ci" => {}
             Err(reason) => pipelines.unreadable.push(format!("{} cannot be read: {reason}", path.display())),
         }
     }

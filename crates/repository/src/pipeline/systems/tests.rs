@@ -70,15 +70,27 @@ fn github_steps_that_do_not_count() {
     assert_eq!(github(on, "    steps:\n      # - run: pytest\n      - run: echo pytest\n"), Vec::<String>::new());
     assert_eq!(github(on, "    steps:\n      - run: pytest | tee out\n"), ["- P"]);
     assert_eq!(github(on, "    steps:\n      - run: pytest | tee out\n        shell: bash\n"), ["! P"]);
-    assert_eq!(github(on, "    steps:\n      - run: |\n          set +e\n          pytest\n          echo done\n"), ["- P"]);
+    assert_eq!(
+        github(on, "    steps:\n      - run: |\n          set +e\n          pytest\n          echo done\n"),
+        ["- P"]
+    );
 }
 
 #[test]
 fn github_calls_of_workflows_and_actions() {
     let files = [
-        (".github/workflows/ci.yml", "on: pull_request\njobs:\n  a:\n    uses: ./.github/workflows/inner.yml\n  b:\n    runs-on: x\n    steps:\n      - uses: ./.github/actions/t\n  c:\n    needs: never\n    runs-on: x\n    steps: [{run: pytest}]\n  never:\n    if: false\n    runs-on: x\n    steps: [{run: 'true'}]\n"),
-        (".github/workflows/inner.yml", "on: workflow_call\njobs:\n  x:\n    runs-on: x\n    defaults: {run: {working-directory: web}}\n    steps:\n      - run: npm test\n"),
-        (".github/actions/t/action.yml", "runs:\n  using: composite\n  steps:\n    - run: go test ./...\n      shell: bash\n"),
+        (
+            ".github/workflows/ci.yml",
+            "on: pull_request\njobs:\n  a:\n    uses: ./.github/workflows/inner.yml\n  b:\n    runs-on: x\n    steps:\n      - uses: ./.github/actions/t\n  c:\n    needs: never\n    runs-on: x\n    steps: [{run: pytest}]\n  never:\n    if: false\n    runs-on: x\n    steps: [{run: 'true'}]\n",
+        ),
+        (
+            ".github/workflows/inner.yml",
+            "on: workflow_call\njobs:\n  x:\n    runs-on: x\n    defaults: {run: {working-directory: web}}\n    steps:\n      - run: npm test\n",
+        ),
+        (
+            ".github/actions/t/action.yml",
+            "runs:\n  using: composite\n  steps:\n    - run: go test ./...\n      shell: bash\n",
+        ),
         ("web/package.json", "{\"scripts\": {\"test\": \"vitest run\"}}"),
     ];
     assert_eq!(tests(&files), ["! P", "! P", "! ", "! "]);
@@ -93,14 +105,30 @@ fn gitlab() {
     assert_eq!(of("test:\n  script: pytest\n  allow_failure: true\n"), ["- PDTSM"]);
     assert_eq!(of("test:\n  script: pytest\n  when: manual\n"), ["! M"]);
     assert_eq!(of("test:\n  script: pytest\n  only: [main]\n"), ["! DSM"]);
-    assert_eq!(of(".b:\n  script: &s [pytest -q]\n  rules:\n    - if: $CI_PIPELINE_SOURCE == \"merge_request_event\"\ntest:\n  extends: .b\n"), ["! P"]);
-    assert_eq!(of(".s:\n  script: [pytest]\ntest:\n  script:\n    - !reference [.s, script]\n    - echo\n  rules:\n    - if: $CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH\n    - when: never\n"), ["! DSM"]);
+    assert_eq!(
+        of(
+            ".b:\n  script: &s [pytest -q]\n  rules:\n    - if: $CI_PIPELINE_SOURCE == \"merge_request_event\"\ntest:\n  extends: .b\n"
+        ),
+        ["! P"]
+    );
+    assert_eq!(
+        of(
+            ".s:\n  script: [pytest]\ntest:\n  script:\n    - !reference [.s, script]\n    - echo\n  rules:\n    - if: $CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH\n    - when: never\n"
+        ),
+        ["! DSM"]
+    );
     assert_eq!(of("workflow:\n  rules:\n    - if: $CI_COMMIT_TAG\ntest:\n  script: pytest\n"), ["! T"]);
-    let included = [(".gitlab-ci.yml", "include:\n  - local: /ci/*.yml\n"), ("ci/a.yml", "test:\n  script:\n    - cd x && pytest\n")];
+    let included = [
+        (".gitlab-ci.yml", "include:\n  - local: /ci/*.yml\n"),
+        ("ci/a.yml", "test:\n  script:\n    - cd x && pytest\n"),
+    ];
     assert_eq!(tests(&included), ["! PDTSM"]);
     let files = [(".gitlab-ci.yml", "include:\n  - project: a/b\n    file: x.yml\n")];
     assert!(with(&files, |pipelines| pipelines.opaque().len() == 1));
-    let files = [(".gitlab-ci.yml", "a:\n  script: [make]\n  stage: build\nb:\n  stage: deploy\n  script: [ssh x]\n  environment: production\n  when: manual\n")];
+    let files = [(
+        ".gitlab-ci.yml",
+        "a:\n  script: [make]\n  stage: build\nb:\n  stage: deploy\n  script: [ssh x]\n  environment: production\n  when: manual\n",
+    )];
     with(&files, |pipelines| {
         let job = &pipelines.all[0].jobs[1];
         assert!(job.approval.is_some() && job.needs == ["a"] && job.environment.as_deref() == Some("production"));

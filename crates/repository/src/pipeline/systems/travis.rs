@@ -51,7 +51,9 @@ pub(super) fn read(context: &mut Context<'_>, document: &Value) -> Result<Vec<Jo
         if text(&own["if"]).is_some() {
             one.occasions = one.occasions.and(Occasions::UNKNOWN);
         }
-        let fits = |allowed: &Value| entries(allowed).next().is_some() && entries(allowed).all(|(key, value)| own[key] == *value);
+        let fits = |allowed: &Value| {
+            entries(allowed).next().is_some() && entries(allowed).all(|(key, value)| own[key] == *value)
+        };
         if allowed.iter().any(|allowed| fits(allowed)) {
             one.failure = Failure::Ignored("`allow_failures`".to_owned());
         }
@@ -66,12 +68,19 @@ fn job(context: &Context<'_>, document: &Value, own: &Value, occasions: Occasion
     for key in ["before_install", "install", "before_script", "script"] {
         let lines = texts(&value(key));
         // Each line of `script` runs whatever the others gave, and any that fails fails the job.
-        steps.extend(lines.iter().filter(|line| *line != "skip").map(|line| context.script(None, line, Shell::PLAIN, Path::new(""))));
+        steps.extend(
+            lines
+                .iter()
+                .filter(|line| *line != "skip")
+                .map(|line| context.script(None, line, Shell::PLAIN, Path::new(""))),
+        );
     }
     if value("script").is_null() {
         let language = text(&value("language")).unwrap_or_else(|| "ruby".to_owned());
         let default = DEFAULTS.iter().find(|(name, _)| *name == language);
-        steps.extend(default.map(|(_, script)| Step { line: 1, ..context.script(None, script, Shell::STOPS, Path::new("")) }));
+        steps.extend(
+            default.map(|(_, script)| Step { line: 1, ..context.script(None, script, Shell::STOPS, Path::new("")) }),
+        );
     }
     for deploy in listed(&own["deploy"]) {
         let provider = text(&deploy["provider"]).unwrap_or_default();
@@ -83,7 +92,10 @@ fn job(context: &Context<'_>, document: &Value, own: &Value, occasions: Occasion
             Event::PullRequest => Truth::No,
             Event::Tag => tags.into(),
             _ if tags => Truth::No,
-            _ => branch.as_ref().map_or(scenario.event == Event::DefaultBranch, |branch| *branch == scenario.branch).into(),
+            _ => branch
+                .as_ref()
+                .map_or(scenario.event == Event::DefaultBranch, |branch| *branch == scenario.branch)
+                .into(),
         });
         steps.push(step);
     }

@@ -16,14 +16,60 @@ const FOLDERS: [&str; 5] = ["--prefix", "-C", "--dir", "--cwd", "--directory"];
 const PACKAGES: [&str; 5] = ["--filter", "-F", "-w", "--workspace", "--scope"];
 const EVERYWHERE: [&str; 5] = ["-r", "--recursive", "--workspaces", "-ws", "-A"];
 const VALUES: [&str; 12] = [
-    "--prefix", "-C", "--dir", "--cwd", "--directory", "--filter", "-F", "-w", "--workspace", "--scope", "--loglevel",
+    "--prefix",
+    "-C",
+    "--dir",
+    "--cwd",
+    "--directory",
+    "--filter",
+    "-F",
+    "-w",
+    "--workspace",
+    "--scope",
+    "--loglevel",
     "--workspace-concurrency",
 ];
 /// What a package manager does itself.
 const OWN: [&str; 40] = [
-    "ci", "install", "i", "add", "remove", "audit", "publish", "pack", "link", "config", "cache", "version", "outdated",
-    "update", "up", "upgrade", "dedupe", "prune", "login", "whoami", "view", "info", "init", "create", "set", "import",
-    "rebuild", "fetch", "store", "setup", "why", "list", "ls", "npm", "plugin", "plugins", "constraints", "node", "env",
+    "ci",
+    "install",
+    "i",
+    "add",
+    "remove",
+    "audit",
+    "publish",
+    "pack",
+    "link",
+    "config",
+    "cache",
+    "version",
+    "outdated",
+    "update",
+    "up",
+    "upgrade",
+    "dedupe",
+    "prune",
+    "login",
+    "whoami",
+    "view",
+    "info",
+    "init",
+    "create",
+    "set",
+    "import",
+    "rebuild",
+    "fetch",
+    "store",
+    "setup",
+    "why",
+    "list",
+    "ls",
+    "npm",
+    "plugin",
+    "plugins",
+    "constraints",
+    "node",
+    "env",
     "clean-install",
 ];
 /// More packages of a workspace are not followed.
@@ -36,7 +82,8 @@ pub(super) fn package_manager(
     folder: &Path,
 ) -> Option<Called> {
     let folder = option(words, &FOLDERS).map_or_else(|| folder.to_owned(), |own| joined(folder, own));
-    let mut everywhere = option(words, &PACKAGES).is_some() || words.iter().any(|word| EVERYWHERE.contains(&word.as_str()));
+    let mut everywhere =
+        option(words, &PACKAGES).is_some() || words.iter().any(|word| EVERYWHERE.contains(&word.as_str()));
     let mut names = operands(words, &VALUES);
     match names.as_slice() {
         ["workspace", _, ..] => {
@@ -101,7 +148,8 @@ fn in_all(repository: &Repository, name: &str) -> Vec<Task> {
 
 /// Runs several scripts: `run-s lint test:*`, `turbo run test`, `concurrently "npm:test"`.
 pub(super) fn runner(repository: &Repository, program: &str, words: &[String], folder: &Path) -> Option<Called> {
-    let values = ["--filter", "-F", "--scope", "--concurrency", "--parallel", "--base", "--head", "--config", "-c", "-n"];
+    let values =
+        ["--filter", "-F", "--scope", "--concurrency", "--parallel", "--base", "--head", "--config", "-c", "-n"];
     let names = operands(words, &values);
     let tasks: Vec<Task> = match program {
         "turbo" | "lerna" | "ultra" | "wsrun" => {

@@ -70,7 +70,8 @@ fn makefile(source: &str) -> Makefile {
             continue;
         }
         let assigned = ["::=", ":=", "?=", "+=", "="].iter().find_map(|sign| line.split_once(sign));
-        let is_name = |name: &str| name.trim().bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte));
+        let is_name =
+            |name: &str| name.trim().bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte));
         if let Some((name, value)) = assigned.filter(|(name, _)| is_name(name.trim_start_matches("export "))) {
             variables.insert(name.trim_start_matches("export ").trim().to_owned(), value.trim().to_owned());
             current.clear();
@@ -104,7 +105,8 @@ fn collect<'t>(targets: &'t BTreeMap<String, Target>, name: &str, order: &mut Ve
 fn recipe(line: &str, variables: &BTreeMap<String, String>, goes_on: bool) -> (String, Failure) {
     let marks = line.trim_start().trim_start_matches(['@', '+', ' ']);
     let ignored = goes_on || marks.starts_with('-');
-    let mut script = marks.trim_start_matches(['-', '@', '+', ' ']).replace("$(MAKE)", "make").replace("${MAKE}", "make");
+    let mut script =
+        marks.trim_start_matches(['-', '@', '+', ' ']).replace("$(MAKE)", "make").replace("${MAKE}", "make");
     for _ in 0..3 {
         for (name, value) in variables.iter().filter(|(_, value)| value.len() < 500) {
             if script.len() > 20_000 {
@@ -129,7 +131,9 @@ pub(super) fn just(repository: &Repository, words: &[String], folder: &Path) -> 
         let indented = line.starts_with([' ', '\t']);
         if let Some(name) = current.as_ref().filter(|_| indented) {
             recipes.entry(name.clone()).or_default().lines.push(line.trim().to_owned());
-        } else if let Some((head, needs)) = line.split_once(':').filter(|_| !line.contains(":=") && !line.starts_with('#')) {
+        } else if let Some((head, needs)) =
+            line.split_once(':').filter(|_| !line.contains(":=") && !line.starts_with('#'))
+        {
             let name = head.split_whitespace().next().unwrap_or_default().trim_start_matches('@').to_owned();
             let needs = needs.split_whitespace().map(|need| need.trim_matches(['(', ')']).to_owned());
             recipes.entry(name.clone()).or_default().needs = needs.collect();
@@ -173,7 +177,11 @@ pub(super) fn taskfile(repository: &Repository, words: &[String], folder: &Path)
         }
         let commands = if task["cmds"].is_null() { task } else { &task["cmds"] };
         let mut scripts = texts(&task["cmd"]).into_iter().map(|script| (script, Failure::Stops)).collect::<Vec<_>>();
-        for command in texts(commands).into_iter().map(serde_json::Value::String).chain(items(commands).filter(|item| item.is_object()).cloned()) {
+        for command in texts(commands)
+            .into_iter()
+            .map(serde_json::Value::String)
+            .chain(items(commands).filter(|item| item.is_object()).cloned())
+        {
             wanted.extend(text(&command["task"]));
             let script = text(&command).or_else(|| text(&command["cmd"]));
             let ignored = command["ignore_error"] == true || task["ignore_error"] == true;
@@ -256,7 +264,9 @@ pub(super) fn lines(value: &toml::Value) -> String {
     match value {
         toml::Value::String(text) => text.clone(),
         toml::Value::Array(list) => list.iter().map(lines).collect::<Vec<_>>().join("\n"),
-        toml::Value::Table(table) => ["cmd", "shell", "run"].iter().find_map(|key| table.get(*key)).map(lines).unwrap_or_default(),
+        toml::Value::Table(table) => {
+            ["cmd", "shell", "run"].iter().find_map(|key| table.get(*key)).map(lines).unwrap_or_default()
+        }
         _ => String::new(),
     }
 }

@@ -159,7 +159,8 @@ impl<'r> Tasks<'r> {
 
     /// A file of the repository that a word names: it has a folder or an ending, and is no installed program.
     fn file(self, folder: &Path, word: &str) -> Option<PathBuf> {
-        let looks = word.contains('/') || [".sh", ".py", ".js", ".mjs", ".ts", ".rb"].iter().any(|end| word.ends_with(end));
+        let looks =
+            word.contains('/') || [".sh", ".py", ".js", ".mjs", ".ts", ".rb"].iter().any(|end| word.ends_with(end));
         let word = word.trim_start_matches("$GITHUB_WORKSPACE/").trim_start_matches("${GITHUB_WORKSPACE}/");
         let word = word.trim_start_matches("$CI_PROJECT_DIR/").trim_start_matches("${{ github.workspace }}/");
         if !looks || word.starts_with('/') || word.contains("node_modules") || word.len() > 300 {
@@ -170,7 +171,25 @@ impl<'r> Tasks<'r> {
 
     fn program_file(self, file: &Path, folder: &Path) -> Option<Called> {
         let name = file_name(&file.to_string_lossy()).to_owned();
-        if ["gradlew", "mvnw", "manage.py", "setup.py", "rails", "rake", "artisan", "console", "runtests.py", "kamal", "brakeman", "rubocop", "bundle", "importmap", "phpunit"].contains(&name.as_str()) {
+        if [
+            "gradlew",
+            "mvnw",
+            "manage.py",
+            "setup.py",
+            "rails",
+            "rake",
+            "artisan",
+            "console",
+            "runtests.py",
+            "kamal",
+            "brakeman",
+            "rubocop",
+            "bundle",
+            "importmap",
+            "phpunit",
+        ]
+        .contains(&name.as_str())
+        {
             return None;
         }
         let text = self.repository.text(file)?;
@@ -189,10 +208,19 @@ impl<'r> Tasks<'r> {
         let rest = &words[1..];
         match program {
             "npm" | "pnpm" | "yarn" | "bun" => javascript::package_manager(self.repository, program, rest, folder),
-            "npm-run-all" | "npm-run-all2" | "run-s" | "run-p" | "concurrently" | "wireit" | "start-server-and-test"
-            | "turbo" | "nx" | "lerna" | "ultra" | "wsrun" | "pnpm-run" => {
-                javascript::runner(self.repository, program, rest, folder)
-            }
+            "npm-run-all"
+            | "npm-run-all2"
+            | "run-s"
+            | "run-p"
+            | "concurrently"
+            | "wireit"
+            | "start-server-and-test"
+            | "turbo"
+            | "nx"
+            | "lerna"
+            | "ultra"
+            | "wsrun"
+            | "pnpm-run" => javascript::runner(self.repository, program, rest, folder),
             "make" | "gmake" => make::make(self.repository, rest, folder),
             "just" => make::just(self.repository, rest, folder),
             "task" | "go-task" => make::taskfile(self.repository, rest, folder),
@@ -201,7 +229,9 @@ impl<'r> Tasks<'r> {
             "mise" => make::mise(self.repository, rest, folder),
             "tox" => python::tox(self.repository, rest, folder),
             "nox" => python::nox(self.repository, rest, folder),
-            "poe" | "pdm" | "hatch" | "pixi" | "poethepoet" => python::project_script(self.repository, program, rest, folder),
+            "poe" | "pdm" | "hatch" | "pixi" | "poethepoet" => {
+                python::project_script(self.repository, program, rest, folder)
+            }
             "invoke" | "inv" => python::invoke(self.repository, rest, folder),
             "pre-commit" | "prek" => python::pre_commit(self.repository, rest, folder),
             "docker" | "docker-compose" | "podman" if rest.iter().any(|word| word == "up") => Some(Called::Unread),

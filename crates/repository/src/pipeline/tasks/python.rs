@@ -118,7 +118,9 @@ static FUNCTION: LazyLock<Regex> =
 
 /// Calls of `run` in a Python file: in the functions of these names, or in all.
 fn calls(repository: &Repository, file: &Path, names: Option<&[String]>) -> Vec<(String, Failure)> {
-    let Some(source) = repository.sources().get(file).or_else(|| repository.tests().get(file)) else { return Vec::new() };
+    let Some(source) = repository.sources().get(file).or_else(|| repository.tests().get(file)) else {
+        return Vec::new();
+    };
     let functions: Vec<(usize, &str)> = FUNCTION
         .captures_iter(&source.code)
         .filter_map(|found| Some((found.get(0)?.start(), found.get(1)?.as_str())))
@@ -129,7 +131,9 @@ fn calls(repository: &Repository, file: &Path, names: Option<&[String]>) -> Vec<
     };
     let chosen = CALL.captures_iter(&source.code).filter(|found| {
         let name = within(found.get(0).map_or(0, |whole| whole.start()));
-        names.is_none_or(|names| names.iter().any(|own| own.split(['-', '(']).next() == Some(name) || own.replace('-', "_") == name))
+        names.is_none_or(|names| {
+            names.iter().any(|own| own.split(['-', '(']).next() == Some(name) || own.replace('-', "_") == name)
+        })
     });
     chosen
         .filter_map(|found| {
@@ -155,7 +159,13 @@ pub(super) fn invoke(repository: &Repository, words: &[String], folder: &Path) -
     python_tasks(repository, &folder.join("tasks.py"), "invoke", Some(&named), folder)
 }
 
-fn python_tasks(repository: &Repository, file: &Path, program: &str, names: Option<&[String]>, folder: &Path) -> Option<Called> {
+fn python_tasks(
+    repository: &Repository,
+    file: &Path,
+    program: &str,
+    names: Option<&[String]>,
+    folder: &Path,
+) -> Option<Called> {
     let scripts = calls(repository, file, names);
     if scripts.is_empty() {
         return Some(Called::Unread);
@@ -165,7 +175,12 @@ fn python_tasks(repository: &Repository, file: &Path, program: &str, names: Opti
 }
 
 /// `poe test`, `pdm run test`, `hatch run env:test`.
-pub(super) fn project_script(repository: &Repository, program: &str, words: &[String], folder: &Path) -> Option<Called> {
+pub(super) fn project_script(
+    repository: &Repository,
+    program: &str,
+    words: &[String],
+    folder: &Path,
+) -> Option<Called> {
     let mut names = operands(words, &["-C", "-p", "--project"]);
     names.retain(|name| *name != "run");
     let name = *names.first()?;
@@ -191,7 +206,10 @@ pub(super) fn project_script(repository: &Repository, program: &str, words: &[St
             let line = |item: &toml::Value| match item.as_str() {
                 // The items of a sequence are names of tasks.
                 Some(name) if program == "poe" => format!("poe {name}"),
-                _ => item.get("ref").and_then(toml::Value::as_str).map_or_else(|| lines(item), |name| format!("poe {name}")),
+                _ => item
+                    .get("ref")
+                    .and_then(toml::Value::as_str)
+                    .map_or_else(|| lines(item), |name| format!("poe {name}")),
             };
             list.iter().map(line).collect::<Vec<_>>().join("\n")
         }
@@ -214,7 +232,8 @@ pub(super) fn pre_commit(repository: &Repository, words: &[String], folder: &Pat
         return None;
     }
     let only = names.get(1);
-    let text_of = repository.text(folder.join(".pre-commit-config.yaml")).or_else(|| repository.text(".pre-commit-config.yaml"));
+    let text_of =
+        repository.text(folder.join(".pre-commit-config.yaml")).or_else(|| repository.text(".pre-commit-config.yaml"));
     let Some(source) = text_of else { return Some(Called::Unread) };
     let documents = yaml(&source).unwrap_or_default();
     let repos = documents.first().map(|document| &document["repos"])?;
@@ -229,7 +248,8 @@ pub(super) fn pre_commit(repository: &Repository, words: &[String], folder: &Pat
         }
     }
     let label = ".pre-commit-config.yaml".to_owned();
-    let of_hooks = Task { label: label.clone(), scripts: hooks, shell: Shell::PLAIN, folder: folder.to_owned(), hooks: true };
+    let of_hooks =
+        Task { label: label.clone(), scripts: hooks, shell: Shell::PLAIN, folder: folder.to_owned(), hooks: true };
     let entries = Task { label, scripts: entries, shell: Shell::PLAIN, folder: folder.to_owned(), hooks: false };
     Some(Called::Tasks(vec![of_hooks, entries]))
 }

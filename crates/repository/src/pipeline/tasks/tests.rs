@@ -37,7 +37,10 @@ fn makefiles_justfiles_and_taskfiles() {
     let files = [
         ("Makefile", makefile),
         ("justfile", "default: test\n\ntest arg='':\n    @pytest -q\n"),
-        ("Taskfile.yml", "tasks:\n  test:\n    deps: [lint]\n    cmds:\n      - go test ./...\n      - task: fmt\n  lint: golangci-lint run\n  fmt:\n    cmds: ['gofmt -l .']\n"),
+        (
+            "Taskfile.yml",
+            "tasks:\n  test:\n    deps: [lint]\n    cmds:\n      - go test ./...\n      - task: fmt\n  lint: golangci-lint run\n  fmt:\n    cmds: ['gofmt -l .']\n",
+        ),
     ];
     assert_eq!(seen(&files, "make check"), ["make check", "echo done", "pytest -q", "-ruff check ."]);
     assert_eq!(seen(&files, "make"), ["make", "go build ./..."]);
@@ -49,9 +52,18 @@ fn makefiles_justfiles_and_taskfiles() {
 #[test]
 fn tasks_of_python() {
     let files = [
-        ("tox.ini", "[tox]\nenvlist = py\n[testenv]\ncommands =\n  pytest {posargs}\n[testenv:lint]\ncommands = - flake8\n"),
-        ("noxfile.py", "import nox\n@nox.session\ndef tests(session):\n    session.run('pytest', '-q')\ndef lint(session):\n    # session.run('x')\n    session.run('ruff', 'check')\n"),
-        ("pyproject.toml", "[tool.poe.tasks]\ntest = \"pytest\"\nall = [\"test\"]\n[tool.hatch.envs.default.scripts]\ncov = [\"pytest --cov\", \"coverage report\"]\n"),
+        (
+            "tox.ini",
+            "[tox]\nenvlist = py\n[testenv]\ncommands =\n  pytest {posargs}\n[testenv:lint]\ncommands = - flake8\n",
+        ),
+        (
+            "noxfile.py",
+            "import nox\n@nox.session\ndef tests(session):\n    session.run('pytest', '-q')\ndef lint(session):\n    # session.run('x')\n    session.run('ruff', 'check')\n",
+        ),
+        (
+            "pyproject.toml",
+            "[tool.poe.tasks]\ntest = \"pytest\"\nall = [\"test\"]\n[tool.hatch.envs.default.scripts]\ncov = [\"pytest --cov\", \"coverage report\"]\n",
+        ),
         (".pre-commit-config.yaml", "repos:\n- repo: x\n  hooks:\n  - id: ruff\n  - id: push\n    stages: [push]\n"),
         ("scripts/test.sh", "#!/bin/sh\nset -e\npytest || true\nmypy .\n"),
         ("scripts/run.py", "print(1)\n"),
