@@ -18,10 +18,11 @@ const CONTROL: &str = "ci.dep-scan";
 
 const WANTED: Wanted<'static> = Wanted {
     purpose: Purpose::DependencyScan,
-    name: "scanner of dependencies",
+    name: "a scanner of dependencies",
     when: by_itself,
     when_name: "by itself",
     hints: &["audit", "depend", "osv", "snyk", "scan", "secur", "vuln", "shared library", "uploads a pipeline"],
+    others: &[],
 };
 
 /// On changes, or by the clock: flaws become known without a change.

@@ -109,6 +109,14 @@ pub(super) fn places(repository: &Repository) -> Vec<Place> {
             file: path.to_owned(),
         }));
     }
+    // Packages that an older way to set up Python names.
+    for path in repository.files().filter(|path| path.ends_with("setup.py") || path.ends_with("setup.cfg")) {
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let is_known = found.iter().any(|place| place.name == "Python" && place.folder == folder);
+        if !is_known && repository.text(path).is_some_and(|text| text.contains("install_requires")) {
+            found.push(Place { name: "Python", folder: folder.to_owned(), file: path.to_owned() });
+        }
+    }
     found.retain(|place| !is_aside(&place.file));
     found
 }

@@ -15,8 +15,10 @@ pub(crate) struct Wanted<'w> {
     pub(crate) when: fn(&Occasions) -> Truth,
     /// How `when` is said: `on each proposed change`.
     pub(crate) when_name: &'w str,
-    /// Words that a command or file has which may hide such a tool.
+    /// Words that a command or file has which may hide such a tool; empty for any.
     pub(crate) hints: &'w [&'w str],
+    /// Words of what hides none.
+    pub(crate) others: &'w [&'w str],
 }
 
 /// What is found.
@@ -46,11 +48,12 @@ pub(crate) fn gate<'p>(repository: &'p Repository, wanted: &Wanted<'_>) -> Gate<
     }
     let hinted = |text: &str| {
         let text = text.to_lowercase();
-        wanted.hints.iter().any(|hint| text.contains(hint))
+        let has = |list: &[&str]| list.iter().any(|hint| text.contains(hint));
+        (wanted.hints.is_empty() || has(wanted.hints)) && !has(wanted.others)
     };
     let hidden = pipelines.opaque().into_iter().filter(|(_, occasions)| (wanted.when)(occasions) >= Truth::Maybe);
     if let Some((what, _)) = hidden.into_iter().find(|(what, _)| hinted(what)) {
-        return Gate::Unclear(format!("no {} that can be seen, but this may run some: {what}", wanted.name));
+        return Gate::Unclear(format!("nothing that can be seen runs {}, but this may: {what}", wanted.name));
     }
     let why = match others.first() {
         // What comes closest is named: it runs when it should, or at least often.
@@ -112,7 +115,7 @@ pub(crate) fn reason(run: &Run<'_>, wanted: &Wanted<'_>) -> String {
 fn nothing(pipelines: &Pipelines, wanted: &Wanted<'_>) -> String {
     let count = pipelines.commands().count();
     match pipelines.all.len() {
-        0 if pipelines.unreadable.is_empty() => format!("there is no pipeline, so no {}", wanted.name),
+        0 if pipelines.unreadable.is_empty() => format!("there is no pipeline, so none that runs {}", wanted.name),
         0 => pipelines.unreadable.join("; "),
         files => format!(
             "none of the {count} commands in {files} pipeline file{} runs {}",

@@ -13,10 +13,11 @@ pub(super) struct ImageScan;
 
 const WANTED: Wanted<'static> = Wanted {
     purpose: Purpose::ImageScan,
-    name: "scanner of images",
+    name: "a scanner of images",
     when: by_itself,
     when_name: "by itself",
-    hints: &["scan", "trivy", "grype", "image", "docker", "container", "secur", "shared library", "uploads a pipeline"],
+    hints: &["scan", "trivy", "grype", "secur", "shared library", "uploads a pipeline"],
+    others: &[],
 };
 
 /// On changes, on releases, or by the clock: what runs may be scanned without a change.

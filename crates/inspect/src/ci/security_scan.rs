@@ -14,10 +14,11 @@ pub(super) struct SecurityScan;
 
 const WANTED: Wanted<'static> = Wanted {
     purpose: Purpose::CodeScan,
-    name: "scanner of insecure code",
+    name: "a scanner of insecure code",
     when: on_changes,
     when_name: "on each change",
     hints: &["secur", "sast", "scan", "codeql", "semgrep", "sonar", "audit", "shared library", "uploads a pipeline"],
+    others: &[],
 };
 
 /// What is merged is scanned: before, or then.

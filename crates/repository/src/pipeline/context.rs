@@ -72,6 +72,7 @@ impl Context<'_> {
             through: Vec::new(),
             failure: Failure::Stops,
             opaque: false,
+            tools: Vec::new(),
         };
         self.step(name.unwrap_or(uses), self.line_of(uses), vec![command])
     }

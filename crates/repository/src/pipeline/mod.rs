@@ -114,6 +114,8 @@ pub struct Command {
     pub failure: Failure,
     /// It calls something of the project that is not found or not read.
     pub opaque: bool,
+    /// What tools it is.
+    pub tools: Vec<&'static Tool>,
 }
 
 /// A tool that a pipeline runs.
@@ -163,11 +165,12 @@ impl Pipelines {
 
     /// Every tool of a purpose, also where its failure does not count or it seldom runs.
     pub fn runs(&self, purpose: Purpose) -> Vec<Run<'_>> {
-        let of = |placed: Placed<'_>| -> Vec<&'static Tool> {
-            Tool::of(placed.command).into_iter().filter(|tool| tool.purpose == purpose).collect()
-        };
-        let all = self.commands().flat_map(|placed| of(placed).into_iter().map(move |tool| (tool, placed)));
-        all.map(|(tool, placed)| Run { tool, placed }).collect()
+        self.commands()
+            .flat_map(|placed| {
+                let tools = placed.command.tools.iter().filter(|tool| tool.purpose == purpose);
+                tools.map(move |tool| Run { tool, placed }).collect::<Vec<_>>()
+            })
+            .collect()
     }
 
     /// What could not be followed, one line each, with when it runs: a claim that something is missing must not be made

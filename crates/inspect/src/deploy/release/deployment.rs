@@ -59,7 +59,10 @@ fn judged(run: Run<'_>) -> Deployment<'_> {
         () => None,
     };
     let says_deploy = own.iter().any(|text| text.to_lowercase().contains("deploy")) || placed.job.environment.is_some();
-    let sure = !AMBIGUOUS.contains(&run.tool.name.as_str()) || (says_deploy && run.tool.name != "GitHub Pages");
+    let of_documents =
+        own[..2].iter().any(|text| ["doc", "storybook", "pages"].iter().any(|word| text.to_lowercase().contains(word)));
+    let sure = !of_documents && !AMBIGUOUS.contains(&run.tool.name.as_str())
+        || (!of_documents && says_deploy && run.tool.name != "GitHub Pages");
     Deployment { target: target.or(by_branch).unwrap_or(Target::Unsaid), sure, run }
 }
 

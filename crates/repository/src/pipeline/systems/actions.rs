@@ -10,6 +10,7 @@ use super::super::{
     expression::{self, Value as Known},
     occasion::{Scenario, tried},
     shell::{Shell, walk::joined},
+    tools::scripts,
 };
 use crate::yaml::yaml;
 
@@ -43,7 +44,9 @@ fn triggers(context: &Context<'_>, on: &Value) -> Occasions {
         other => texts(other).into_iter().map(|name| (name, &Value::Null)).collect(),
     };
     let of = |(name, settings): &(String, &Value)| match name.as_str() {
-        "pull_request" | "pull_request_target" | "merge_group" => proposed(context, settings),
+        // What a merge queue has checked is what comes to the default branch.
+        "merge_group" => Occasions::of(&[Event::PullRequest, Event::DefaultBranch]),
+        "pull_request" | "pull_request_target" => proposed(context, settings),
         "push" => pushed(context, settings),
         // It runs after another one, on the default branch's own code: it holds back nothing that is proposed.
         "workflow_run" => pushed(context, settings).and(Occasions::of(&[
@@ -63,7 +66,7 @@ fn triggers(context: &Context<'_>, on: &Value) -> Occasions {
 fn proposed(context: &Context<'_>, settings: &Value) -> Occasions {
     let types = texts(&settings["types"]);
     let has = |name: &str| types.iter().any(|own| own == name);
-    if types.is_empty() || has("opened") || has("synchronize") || has("checks_requested") {
+    if types.is_empty() || has("opened") || has("synchronize") {
         let decide = |scenario: &Scenario| branch_fits(settings, &scenario.branch);
         let on = tried(context.default_branches, decide).on(Event::PullRequest);
         return Occasions::NEVER.with(Event::PullRequest, on);
@@ -182,19 +185,29 @@ fn steps(context: &mut Context<'_>, document: &Value, job: &Value) -> Vec<Step> 
     let default = |key: &str| text(&job["defaults"]["run"][key]).or_else(|| text(&document["defaults"]["run"][key]));
     let folder = default("working-directory").unwrap_or_default();
     let shell = default("shell");
-    items(&job["steps"]).flat_map(|own| step(context, own, &folder, shell.as_deref(), 0)).collect()
+    items(&job["steps"])
+        .flat_map(|own| step(context, own, &folder, shell.as_deref(), (&job["env"], &document["env"]), 0))
+        .collect()
 }
 
-fn step(context: &mut Context<'_>, own: &Value, folder: &str, shell: Option<&str>, depth: usize) -> Vec<Step> {
+fn step(
+    context: &mut Context<'_>,
+    own: &Value,
+    folder: &str,
+    shell: Option<&str>,
+    environment: (&Value, &Value),
+    depth: usize,
+) -> Vec<Step> {
     let name = text(&own["name"]);
     let mut found = if let Some(script) = text(&own["run"]) {
         let shell = text(&own["shell"]).or_else(|| shell.map(String::from));
         let folder = text(&own["working-directory"]).unwrap_or_else(|| folder.to_owned());
+        let script = filled_in(&script, &[&own["env"], environment.0, environment.1]);
         vec![context.script(name.as_deref(), &script, shell_of(shell.as_deref()), &joined(Path::new(""), &folder))]
     } else if let Some(uses) = text(&own["uses"]) {
         match uses.strip_prefix("./").filter(|_| depth < DEEPEST) {
             Some(path) => composite(context, path, folder, depth),
-            None => vec![context.action(name.as_deref(), &uses, &inputs(&own["with"]))],
+            None => vec![ready_made(context, name.as_deref(), &uses, own, folder)],
         }
     } else {
         return Vec::new();
@@ -208,6 +221,32 @@ fn step(context: &mut Context<'_>, own: &Value, folder: &str, shell: Option<&str
     found
 }
 
+/// A script with the variables of the environment whose values the file says.
+fn filled_in(script: &str, environments: &[&Value]) -> String {
+    let mut whole = script.to_owned();
+    let all = environments.iter().flat_map(|environment| entries(environment));
+    for (name, value) in all.filter(|_| script.contains("env.")) {
+        let Some(value) = text(value).filter(|value| value.len() < 500 && whole.len() < 100_000) else { continue };
+        for form in [format!("${{{{ env.{name} }}}}"), format!("${{{{env.{name}}}}}")] {
+            whole = whole.replace(&form, &value);
+        }
+    }
+    whole
+}
+
+/// A ready-made step; some only run a command that they are given.
+fn ready_made(context: &Context<'_>, name: Option<&str>, uses: &str, own: &Value, folder: &str) -> Step {
+    let given = inputs(&own["with"]);
+    let Some(script) = scripts::of(uses.split('@').next().unwrap_or(uses), &given) else {
+        return context.action(name, uses, &given);
+    };
+    let folder = given.get("working-directory").map_or(folder, String::as_str);
+    let mut step = context.script(name, &script, Shell::STOPS, &joined(Path::new(""), folder));
+    step.line = context.line_of(uses);
+    step.commands.iter_mut().for_each(|command| command.offset = 0);
+    step
+}
+
 /// The steps of an action in the repository.
 fn composite(context: &mut Context<'_>, path: &str, folder: &str, depth: usize) -> Vec<Step> {
     let path: PathBuf = joined(Path::new(""), path);
@@ -216,7 +255,8 @@ fn composite(context: &mut Context<'_>, path: &str, folder: &str, depth: usize) 
     let line = context.line_of(&path.to_string_lossy());
     match document {
         Some(document) if document["runs"]["steps"].is_array() => {
-            let steps = items(&document["runs"]["steps"]).flat_map(|own| step(context, own, folder, None, depth + 1));
+            let steps = items(&document["runs"]["steps"])
+                .flat_map(|own| step(context, own, folder, None, (&Value::Null, &Value::Null), depth + 1));
             let mut steps: Vec<Step> = steps.collect();
             for step in &mut steps {
                 step.line = line;

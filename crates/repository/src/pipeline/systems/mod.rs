@@ -16,7 +16,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::{Job, Pipeline, Pipelines, context::Context};
+use super::{Job, Pipeline, Pipelines, context::Context, tools::Tool};
 use crate::{repository::Repository, yaml::yaml};
 
 /// Files of systems that are not read.
@@ -100,6 +100,10 @@ pub(super) fn read(repository: &Repository) -> Pipelines {
             Err(_) if system == "pre-commit.ci" => {}
             Err(reason) => pipelines.unreadable.push(format!("{} cannot be read: {reason}", path.display())),
         }
+    }
+    let jobs = pipelines.all.iter_mut().flat_map(|pipeline| &mut pipeline.jobs);
+    for command in jobs.flat_map(|job| &mut job.steps).flat_map(|step| &mut step.commands) {
+        command.tools = Tool::of(command);
     }
     for (file, system) in UNREAD {
         if repository.has(file) {

@@ -11,7 +11,7 @@ use super::{
     Command, CommandKind, Failure,
     shell::{self, Shell, Simple, walk::joined},
 };
-use crate::repository::Repository;
+use crate::{repository::Repository, tree::is_test};
 
 /// Follows commands through one repository.
 #[derive(Clone, Copy)]
@@ -109,6 +109,7 @@ impl<'r> Tasks<'r> {
             through: walk.through.clone(),
             failure: failure.clone(),
             opaque: false,
+            tools: Vec::new(),
         };
         let mut tasks = Vec::new();
         match called {
@@ -154,6 +155,7 @@ impl<'r> Tasks<'r> {
             through: walk.through.clone(),
             failure: walk.failure.clone(),
             opaque: false,
+            tools: Vec::new(),
         });
     }
 
@@ -200,7 +202,36 @@ impl<'r> Tasks<'r> {
             let label = file.display().to_string();
             return Some(Called::Tasks(vec![Task::new(label, &text, Shell::PLAIN, folder)]));
         }
-        Some(Called::Unread)
+        Some(self.file_alone(file))
+    }
+
+    /// A file that another program runs: a test, or something that is not read.
+    fn file_alone(self, file: &Path) -> Called {
+        let stem = file.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+        if is_test(file) || ["test", "tests", "spec", "runtests", "run_tests"].contains(&stem) {
+            return Called::Program(vec!["run-test-file".to_owned(), file.display().to_string()]);
+        }
+        Called::Unread
+    }
+
+    /// `node test/index.js`, and what is like it.
+    fn script_of_node(self, words: &[String], folder: &Path) -> Option<Called> {
+        if words.iter().any(|word| word == "--test" || word == "-e" || word == "-p" || word == "--eval") {
+            return None;
+        }
+        let name = operands(words, &["-r", "--require", "--import", "--loader"])
+            .first()
+            .copied()
+            .filter(|name| *name != "run")?;
+        let path = joined(folder, name);
+        let endings = ["", ".js", ".mjs", ".cjs", ".ts", "/index.js", "/index.ts", "/index.mjs"];
+        let found = endings.iter().map(|end| PathBuf::from(format!("{}{end}", path.display())));
+        Some(
+            found
+                .into_iter()
+                .find(|path| self.repository.has(path))
+                .map_or(Called::Unread, |path| self.file_alone(&path)),
+        )
     }
 
     fn called(self, words: &[String], folder: &Path) -> Option<Called> {
@@ -234,6 +265,12 @@ impl<'r> Tasks<'r> {
             }
             "invoke" | "inv" => python::invoke(self.repository, rest, folder),
             "pre-commit" | "prek" => python::pre_commit(self.repository, rest, folder),
+            "node" | "tsx" | "ts-node" | "deno" => self.script_of_node(rest, folder),
+            "grunt" | "gulp" | "jake" | "mage" | "doit" | "paver" | "ant" | "cake" | "buck2" | "scons" | "cmake" => {
+                Some(Called::Unread)
+            }
+            // A program that only a variable names.
+            name if name.starts_with('$') || words[0].starts_with('$') => Some(Called::Unread),
             "docker" | "docker-compose" | "podman" if rest.iter().any(|word| word == "up") => Some(Called::Unread),
             "earthly" | "dagger" | "bazel" | "pants" | "please" => Some(Called::Unread),
             // An argument of a program that we do not know may be a script of the project.

@@ -16,7 +16,9 @@ use super::{
 use crate::{repository::Repository, yaml::yaml};
 
 pub(super) fn tox(repository: &Repository, words: &[String], folder: &Path) -> Option<Called> {
-    let named = option(words, &["-e", "-m", "-f"]).map(|list| list.split(',').map(String::from).collect::<Vec<_>>());
+    let named = option(words, &["-e", "-m", "-f"])
+        .filter(|list| !list.contains('$'))
+        .map(|list| list.split(',').map(String::from).collect::<Vec<_>>());
     let read = |name: &str| repository.text(folder.join(name));
     let table = |name: &str| read(name)?.parse::<toml::Table>().ok();
     let project = table("pyproject.toml");
@@ -149,7 +151,9 @@ fn calls(repository: &Repository, file: &Path, names: Option<&[String]>) -> Vec<
 }
 
 pub(super) fn nox(repository: &Repository, words: &[String], folder: &Path) -> Option<Called> {
-    let named = option(words, &["-s", "--session", "--sessions", "-e"]).map(|name| vec![name.to_owned()]);
+    let named = option(words, &["-s", "--session", "--sessions", "-e"])
+        .filter(|name| !name.contains('$'))
+        .map(|name| vec![name.to_owned()]);
     let file = folder.join("noxfile.py");
     python_tasks(repository, &file, "nox", named.as_deref(), folder)
 }

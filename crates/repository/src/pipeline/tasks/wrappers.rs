@@ -38,7 +38,13 @@ const SHELLS: [&str; 7] = ["bash", "sh", "zsh", "dash", "pwsh", "ash", "eval"];
 pub(super) fn unwrap(words: &[String], is_file: impl Fn(&str) -> bool) -> (Vec<String>, Option<String>) {
     let mut words = words.to_vec();
     for _ in 0..8 {
-        let Some(first) = words.first() else { break };
+        let Some(first) = words.first_mut() else { break };
+        // `${PREFIX}pytest`: a folder before the program.
+        if let Some((_, program)) = first.strip_prefix("${").and_then(|rest| rest.split_once('}')) {
+            if program.starts_with(|letter: char| letter.is_alphanumeric() || letter == '/') {
+                *first = program.trim_start_matches('/').to_owned();
+            }
+        }
         if is_file(first) {
             break;
         }
