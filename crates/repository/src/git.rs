@@ -124,6 +124,21 @@ impl Git {
         Ok(seen)
     }
 
+    /// Names that the default branch may have: what the remote calls so, and what is checked out.
+    pub fn default_branches(&self) -> Vec<String> {
+        let remote = self.output(&["symbolic-ref", "--quiet", "refs/remotes/origin/HEAD"]).ok();
+        let own = self.output(&["symbolic-ref", "--quiet", "HEAD"]).ok();
+        let name = |text: String| text.trim().rsplit_once("heads/").map(|(_, name)| name.to_owned());
+        let remote = remote.and_then(|text| text.trim().strip_prefix("refs/remotes/origin/").map(String::from));
+        remote.into_iter().chain(own.and_then(name)).collect()
+    }
+
+    /// When a path was last changed by a commit, in seconds since 1970; nothing when no commit has it.
+    pub fn last_changed(&self, path: &Path) -> Option<i64> {
+        let path = path.to_str()?;
+        self.output(&["log", "-1", "--format=%ct", "--", path]).ok()?.trim().parse().ok()
+    }
+
     /// Every object that any branch or tag reaches, with a path where it has one.
     fn objects(&self) -> Result<Vec<(String, String)>, String> {
         let text = self.output(&["-c", "core.quotePath=false", "rev-list", "--all", "--objects"])?;

@@ -8,6 +8,7 @@ mod git;
 mod inspection;
 mod knowledge;
 mod manifests;
+pub mod pipeline;
 mod repository;
 mod sample;
 #[cfg(test)]

@@ -14,6 +14,7 @@ use crate::{
     git::Git,
     knowledge::{Knowledge, KnowledgeError},
     manifests::Manifests,
+    pipeline::{self, Pipelines},
     source::Source,
     tree::Tree,
     variables::Variables,
@@ -27,6 +28,7 @@ pub struct Repository {
     manifests: Manifests,
     variables: OnceLock<Variables>,
     git: OnceLock<Result<Git, String>>,
+    pipelines: OnceLock<Pipelines>,
     texts: Mutex<HashMap<PathBuf, Option<Arc<str>>>>,
     derived: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
     /// What the team has said of it.
@@ -42,6 +44,8 @@ pub struct Declared {
     pub layers: Vec<String>,
     /// The command that runs the project's tests, when it is not found out rightly.
     pub test_command: Option<String>,
+    /// A folder of advisories in the format of OSV, one JSON file each, to hold lock files against.
+    pub advisories: Option<PathBuf>,
     /// By control: paths (with `*`) that do not count there.
     pub waived: BTreeMap<String, Vec<String>>,
 }
@@ -80,6 +84,7 @@ impl Repository {
             manifests,
             variables: OnceLock::new(),
             git: OnceLock::new(),
+            pipelines: OnceLock::new(),
             texts: Mutex::default(),
             derived: Mutex::default(),
             declared: Declared::default(),
@@ -194,6 +199,11 @@ impl Repository {
     /// The variables of the environment that its code reads.
     pub fn variables(&self) -> &Variables {
         self.variables.get_or_init(|| Variables::find(&self.tree, self.knowledge))
+    }
+
+    /// Its pipelines.
+    pub fn pipelines(&self) -> &Pipelines {
+        self.pipelines.get_or_init(|| pipeline::read(self))
     }
 
     /// Its history; the error says why there is none.

@@ -1,9 +1,10 @@
-//! Containers and what they are told in production.
+//! Containers, what they are told in production, and how they get there.
 
 mod compose;
 mod container;
 mod image_optimized;
 mod prod_config;
+pub(crate) mod release;
 mod servers;
 mod worker_pool;
 
@@ -11,6 +12,12 @@ use seaworthy_repository::Inspection;
 
 /// Every inspection of this area.
 pub(crate) fn all() -> Vec<Box<dyn Inspection>> {
+    let mut all = release::all();
+    all.extend(containers());
+    all
+}
+
+fn containers() -> Vec<Box<dyn Inspection>> {
     vec![
         Box::new(compose::Compose),
         Box::new(container::Container),
