@@ -17,10 +17,11 @@ mod sighting;
 mod source;
 mod tree;
 mod variables;
+mod walk;
 mod yaml;
 
 pub use exercise::exercise;
-pub use git::{Blob, Git};
+pub use git::{Blob, Blobs, Git};
 pub use inspection::Inspection;
 pub use knowledge::{
     AppPattern, Behind, Fact, HealthPattern, Knowledge, KnowledgeError, Language, Pattern, Reading, Recognise, Runner,
@@ -33,4 +34,5 @@ pub use sighting::{Cases, Outcome, Sighting};
 pub use source::Source;
 pub use tree::{TEST_FOLDERS, Tree, is_test};
 pub use variables::{Variable, Variables, is_secret, literal};
+pub use walk::{Walk, Walked, WalkedFile, bounded};
 pub use yaml::yaml;

@@ -208,7 +208,7 @@ fn scan_history(repo: &Path, hits: &mut Vec<Hit>) -> Result<usize, String> {
     })?;
     found.retain(|_, hit| !hits.iter().any(|known| known.rule == hit.rule && known.shown == hit.shown));
     hits.extend(found.into_values());
-    Ok(blobs)
+    Ok(blobs.shown)
 }
 
 fn scan(content: &[u8], path: &str) -> Vec<Hit> {
