@@ -7,6 +7,7 @@ mod exercise;
 mod git;
 mod inspection;
 mod knowledge;
+mod live;
 mod manifests;
 mod repository;
 mod sample;
@@ -27,6 +28,7 @@ pub use knowledge::{
     AppPattern, Behind, Fact, HealthPattern, Knowledge, KnowledgeError, Language, Pattern, Reading, Recognise, Runner,
     Site, Stack, Start, Token, TokenKind,
 };
+pub use live::LiveSecrets;
 pub use manifests::{Dependency, Manifest, Manifests};
 pub use repository::{Declared, OpenError, Repository};
 pub use sample::Sample;

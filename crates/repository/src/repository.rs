@@ -12,6 +12,7 @@ use thiserror::Error;
 use crate::{
     git::Git,
     knowledge::{Knowledge, KnowledgeError},
+    live::LiveSecrets,
     manifests::Manifests,
     source::Source,
     tree::Tree,
@@ -29,6 +30,8 @@ pub struct Repository {
     texts: Mutex<HashMap<PathBuf, Option<Arc<str>>>>,
     /// What the team has said of it.
     pub declared: Declared,
+    /// Secrets in use, which may stand in no file of it.
+    pub live: LiveSecrets,
     /// Whether its own commands may be run, in a copy of it. Nothing of it runs otherwise.
     pub may_run: bool,
 }
@@ -80,6 +83,7 @@ impl Repository {
             git: OnceLock::new(),
             texts: Mutex::default(),
             declared: Declared::default(),
+            live: LiveSecrets::default(),
             may_run: false,
         })
     }

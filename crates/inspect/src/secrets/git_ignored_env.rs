@@ -57,7 +57,7 @@ fn look(repository: &Repository) -> Sighting {
 }
 
 /// `.env` and `.env.production`, but not the examples that belong into a repository.
-fn is_env_file(path: &str) -> bool {
+pub(super) fn is_env_file(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
     let harmless = ["example", "sample", "template", "dist", "defaults", "schema"];
     (name == ".env" || name.starts_with(".env.")) && !harmless.iter().any(|word| name.ends_with(word))

@@ -1,0 +1,154 @@
+//! What a build made for browsers and left on this disk: bundles, pages, and source maps with the sources within them.
+
+use std::path::Path;
+
+use seaworthy_repository::{Repository, Walk, bounded};
+
+use super::scan::{Live, scan};
+
+/// Folders that builds write for browsers, beside a `package.json` or at the root.
+const FOLDERS: &[&str] = &[
+    "dist",
+    "build",
+    "out",
+    ".next/static",
+    ".output/public",
+    "public/build",
+    "public/assets",
+    "public/packs",
+    "public/js",
+    "static/dist",
+    "static/build",
+    "staticfiles",
+    "static/js",
+    "static/assets",
+    "priv/static",
+    "wwwroot",
+    "www",
+    "_site",
+    ".svelte-kit/output/client",
+    ".nuxt/dist/client",
+    "storybook-static",
+    "web-build",
+    "client/dist",
+    "client/build",
+    "frontend/dist",
+    "frontend/build",
+];
+/// What a browser loads as a text.
+const ENDINGS: &[&str] =
+    &["js", "mjs", "cjs", "css", "html", "htm", "json", "map", "txt", "xml", "webmanifest", "wasm", "rsc"];
+/// Below these, in a folder that is built, is what servers run.
+const OF_SERVERS: &[&str] = &["server", "node_modules", "standalone", "cache", "lib", "types", "esm"];
+const MOST_FILES: usize = 20_000;
+const LARGEST: u64 = 32 << 20;
+
+/// What was built.
+#[derive(Debug, Default)]
+pub(super) struct Built {
+    /// Path and text of each file, and of each source within a map.
+    pub texts: Vec<(String, Vec<u8>)>,
+    /// Source maps with sources in them.
+    pub maps: usize,
+    /// Files that are too large, or more than are read.
+    pub cut: bool,
+    /// The folders that were read.
+    pub folders: Vec<String>,
+}
+
+/// Reads what was built.
+pub(super) fn read(root: &Path, repository: &Repository) -> Built {
+    let mut projects = vec![std::path::PathBuf::new()];
+    projects.extend(repository.named(&["package.json"]).filter_map(Path::parent).take(100).map(Path::to_owned));
+    projects.sort();
+    projects.dedup();
+    let mut folders: Vec<std::path::PathBuf> =
+        projects.iter().flat_map(|project| FOLDERS.iter().map(|folder| project.join(folder))).collect();
+    folders.sort();
+    folders.dedup();
+    let mut built = Built::default();
+    for folder in folders {
+        let whole = root.join(&folder);
+        let is_folder = std::fs::symlink_metadata(&whole).is_ok_and(|data| data.is_dir());
+        if is_folder && built.texts.len() < MOST_FILES && is_for_browsers(&whole) {
+            read_folder(root, &folder, &mut built);
+        }
+    }
+    built
+}
+
+/// `dist` and `build` may also hold what a server runs: a page, or a folder of assets, tells them apart.
+fn is_for_browsers(folder: &Path) -> bool {
+    let named = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    if !["dist", "build", "out"].contains(&named) {
+        return true;
+    }
+    ["index.html", "assets", "static", "_next", "manifest.json", "asset-manifest.json", "client", "browser", "public"]
+        .iter()
+        .any(|name| folder.join(name).exists())
+        || std::fs::read_dir(folder).into_iter().flatten().flatten().take(2_000).any(|entry| {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            name.ends_with(".html") || name.contains("bundle") || name.contains(".min.")
+        })
+}
+
+fn read_folder(root: &Path, folder: &Path, built: &mut Built) {
+    let walk = Walk { skipped: &[OF_SERVERS], obeys_ignore: false, most: MOST_FILES };
+    let Ok(walked) = walk.through(&root.join(folder)) else { return };
+    built.cut |= walked.cut;
+    let before = built.texts.len();
+    for file in walked.files {
+        let path = folder.join(&file.path);
+        let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_lowercase();
+        if !ENDINGS.contains(&ending.as_str()) {
+            continue;
+        }
+        let Some(bytes) = bounded(&root.join(&path), LARGEST) else {
+            built.cut = true;
+            continue;
+        };
+        let name = path.display().to_string();
+        if ending == "map" {
+            built.maps += usize::from(sources_of(&bytes, &name, built));
+            continue;
+        }
+        built.texts.push((name, bytes));
+    }
+    if built.texts.len() > before {
+        built.folders.push(folder.display().to_string());
+    }
+}
+
+/// Adds the sources that a map has within it. Those of packages are public already.
+fn sources_of(bytes: &[u8], map: &str, built: &mut Built) -> bool {
+    let Ok(read) = serde_json::from_slice::<serde_json::Value>(bytes) else {
+        built.texts.push((map.to_owned(), bytes.to_vec()));
+        return false;
+    };
+    let list = |name: &str| read.get(name).and_then(serde_json::Value::as_array).cloned().unwrap_or_default();
+    let (names, contents) = (list("sources"), list("sourcesContent"));
+    for (name, content) in names.iter().zip(&contents) {
+        let (Some(name), Some(content)) = (name.as_str(), content.as_str()) else { continue };
+        if !name.contains("node_modules/") {
+            built.texts.push((format!("{map}!{name}"), content.as_bytes().to_vec()));
+        }
+    }
+    contents.iter().any(serde_json::Value::is_string)
+}
+
+/// Plants a key in a bundle and in a source map, and scans them the same way.
+pub(super) fn canary_is_found() -> bool {
+    let Ok(folder) = tempfile::tempdir() else { return false };
+    let planted = super::hardcoded_secrets::planted();
+    let dist = folder.path().join("dist/assets");
+    let map = serde_json::json!({"version": 3, "sources": ["../src/a.ts"], "sourcesContent": [format!("const key = '{planted}'")]});
+    let written = std::fs::create_dir_all(&dist)
+        .and_then(|()| std::fs::write(dist.join("a.js"), format!("const a=\"{planted}\";")))
+        .and_then(|()| std::fs::write(dist.join("a.js.map"), map.to_string()));
+    let Ok(repository) = written.map_err(drop).and_then(|()| Repository::open(folder.path()).map_err(drop)) else {
+        return false;
+    };
+    let built = read(folder.path(), &repository);
+    let live = Live::default();
+    built.texts.iter().filter(|(path, text)| scan(text, path, &live).findings.len() == 1).count() == 2
+}

@@ -1,0 +1,310 @@
+//! Where a text stands, and so how much it takes to believe that it is a secret.
+
+/// What kind of file it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Settings: a value may stand without quotes.
+    Settings,
+    /// Code: a value is quoted.
+    Code,
+    /// Tests, documents, examples, translations, and what others wrote: only what has the shape of one vendor's secrets.
+    Foreign,
+    /// Made by a program out of other files: only values that no person thinks up.
+    Made,
+}
+
+/// Folders whose files are tests, documents, or others'.
+const FOREIGN_FOLDERS: &[&str] = &[
+    "test",
+    "tests",
+    "__tests__",
+    "__mocks__",
+    "__snapshots__",
+    "__fixtures__",
+    "spec",
+    "specs",
+    "e2e",
+    "cypress",
+    "playwright",
+    "testdata",
+    "test-data",
+    "test_data",
+    "testing",
+    "testutil",
+    "testutils",
+    "test-utils",
+    "fixtures",
+    "fixture",
+    "mocks",
+    "mock",
+    "stubs",
+    "fakes",
+    "cassettes",
+    "snapshots",
+    "doc",
+    "docs",
+    "documentation",
+    "example",
+    "examples",
+    "example-app",
+    "sample",
+    "samples",
+    "demo",
+    "demos",
+    "tutorial",
+    "tutorials",
+    "benches",
+    "bench",
+    "benchmark",
+    "benchmarks",
+    "node_modules",
+    "vendor",
+    "vendored",
+    "_vendor",
+    "third_party",
+    "third-party",
+    "thirdparty",
+    "3rdparty",
+    "external",
+    "bower_components",
+    "site-packages",
+    "dist-packages",
+    "deps",
+    "locale",
+    "locales",
+    "i18n",
+    "l10n",
+    "lang",
+    "langs",
+    "translations",
+    "stories",
+    "storybook",
+    "man",
+    "changelog",
+    "testcases",
+    "corpus",
+    "fuzz",
+    "wpt",
+    "integration",
+    "integration-tests",
+    "unittests",
+    "selftest",
+    "selftests",
+    "idlelib",
+];
+
+const SETTINGS_ENDINGS: &[&str] = &[
+    "env",
+    "yml",
+    "yaml",
+    "toml",
+    "ini",
+    "conf",
+    "cfg",
+    "config",
+    "properties",
+    "json",
+    "jsonc",
+    "json5",
+    "tf",
+    "tfvars",
+    "hcl",
+    "xml",
+    "plist",
+    "sh",
+    "bash",
+    "zsh",
+    "fish",
+    "ps1",
+    "bat",
+    "cmd",
+    "envrc",
+    "npmrc",
+    "cnf",
+    "service",
+    "tpl",
+    "nix",
+    "dockerfile",
+    "tfstate",
+    "pgpass",
+    "netrc",
+    "sql",
+    "http",
+    "rest",
+    "txt",
+    "gradle",
+    "nomad",
+    "j2",
+    "erb",
+];
+
+const DOCUMENTS: &[&str] = &[
+    "md", "mdx", "rst", "adoc", "asciidoc", "markdown", "po", "pot", "pod", "html", "htm", "svg", "1", "3", "5", "8",
+    "rdoc", "tex", "snap", "map", "ftl", "strings", "resx", "xlf", "arb", "d.ts",
+];
+
+/// What a path says of a file.
+pub(super) fn kind(path: &str) -> Kind {
+    let lower = path.replace('\\', "/").to_lowercase();
+    let (folders, name) = lower.rsplit_once('/').unwrap_or(("", &lower));
+    if is_lock(name) || folders.split('/').any(is_foreign_folder) || is_test_file(name) {
+        return Kind::Foreign;
+    }
+    if is_example(name)
+        || name.ends_with(".min.js")
+        || name.ends_with(".min.css")
+        || name.contains(".bundle.")
+        || is_built(folders)
+    {
+        return Kind::Made;
+    }
+    let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
+    if name.starts_with(".env")
+        || name.starts_with("dockerfile")
+        || name.starts_with("containerfile")
+        || name == "procfile"
+        || name.starts_with("jenkinsfile")
+        || name == "makefile"
+        || SETTINGS_ENDINGS.contains(&ending)
+        || ending.is_empty()
+    {
+        return match name {
+            "license.txt" | "copying.txt" | "readme.txt" | "changes.txt" | "news.txt" | "changelog.txt" | "readme"
+            | "changelog" | "license" => Kind::Foreign,
+            _ => Kind::Settings,
+        };
+    }
+    match DOCUMENTS.contains(&ending) || name.ends_with(".d.ts") {
+        true => Kind::Foreign,
+        false => Kind::Code,
+    }
+}
+
+fn is_foreign_folder(folder: &str) -> bool {
+    FOREIGN_FOLDERS.contains(&folder)
+        || folder.ends_with("_test")
+        || folder.ends_with("-test")
+        || folder.ends_with("_tests")
+        || folder.ends_with("-tests")
+        || folder.ends_with(".dist-info")
+        || folder.starts_with("test_")
+        || folder.starts_with("test-")
+}
+
+fn is_built(folders: &str) -> bool {
+    folders.split('/').any(|folder| [".next", ".nuxt", "dist", "out", "_site", ".output"].contains(&folder))
+}
+
+/// A test, a story, a mock, by its name.
+fn is_test_file(name: &str) -> bool {
+    [
+        "_test.",
+        ".test.",
+        ".spec.",
+        "_spec.",
+        ".stories.",
+        ".mock.",
+        ".fixture.",
+        "-test.",
+        "_tests.",
+        ".e2e.",
+        ".e2e-spec.",
+    ]
+    .iter()
+    .any(|mark| name.contains(mark))
+        || name.starts_with("test_")
+        || name.starts_with("test-")
+        || name.starts_with("mock_")
+        || ["conftest.py", "tests.py", "test.py", "tests.rs", "test.rs", "test.js", "test.ts"].contains(&name)
+        || name.trim_end_matches(|character: char| character != '.').trim_end_matches('.').ends_with("tests")
+        || ["changelog", "readme", "contributing", "history", "news", "license", "copying", "authors"]
+            .iter()
+            .any(|document| name == *document || name.starts_with(&format!("{document}.")))
+}
+
+fn is_example(name: &str) -> bool {
+    ["example", "sample", "template", ".dist", "defaults", "schema"].iter().any(|word| name.contains(word))
+}
+
+/// Hashes in lock files look like secrets and are none.
+fn is_lock(name: &str) -> bool {
+    name.ends_with(".lock")
+        || name.ends_with("-lock.json")
+        || name.ends_with("-lock.yaml")
+        || name.ends_with("-lock.yml")
+        || name.ends_with(".lockfile")
+        || [
+            "go.sum",
+            "npm-shrinkwrap.json",
+            "cargo.lock",
+            ".cargo-checksum.json",
+            "record",
+            "checksums.txt",
+            "sha256sums",
+            ".secrets.baseline",
+        ]
+        .contains(&name)
+}
+
+/// Where tests begin within a file of code: what follows is for them.
+pub(super) fn tests_begin(content: &[u8], path: &str) -> usize {
+    if !path.ends_with(".rs") {
+        return content.len();
+    }
+    memchr(content, b"#[cfg(test)]").or_else(|| memchr(content, b"#[cfg(all(test")).unwrap_or(content.len())
+}
+
+fn memchr(content: &[u8], piece: &[u8]) -> Option<usize> {
+    content.windows(piece.len()).position(|window| window == piece)
+}
+
+/// Whether the line of a place is a comment, or shows a session (`>>>`).
+pub(super) fn is_comment(content: &[u8], at: usize) -> bool {
+    let start = content[..at]
+        .iter()
+        .rev()
+        .take(400)
+        .position(|byte| *byte == b'\n')
+        .map_or(at.saturating_sub(400), |back| at - back);
+    let line = content[start..at].trim_ascii_start();
+    ["//", "#", "*", "/*", "--", ";", ">>>", "...", "rem ", "<!--", "$ ", "///", "%"]
+        .iter()
+        .any(|mark| line.starts_with(mark.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths() {
+        for path in ["src/app.py", "lib/a.rb", "web/Main.tsx", "k.ipynb"] {
+            assert_eq!(kind(path), Kind::Code, "{path}");
+        }
+        for path in
+            [".env", ".env.production", "Dockerfile", "deploy/values.yaml", "main.tf", "id_rsa", "config/database.yml"]
+        {
+            assert_eq!(kind(path), Kind::Settings, "{path}");
+        }
+        for path in [
+            "tests/a.py",
+            "a_test.go",
+            "poetry.lock",
+            "docs/a.md",
+            "README.md",
+            "node_modules/a/i.js",
+            "src/AppTests.cs",
+        ] {
+            assert_eq!(kind(path), Kind::Foreign, "{path}");
+        }
+        for path in [".env.example", "public/app.min.js", "dist/a.js"] {
+            assert_eq!(kind(path), Kind::Made, "{path}");
+        }
+    }
+
+    #[test]
+    fn tests_within_a_file_and_comments() {
+        assert_eq!(tests_begin(b"a\n#[cfg(test)]\nmod tests", "a.rs"), 2);
+        assert!(is_comment(b"x\n  // a = b", 11) && !is_comment(b"x\n  a = b", 8));
+    }
+}
