@@ -76,9 +76,23 @@ impl Git {
     ///
     /// # Errors
     /// When the history cannot be read to its end.
-    pub fn blobs(&self, largest: u64, mut see: impl FnMut(Blob)) -> Result<Blobs, String> {
+    pub fn blobs(&self, largest: u64, see: impl FnMut(Blob)) -> Result<Blobs, String> {
+        self.blobs_of(|_| true, largest, see)
+    }
+
+    /// As [`Self::blobs`], of files with such paths alone. A content of several paths goes by one of them.
+    ///
+    /// # Errors
+    /// When the history cannot be read to its end.
+    pub fn blobs_of(
+        &self,
+        wanted: impl Fn(&str) -> bool,
+        largest: u64,
+        mut see: impl FnMut(Blob),
+    ) -> Result<Blobs, String> {
         let mut counted = Blobs::default();
-        let listed = self.objects()?;
+        let mut listed = self.objects()?;
+        listed.retain(|object| wanted(&object.path));
         let listed = self.of_size(listed, largest, &mut counted)?;
         let (running, mut answer) = self.about_objects(&["cat-file", "--batch", "--buffer"], &listed)?;
         for Listed { id, path } in listed {

@@ -201,8 +201,8 @@ fn planted(path: &str, before: &str, text: &str, behind: &str, what: &str) -> Pl
 }
 
 /// Source code of several languages.
-fn code() -> Vec<Planted> {
-    let mut dice = Dice::new(1);
+fn code(seed: u64) -> Vec<Planted> {
+    let mut dice = Dice::new(seed * 3 + 1);
     let mut all = Vec::new();
     for (at, (what, name, value)) in secrets(&mut dice).into_iter().enumerate() {
         let (path, before, behind) = CODE[(at * 7 + at / 10) % CODE.len()];
@@ -221,8 +221,8 @@ fn code() -> Vec<Planted> {
 }
 
 /// Settings of programs, containers, pipelines, clusters and clouds.
-fn settings() -> Vec<Planted> {
-    let mut dice = Dice::new(2);
+fn settings(seed: u64) -> Vec<Planted> {
+    let mut dice = Dice::new(seed * 3 + 2);
     let mut all = Vec::new();
     for (at, (what, name, value)) in secrets(&mut dice).into_iter().enumerate() {
         let own = if name.is_empty() { "REMOTE" } else { &name };
@@ -279,8 +279,8 @@ fn settings() -> Vec<Planted> {
 }
 
 /// Notebooks, bundles, and texts that are written otherwise.
-fn odd() -> Vec<Planted> {
-    let mut dice = Dice::new(3);
+fn odd(seed: u64) -> Vec<Planted> {
+    let mut dice = Dice::new(seed * 3 + 3);
     let filler = "function a(b,c){return b+c}var d=[1,2,3];".repeat(2_000);
     let mut all = Vec::new();
     for (at, (what, name, value)) in secrets(&mut dice).into_iter().enumerate() {
@@ -328,6 +328,11 @@ fn odd() -> Vec<Planted> {
     all
 }
 
+/// Several of one kind: one alone may be lucky.
+fn corpora(kind: fn(u64) -> Vec<Planted>) -> Vec<Planted> {
+    (1..=4).flat_map(kind).collect()
+}
+
 fn share_found(corpus: &[Planted]) -> f64 {
     let is_found = |planted: &&Planted| {
         let found = scan(&planted.bytes, &planted.path, &Live::default());
@@ -350,25 +355,25 @@ fn share_found(corpus: &[Planted]) -> f64 {
 
 #[test]
 fn of_secrets_in_code_19_of_20_are_found() {
-    assert!(share_found(&code()) >= 0.95);
+    assert!(share_found(&corpora(code)) >= 0.95);
 }
 
 #[test]
 fn of_secrets_in_settings_19_of_20_are_found() {
-    assert!(share_found(&settings()) >= 0.95);
+    assert!(share_found(&corpora(settings)) >= 0.95);
 }
 
 #[test]
 fn of_secrets_in_odd_files_19_of_20_are_found() {
-    assert!(share_found(&odd()) >= 0.95);
+    assert!(share_found(&corpora(odd)) >= 0.95);
 }
 
 #[test]
 fn of_secrets_in_history_19_of_20_are_found() {
     use seaworthy_repository::{Git, Sample};
-    let mut corpus = code();
-    corpus.extend(settings());
-    corpus.extend(odd());
+    let mut corpus = code(1);
+    corpus.extend(settings(1));
+    corpus.extend(odd(1));
     let folder = tempfile::tempdir().unwrap();
     for (at, planted) in corpus.iter().enumerate() {
         let (folders, name) = planted.path.rsplit_once('/').unwrap_or(("", &planted.path));

@@ -10,7 +10,7 @@ mod rules;
 mod text;
 mod value;
 
-use std::{collections::BTreeMap, sync::LazyLock};
+use std::{cell::OnceCell, collections::BTreeMap, sync::LazyLock};
 
 use aho_corasick::{AhoCorasick, AhoCorasickBuilder, AhoCorasickKind, MatchKind};
 use sha2::{Digest, Sha256};
@@ -19,7 +19,7 @@ use place::Kind;
 use rules::{Counts, RULES, Rule};
 use value::Strength;
 
-pub(super) use live::{Live, variables_on_disk};
+pub(super) use live::{Live, assignment, variables_on_disk};
 pub(super) use public::is_public_token;
 use text::readable;
 pub(super) use value::constant;
@@ -73,7 +73,13 @@ const MOST: usize = 200;
 /// Looks through a file's bytes.
 pub(super) fn scan(bytes: &[u8], path: &str, live: &Live) -> Found {
     let Some(content) = readable(bytes) else { return Found::default() };
-    let scan = Scan { content: &content, path, kind: place::kind(path), tests: place::tests_begin(&content, path) };
+    let scan = Scan {
+        content: &content,
+        path,
+        kind: place::kind(path),
+        tests: place::tests_begin(&content, path),
+        docstrings: OnceCell::new(),
+    };
     scan.all(live)
 }
 
@@ -82,6 +88,7 @@ struct Scan<'a> {
     path: &'a str,
     kind: Kind,
     tests: usize,
+    docstrings: OnceCell<Vec<(usize, usize)>>,
 }
 
 /// A hit before it is judged: where its value is, what it is, and how much of it may be shown.
@@ -127,7 +134,11 @@ impl Scan<'_> {
             if !self.is_likely(rule, value.as_bytes(), span) {
                 continue;
             }
-            let is_example = self.kind == Kind::Foreign || span.0 >= self.tests;
+            if place::is_placeholder(self.content, span.0) {
+                *examples += 1;
+                continue;
+            }
+            let is_example = self.kind == Kind::Foreign || span.0 >= self.tests || self.is_documentation(span.0);
             let guessed = rule.entropy == 0.0;
             let is_weak =
                 |bytes: &[u8]| std::str::from_utf8(bytes).is_ok_and(|text| value::strength(text) < Strength::Random);
@@ -146,7 +157,10 @@ impl Scan<'_> {
         if rule.entropy == 0.0 {
             return value::strength(text.trim_end_matches('\\')) >= Strength::Human;
         }
-        if value::entropy(bytes) < rule.entropy || value::is_made_up(behind_keyword(text, rule)) {
+        if value::entropy(bytes) < rule.entropy
+            || value::is_made_up(behind_keyword(text, rule))
+            || value::is_published(text)
+        {
             return false;
         }
         if rule.title.contains("header")
@@ -175,9 +189,15 @@ impl Scan<'_> {
         let Some(span) = assigned::secret_at(self.content, word, self.kind, self.is_careful(word.0)) else { return };
         let overlaps = hits.range(..span).next_back().is_some_and(|((_, to), _)| *to > span.0)
             || hits.range(span..).next().is_some_and(|((from, _), _)| *from < span.1);
-        if !overlaps && !self.is_piece(span) {
+        if !overlaps && !self.is_piece(span) && !self.is_documentation(span.0) {
             hits.insert(span, ("assigned secret".to_owned(), 0));
         }
+    }
+
+    /// In the documentation of code, or behind a word that announces an example.
+    fn is_documentation(&self, at: usize) -> bool {
+        let docstrings = self.docstrings.get_or_init(|| place::docstrings(self.content, self.path));
+        docstrings.iter().any(|(from, to)| (*from..*to).contains(&at)) || place::is_announced(self.content, at)
     }
 
     /// In a comment, or in a line that no person writes, it takes more to believe.
@@ -215,4 +235,9 @@ fn hash(value: &[u8]) -> [u8; 8] {
     let mut hash = [0; 8];
     hash.iter_mut().zip(Sha256::digest(value)).for_each(|(own, byte)| *own = byte);
     hash
+}
+
+/// Whether a value could be a secret, under the name of one.
+pub(super) fn looks_secret(value: &str) -> bool {
+    value::strength(value) >= Strength::Human
 }

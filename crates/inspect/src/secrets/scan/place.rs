@@ -91,6 +91,8 @@ const FOREIGN_FOLDERS: &[&str] = &[
     "selftest",
     "selftests",
     "idlelib",
+    "t",
+    "unit",
 ];
 
 const SETTINGS_ENDINGS: &[&str] = &[
@@ -187,6 +189,8 @@ fn is_foreign_folder(folder: &str) -> bool {
         || folder.ends_with("_tests")
         || folder.ends_with("-tests")
         || folder.ends_with(".dist-info")
+        || folder.ends_with(".egg-info")
+        || ["docs_", "doc_", "docs-", "examples_", "examples-"].iter().any(|start| folder.starts_with(start))
         || folder.starts_with("test_")
         || folder.starts_with("test-")
 }
@@ -239,6 +243,8 @@ fn is_lock(name: &str) -> bool {
             "cargo.lock",
             ".cargo-checksum.json",
             "record",
+            "pkg-info",
+            "metadata",
             "checksums.txt",
             "sha256sums",
             ".secrets.baseline",
@@ -256,6 +262,62 @@ pub(super) fn tests_begin(content: &[u8], path: &str) -> usize {
 
 fn memchr(content: &[u8], piece: &[u8]) -> Option<usize> {
     content.windows(piece.len()).position(|window| window == piece)
+}
+
+/// Where the documentation of Python's functions is: texts that stand alone.
+pub(super) fn docstrings(content: &[u8], path: &str) -> Vec<(usize, usize)> {
+    let (mut found, mut open) = (Vec::new(), None);
+    if !path.ends_with(".py") && !path.ends_with(".pyi") {
+        return found;
+    }
+    let mut at = 0;
+    while let Some(next) = content.get(at..).and_then(|rest| quotes(rest)) {
+        let place = at + next;
+        match open {
+            None => {
+                let line = content[..place].iter().rev().take_while(|byte| **byte != b'\n');
+                // Code before it makes it a value.
+                let alone = line.filter(|byte| !b" \trRbBuU".contains(byte)).count() == 0;
+                open = Some((place, content[place], alone));
+            }
+            Some((start, quote, alone)) if content[place] == quote => {
+                if alone {
+                    found.push((start, place));
+                }
+                open = None;
+            }
+            Some(_) => {}
+        }
+        at = place + 3;
+    }
+    found
+}
+
+fn quotes(content: &[u8]) -> Option<usize> {
+    content.windows(3).position(|three| three == b"\"\"\"" || three == b"\x27\x27\x27")
+}
+
+/// Whether what stands before a place says that an example follows.
+pub(super) fn is_announced(content: &[u8], at: usize) -> bool {
+    let near = content[at.saturating_sub(160)..at].to_ascii_lowercase();
+    let marks: [&[u8]; 9] = [
+        b"e.g.",
+        b"example:",
+        b"example\":",
+        b"example':",
+        b"examples:",
+        b"for example",
+        b"placeholder",
+        b"such as",
+        b"looks like",
+    ];
+    marks.iter().any(|mark| memchr(&near, mark).is_some())
+}
+
+/// Whether a place is that of a hint in a form: `placeholder: "e.g. …"`.
+pub(super) fn is_placeholder(content: &[u8], at: usize) -> bool {
+    let near = content[at.saturating_sub(24)..at].to_ascii_lowercase();
+    [&b"e.g."[..], b"placeholder"].iter().any(|mark| memchr(&near, mark).is_some())
 }
 
 /// Whether the line of a place is a comment, or shows a session (`>>>`).

@@ -249,6 +249,8 @@ const REFERENCES: &[&str] = &[
 
 static IDENTIFIER_PATH: LazyLock<Regex> =
     LazyLock::new(|| constant(r"^[A-Za-z_$][A-Za-z_0-9$]*(?:(?:\.|::|->|\?\.)[A-Za-z_$][A-Za-z_0-9$]*)+;?$"));
+/// `scrypt_sha256_str_verify`.
+static SNAKE: LazyLock<Regex> = LazyLock::new(|| constant(r"^[a-z][a-z0-9]+(?:_[a-z][a-z0-9]*){2,}$"));
 static UUID: LazyLock<Regex> = LazyLock::new(|| constant(r"(?i)^\{?[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\}?$"));
 static DATE_OR_VERSION: LazyLock<Regex> =
     LazyLock::new(|| constant(r"^[vV^~><=]*\d+(?:[.:/-]\d+)+[a-zA-Z0-9.+-]{0,12}$|^[\d._,:-]+[a-zA-Z%]{0,3}$"));
@@ -270,7 +272,7 @@ pub(super) fn entropy(value: &[u8]) -> f64 {
 /// What a value looks like.
 pub(super) fn strength(value: &str) -> Strength {
     let length = value.chars().count();
-    if !(6..=4096).contains(&length) || is_no_value(value) || is_obvious(value) {
+    if !(6..=4096).contains(&length) || is_no_value(value) || is_obvious(value) || is_published(value) {
         return Strength::None;
     }
     let bits = entropy(value.as_bytes());
@@ -285,7 +287,7 @@ pub(super) fn strength(value: &str) -> Strength {
             _ => Strength::None,
         };
     }
-    let random_letters = upper > 3 && lower > 3 && worded < 0.35 && switches(value) * 3 > length;
+    let random_letters = upper > 2 && lower > 2 && worded < 0.35 && switches(value) * 3 > length;
     if length >= 16 && bits > 3.3 && worded < 0.6 && ((digit > 0 && kinds > 1) || random_letters) {
         return Strength::Random;
     }
@@ -295,6 +297,9 @@ pub(super) fn strength(value: &str) -> Strength {
     }
     let thought_up = length >= 8 && bits > 2.5 && digit > 0 && kinds >= 2 && lower + upper > 1;
     let with_sign = length >= 8 && bits > 2.7 && special > 0 && kinds >= 3;
+    if length >= 10 && random_letters {
+        return Strength::Human;
+    }
     let unlike_a_name = digit > 1 && upper > 0 && lower > 0 && special > 0;
     match (thought_up || with_sign) && (unlike_a_name || !is_named_thing(value)) {
         true => Strength::Human,
@@ -327,10 +332,20 @@ fn is_no_value(value: &str) -> bool {
         || (value.contains('(') && value.ends_with(')'))
         || (value.contains('[') && value.ends_with(']'))
         || (IDENTIFIER_PATH.is_match(value) && (share_of_words(value) > 0.3 || switches(value) * 3 < value.len()))
+        || SNAKE.is_match(value)
         || UUID.is_match(value)
         || DATE_OR_VERSION.is_match(value)
         || !value.is_ascii()
         || value.chars().any(char::is_control)
+}
+
+/// Pieces of keys that are printed in documentation.
+static PUBLISHED: LazyLock<Vec<&str>> =
+    LazyLock::new(|| include_str!("published.txt").lines().filter(|line| !line.starts_with('#')).collect());
+
+/// Whether it is an example that everybody has.
+pub(super) fn is_published(value: &str) -> bool {
+    PUBLISHED.iter().any(|piece| value.contains(piece))
 }
 
 /// Words within what has a vendor's shape, when it is an example.
@@ -384,7 +399,12 @@ pub(super) fn is_obvious(value: &str) -> bool {
     let short = value.len() < 20;
     let is_word = |word: &str| PLACEHOLDERS.contains(&word) || (short && SHORT.contains(&word));
     // `P4ssw0rd` is written with digits, `superSecret` without a blank.
-    words(value).chain(words(&without_leet(value))).any(|word| is_word(&word))
+    let apart = |text: &str| {
+        let parts = text.split(|character: char| !character.is_ascii_alphabetic()).map(str::to_lowercase);
+        // In a long random value four letters come to make a word by chance.
+        words(text).filter(|word| short || word.len() > 4).chain(parts).collect::<Vec<_>>()
+    };
+    apart(value).iter().chain(&apart(&without_leet(value))).any(|word| is_word(word))
         || [
             "password",
             "changeme",
