@@ -9,6 +9,7 @@ mod public;
 mod rules;
 mod text;
 mod value;
+mod words;
 
 use std::{cell::OnceCell, collections::BTreeMap, sync::LazyLock};
 
@@ -56,7 +57,7 @@ static KEYWORDS: LazyLock<Keywords> = LazyLock::new(|| {
     let general = RULES.iter().enumerate().filter(|(_, rule)| rule.files.is_empty());
     let mut leads_to: Vec<(Option<usize>, String)> =
         general.flat_map(|(at, rule)| rule.keywords.iter().map(move |word| (Some(at), word.clone()))).collect();
-    leads_to.extend(assigned::TELLING.iter().map(|word| (None, (*word).to_owned())));
+    leads_to.extend(words::WORDS.telling.iter().map(|word| (None, word.clone())));
     #[expect(clippy::expect_used, reason = "constant words, put together in every test")]
     let automaton = AhoCorasickBuilder::new()
         .ascii_case_insensitive(true)
@@ -186,7 +187,7 @@ impl Scan<'_> {
         if self.kind == Kind::Foreign || word.0 >= self.tests {
             return;
         }
-        let Some(span) = assigned::secret_at(self.content, word, self.kind, self.is_careful(word.0)) else { return };
+        let Some(span) = assigned::secret_at(self.content, word, self.kind, || self.is_careful(word.0)) else { return };
         let overlaps = hits.range(..span).next_back().is_some_and(|((_, to), _)| *to > span.0)
             || hits.range(span..).next().is_some_and(|((from, _), _)| *from < span.1);
         if !overlaps && !self.is_piece(span) && !self.is_documentation(span.0) {

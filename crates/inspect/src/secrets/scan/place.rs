@@ -1,5 +1,7 @@
 //! Where a text stands, and so how much it takes to believe that it is a secret.
 
+use super::words::WORDS;
+
 /// What kind of file it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -12,138 +14,6 @@ pub(super) enum Kind {
     /// Made by a program out of other files: only values that no person thinks up.
     Made,
 }
-
-/// Folders whose files are tests, documents, or others'.
-const FOREIGN_FOLDERS: &[&str] = &[
-    "test",
-    "tests",
-    "__tests__",
-    "__mocks__",
-    "__snapshots__",
-    "__fixtures__",
-    "spec",
-    "specs",
-    "e2e",
-    "cypress",
-    "playwright",
-    "testdata",
-    "test-data",
-    "test_data",
-    "testing",
-    "testutil",
-    "testutils",
-    "test-utils",
-    "fixtures",
-    "fixture",
-    "mocks",
-    "mock",
-    "stubs",
-    "fakes",
-    "cassettes",
-    "snapshots",
-    "doc",
-    "docs",
-    "documentation",
-    "example",
-    "examples",
-    "example-app",
-    "sample",
-    "samples",
-    "demo",
-    "demos",
-    "tutorial",
-    "tutorials",
-    "benches",
-    "bench",
-    "benchmark",
-    "benchmarks",
-    "node_modules",
-    "vendor",
-    "vendored",
-    "_vendor",
-    "third_party",
-    "third-party",
-    "thirdparty",
-    "3rdparty",
-    "external",
-    "bower_components",
-    "site-packages",
-    "dist-packages",
-    "deps",
-    "locale",
-    "locales",
-    "i18n",
-    "l10n",
-    "lang",
-    "langs",
-    "translations",
-    "stories",
-    "storybook",
-    "man",
-    "changelog",
-    "testcases",
-    "corpus",
-    "fuzz",
-    "wpt",
-    "integration",
-    "integration-tests",
-    "unittests",
-    "selftest",
-    "selftests",
-    "idlelib",
-    "t",
-    "unit",
-];
-
-const SETTINGS_ENDINGS: &[&str] = &[
-    "env",
-    "yml",
-    "yaml",
-    "toml",
-    "ini",
-    "conf",
-    "cfg",
-    "config",
-    "properties",
-    "json",
-    "jsonc",
-    "json5",
-    "tf",
-    "tfvars",
-    "hcl",
-    "xml",
-    "plist",
-    "sh",
-    "bash",
-    "zsh",
-    "fish",
-    "ps1",
-    "bat",
-    "cmd",
-    "envrc",
-    "npmrc",
-    "cnf",
-    "service",
-    "tpl",
-    "nix",
-    "dockerfile",
-    "tfstate",
-    "pgpass",
-    "netrc",
-    "sql",
-    "http",
-    "rest",
-    "txt",
-    "gradle",
-    "nomad",
-    "j2",
-    "erb",
-];
-
-const DOCUMENTS: &[&str] = &[
-    "md", "mdx", "rst", "adoc", "asciidoc", "markdown", "po", "pot", "pod", "html", "htm", "svg", "1", "3", "5", "8",
-    "rdoc", "tex", "snap", "map", "ftl", "strings", "resx", "xlf", "arb", "d.ts",
-];
 
 /// What a path says of a file.
 pub(super) fn kind(path: &str) -> Kind {
@@ -167,7 +37,7 @@ pub(super) fn kind(path: &str) -> Kind {
         || name == "procfile"
         || name.starts_with("jenkinsfile")
         || name == "makefile"
-        || SETTINGS_ENDINGS.contains(&ending)
+        || WORDS.settings_endings.contains(ending)
         || ending.is_empty()
     {
         return match name {
@@ -176,14 +46,14 @@ pub(super) fn kind(path: &str) -> Kind {
             _ => Kind::Settings,
         };
     }
-    match DOCUMENTS.contains(&ending) || name.ends_with(".d.ts") {
+    match WORDS.document_endings.contains(ending) || name.ends_with(".d.ts") {
         true => Kind::Foreign,
         false => Kind::Code,
     }
 }
 
 fn is_foreign_folder(folder: &str) -> bool {
-    FOREIGN_FOLDERS.contains(&folder)
+    WORDS.foreign_folders.contains(folder)
         || folder.ends_with("_test")
         || folder.ends_with("-test")
         || folder.ends_with("_tests")
@@ -271,7 +141,7 @@ pub(super) fn docstrings(content: &[u8], path: &str) -> Vec<(usize, usize)> {
         return found;
     }
     let mut at = 0;
-    while let Some(next) = content.get(at..).and_then(|rest| quotes(rest)) {
+    while let Some(next) = content.get(at..).and_then(quotes) {
         let place = at + next;
         match open {
             None => {

@@ -5,6 +5,8 @@ use std::sync::LazyLock;
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use regex::Regex;
 
+use super::words::WORDS;
+
 /// How much a value looks like a secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Strength {
@@ -17,235 +19,6 @@ pub(super) enum Strength {
     /// What only a generator makes.
     Random,
 }
-
-/// Words that people write where a secret would stand.
-const PLACEHOLDERS: &[&str] = &[
-    "example",
-    "examples",
-    "changeme",
-    "changeit",
-    "change",
-    "placeholder",
-    "your",
-    "yours",
-    "dummy",
-    "sample",
-    "redacted",
-    "todo",
-    "insert",
-    "replace",
-    "replaceme",
-    "fixture",
-    "test",
-    "tests",
-    "testing",
-    "tester",
-    "none",
-    "null",
-    "undefined",
-    "password",
-    "passwords",
-    "passwd",
-    "passphrase",
-    "secret",
-    "secrets",
-    "postgres",
-    "user",
-    "username",
-    "here",
-    "fake",
-    "mock",
-    "mocked",
-    "stub",
-    "foobar",
-    "default",
-    "demo",
-    "letmein",
-    "qwerty",
-    "asdf",
-    "hunter",
-    "admin",
-    "guest",
-    "invalid",
-    "wrong",
-    "incorrect",
-    "insecure",
-    "unsafe",
-    "mypassword",
-    "mysecret",
-    "supersecret",
-    "topsecret",
-    "token",
-    "apikey",
-    "value",
-    "string",
-    "lorem",
-    "ipsum",
-    "masked",
-    "hidden",
-    "removed",
-    "generate",
-    "generated",
-    "random",
-    "something",
-    "anything",
-    "whatever",
-    "enter",
-    "fixme",
-    "dev",
-    "development",
-    "local",
-    "welcome",
-    "correct",
-    "horse",
-    "battery",
-    "staple",
-    "snakeoil",
-    "minioadmin",
-    "rabbitmq",
-    "mysql",
-    "mongo",
-    "redis",
-    "pass",
-    "credential",
-    "credentials",
-    "required",
-    "optional",
-    "public",
-    "hello",
-    "world",
-    "sesame",
-    "swordfish",
-    "trustno",
-    "abracadabra",
-    "monkey",
-    "dragon",
-    "ci",
-    "secretkey",
-    "hash",
-    "hashed",
-    "encrypted",
-    "empty",
-    "blank",
-    "notset",
-    "unset",
-    "unknown",
-    "deadbeef",
-    "cafebabe",
-    "keyboard",
-    "cat",
-];
-/// Short ones: only in short values, for a long random one may have them by chance.
-const SHORT: &[&str] =
-    &["my", "foo", "bar", "baz", "abc", "xyz", "key", "the", "app", "xxx", "not", "new", "old", "tbd"];
-
-/// Pieces that make a value code, or a mask, wherever they stand.
-const NO_VALUE: &[&str] = &[
-    "xxxx",
-    "****",
-    "....",
-    "____",
-    "----",
-    "process.env",
-    "os.environ",
-    "getenv",
-    "config.",
-    "settings.",
-    "localhost",
-    "example.",
-    "[a-z",
-    "(?",
-    "\\d",
-    "\\w",
-    "://",
-    "${",
-    "{{",
-    "}}",
-    "<%",
-    "%>",
-    "$(",
-    "#{",
-    "…",
-    "•••",
-    "redacted",
-    "placeholder",
-    "changeme",
-    "1234567",
-    "yourpassword",
-    "yoursecret",
-    "application/",
-    "text/",
-];
-
-/// What names a place where the secret is, or shows that it is none.
-const REFERENCES: &[&str] = &[
-    "$",
-    "{",
-    "<",
-    "%",
-    "@",
-    "#",
-    "!",
-    "&",
-    "*",
-    "(",
-    "[",
-    "env:",
-    "env.",
-    "vault:",
-    "op://",
-    "arn:",
-    "ssm:",
-    "secret:",
-    "secrets/",
-    "projects/",
-    "file:",
-    "/",
-    "./",
-    "../",
-    "~/",
-    "sha1-",
-    "sha256-",
-    "sha384-",
-    "sha512-",
-    "sha256:",
-    "ENC[",
-    "data:",
-    "urn:",
-    "$2a$",
-    "$2b$",
-    "$2y$",
-    "$argon",
-    "pbkdf2",
-    "bcrypt",
-    "scrypt",
-    "base64_",
-    "--",
-    "::",
-    "ssh-rsa",
-    "ssh-ed25519",
-    "ecdsa-",
-    "-----",
-    "rgb",
-    "var(",
-    "\\",
-    "%s",
-    "x-",
-    "X-",
-    "encrypted:",
-    "keyvault:",
-    "ref+",
-    "akv://",
-    "awssm:",
-    "gcpsm:",
-    "doppler:",
-    "bao:",
-    "infisical:",
-    "key-vault",
-    "0x0000",
-    "//",
-    "u0",
-];
 
 static IDENTIFIER_PATH: LazyLock<Regex> =
     LazyLock::new(|| constant(r"^[A-Za-z_$][A-Za-z_0-9$]*(?:(?:\.|::|->|\?\.)[A-Za-z_$][A-Za-z_0-9$]*)+;?$"));
@@ -324,8 +97,8 @@ fn switches(value: &str) -> usize {
 /// A reference, code, or a thing of another kind.
 fn is_no_value(value: &str) -> bool {
     let lower = value.to_lowercase();
-    REFERENCES.iter().any(|start| value.starts_with(start))
-        || NO_VALUE.iter().any(|piece| lower.contains(piece))
+    WORDS.references.iter().any(|start| value.starts_with(start.as_str()))
+        || WORDS.no_value.iter().any(|piece| lower.contains(piece.as_str()))
         || value.contains(char::is_whitespace)
         || value.contains("()")
         || value.ends_with([':', '(', '{', '['])
@@ -348,45 +121,12 @@ pub(super) fn is_published(value: &str) -> bool {
     PUBLISHED.iter().any(|piece| value.contains(piece))
 }
 
-/// Words within what has a vendor's shape, when it is an example.
-const MADE_UP: &[&str] = &[
-    "example",
-    "xxxx",
-    "dummy",
-    "placeholder",
-    "redacted",
-    "secret",
-    "token",
-    "insert",
-    "change",
-    "sample",
-    "replace",
-    "notreal",
-    "invalid",
-    "random",
-    "string",
-    "password",
-    "abcdef",
-    "qwerty",
-    "fake",
-    "0000000",
-    "1234567",
-    "yourkey",
-    "yourapi",
-    "apikey",
-    "keyhere",
-    "foobar",
-    "deadbeef",
-    "testkey",
-    "testtest",
-];
-
 /// Whether what stands behind a vendor's letters is no random text: an example is written like one.
 pub(super) fn is_made_up(value: &str) -> bool {
     let lower = value.to_lowercase();
     let apart = |word: &str| ["test", "your", "mock", "here", "demo", "todo"].contains(&word);
     is_regular(value.as_bytes())
-        || MADE_UP.iter().any(|piece| lower.contains(piece))
+        || WORDS.made_up.iter().any(|piece| lower.contains(piece.as_str()))
         || lower.split(['-', '_', '.']).any(apart)
         || (value.len() >= 20 && share_of_words(value) > 0.6)
 }
@@ -397,7 +137,7 @@ pub(super) fn is_obvious(value: &str) -> bool {
         return true;
     }
     let short = value.len() < 20;
-    let is_word = |word: &str| PLACEHOLDERS.contains(&word) || (short && SHORT.contains(&word));
+    let is_word = |word: &str| WORDS.placeholders.contains(word) || (short && WORDS.short_placeholders.contains(word));
     // `P4ssw0rd` is written with digits, `superSecret` without a blank.
     let apart = |text: &str| {
         let parts = text.split(|character: char| !character.is_ascii_alphabetic()).map(str::to_lowercase);
