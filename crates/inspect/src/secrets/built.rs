@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use seaworthy_repository::{Repository, Walk, bounded};
+use serde::Deserialize;
 
 use super::scan::{Live, scan};
 
@@ -46,8 +47,8 @@ const LARGEST: u64 = 32 << 20;
 /// What was built.
 #[derive(Debug, Default)]
 pub(super) struct Built {
-    /// Path and text of each file, and of each source within a map.
-    pub texts: Vec<(String, Vec<u8>)>,
+    /// Files that were read, and sources within maps.
+    pub texts: usize,
     /// Source maps with sources in them.
     pub maps: usize,
     /// Files that are too large, or more than are read.
@@ -56,8 +57,11 @@ pub(super) struct Built {
     pub folders: Vec<String>,
 }
 
-/// Reads what was built.
-pub(super) fn read(root: &Path, repository: &Repository) -> Built {
+/// Takes path and text of each file, and of each source within a map.
+type See<'s> = dyn FnMut(&str, &[u8]) + 's;
+
+/// Shows what was built.
+pub(super) fn read(root: &Path, repository: &Repository, see: &mut See<'_>) -> Built {
     let mut projects = vec![std::path::PathBuf::new()];
     projects.extend(repository.named(&["package.json"]).filter_map(Path::parent).take(100).map(Path::to_owned));
     projects.sort();
@@ -70,8 +74,8 @@ pub(super) fn read(root: &Path, repository: &Repository) -> Built {
     for folder in folders {
         let whole = root.join(&folder);
         let is_folder = std::fs::symlink_metadata(&whole).is_ok_and(|data| data.is_dir());
-        if is_folder && built.texts.len() < MOST_FILES && is_for_browsers(&whole) {
-            read_folder(root, &folder, &mut built);
+        if is_folder && built.texts < MOST_FILES && is_for_browsers(&whole) {
+            read_folder(root, &folder, &mut built, see);
         }
     }
     built
@@ -92,11 +96,11 @@ fn is_for_browsers(folder: &Path) -> bool {
         })
 }
 
-fn read_folder(root: &Path, folder: &Path, built: &mut Built) {
+fn read_folder(root: &Path, folder: &Path, built: &mut Built, see: &mut See<'_>) {
     let walk = Walk { skipped: &[OF_SERVERS], obeys_ignore: false, most: MOST_FILES };
     let Ok(walked) = walk.through(&root.join(folder)) else { return };
     built.cut |= walked.cut;
-    let before = built.texts.len();
+    let before = built.texts;
     for file in walked.files {
         let path = folder.join(&file.path);
         let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_lowercase();
@@ -109,31 +113,41 @@ fn read_folder(root: &Path, folder: &Path, built: &mut Built) {
         };
         let name = path.display().to_string();
         if ending == "map" {
-            built.maps += usize::from(sources_of(&bytes, &name, built));
+            let sources = sources_of(&bytes, &name, see);
+            built.maps += usize::from(sources > 0);
+            built.texts += sources;
             continue;
         }
-        built.texts.push((name, bytes));
+        built.texts += 1;
+        see(&name, &bytes);
     }
-    if built.texts.len() > before {
+    if built.texts > before {
         built.folders.push(folder.display().to_string());
     }
 }
 
-/// Adds the sources that a map has within it. Those of packages are public already.
-fn sources_of(bytes: &[u8], map: &str, built: &mut Built) -> bool {
-    let Ok(read) = serde_json::from_slice::<serde_json::Value>(bytes) else {
-        built.texts.push((map.to_owned(), bytes.to_vec()));
-        return false;
+/// The sources that a map has within it, and how many there are. Those of packages are public already.
+fn sources_of(bytes: &[u8], map: &str, see: &mut See<'_>) -> usize {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Map {
+        sources: Vec<Option<String>>,
+        #[serde(rename = "sourcesContent")]
+        contents: Vec<Option<String>>,
+    }
+    let Ok(read) = serde_json::from_slice::<Map>(bytes) else {
+        see(map, bytes);
+        return 1;
     };
-    let list = |name: &str| read.get(name).and_then(serde_json::Value::as_array).cloned().unwrap_or_default();
-    let (names, contents) = (list("sources"), list("sourcesContent"));
-    for (name, content) in names.iter().zip(&contents) {
-        let (Some(name), Some(content)) = (name.as_str(), content.as_str()) else { continue };
+    let mut shown = 0;
+    for (name, content) in read.sources.iter().zip(&read.contents) {
+        let (Some(name), Some(content)) = (name, content) else { continue };
         if !name.contains("node_modules/") {
-            built.texts.push((format!("{map}!{name}"), content.as_bytes().to_vec()));
+            shown += 1;
+            see(&format!("{map}!{name}"), content.as_bytes());
         }
     }
-    contents.iter().any(serde_json::Value::is_string)
+    shown
 }
 
 /// Plants a key in a bundle and in a source map, and scans them the same way.
@@ -148,7 +162,7 @@ pub(super) fn canary_is_found() -> bool {
     let Ok(repository) = written.map_err(drop).and_then(|()| Repository::open(folder.path()).map_err(drop)) else {
         return false;
     };
-    let built = read(folder.path(), &repository);
-    let live = Live::default();
-    built.texts.iter().filter(|(path, text)| scan(text, path, &live).findings.len() == 1).count() == 2
+    let (live, mut found) = (Live::default(), 0);
+    read(folder.path(), &repository, &mut |path, text| found += scan(text, path, &live).findings.len());
+    found == 2
 }

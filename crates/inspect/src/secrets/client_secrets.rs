@@ -10,7 +10,7 @@ use seaworthy_repository::{Cases, Inspection, Repository, Sample, Sighting, is_s
 
 use super::{
     built::{self, Built},
-    scan::{Live, constant, is_public_token, scan, variables_on_disk},
+    scan::{Finding, Live, constant, is_public_token, scan, variables_on_disk},
 };
 
 pub(super) struct ClientSecrets;
@@ -119,8 +119,17 @@ fn with_bundle(code: &str) -> Sample {
 }
 
 fn look(repository: &Repository) -> Sighting {
-    let built = built::read(repository.root(), repository);
-    if built.texts.is_empty() && !has_front_end(repository) {
+    let live = server_values(repository);
+    let mut findings = Vec::new();
+    let built = built::read(repository.root(), repository, &mut |path, text| {
+        if !repository.is_waived(CONTROL, Path::new(path)) {
+            // Keys that a vendor makes for browsers are public.
+            let of_text = scan(text, path, &live).findings.into_iter();
+            findings
+                .extend(of_text.filter(|finding| finding.title != "Google API key" && !is_public_token(finding, text)));
+        }
+    });
+    if built.texts == 0 && !has_front_end(repository) {
         return Sighting::not_applicable("there is no front end: no page, no script for a browser, no bundle");
     }
     let mut cases = Cases::plan(1);
@@ -132,26 +141,27 @@ fn look(repository: &Repository) -> Sighting {
     };
     shown.iter().for_each(|place| cases.note(place.clone()));
     cases.tried(shown.is_empty(), named);
-    if built.texts.is_empty() {
+    if built.texts == 0 {
         if cases.is_broken() {
             return cases.sighting("");
         }
         let command = build_command(repository);
         return Sighting::not_tried(format!("there is no build to look at: run `{command}` and check again"));
     }
-    look_at_bundle(repository, &built, &mut cases);
+    cases.note(format!("{} values of the server's own variables were looked for", live.len()));
+    look_at_bundle(&built, &findings, &mut cases);
     if let Some(why) = repository.not_whole() {
         cases.told_nothing(why);
     }
     cases.sighting(format!(
         "{} built files in {} ({} source maps) hold no secret shape and none of the server's values",
-        built.texts.len(),
+        built.texts,
         built.folders.join(", "),
         built.maps
     ))
 }
 
-fn look_at_bundle(repository: &Repository, built: &Built, cases: &mut Cases) {
+fn look_at_bundle(built: &Built, findings: &[Finding], cases: &mut Cases) {
     cases.plan_more(2);
     match built::canary_is_found() {
         true => cases.tried(true, "a planted key was found in a bundle and in a source map"),
@@ -160,22 +170,11 @@ fn look_at_bundle(repository: &Repository, built: &Built, cases: &mut Cases) {
     if built.cut {
         cases.told_nothing("the build has more or larger files than are read");
     }
-    let live = server_values(repository);
-    cases.note(format!("{} values of the server's own variables were looked for", live.len()));
-    let mut findings = Vec::new();
-    for (path, text) in &built.texts {
-        if repository.is_waived(CONTROL, Path::new(path)) {
-            continue;
-        }
-        // Keys that a vendor makes for browsers are public.
-        let of_text = scan(text, path, &live).findings.into_iter();
-        findings.extend(of_text.filter(|finding| finding.title != "Google API key" && !is_public_token(finding, text)));
-    }
     for finding in findings.iter().take(50) {
         cases.note(format!("{}: {} ({})", finding.place, finding.title, finding.shown));
     }
     let seen = match findings.first() {
-        None => format!("no secret in {} built files", built.texts.len()),
+        None => format!("no secret in {} built files", built.texts),
         Some(first) => format!("{} in {} ({})", first.title, first.place, first.shown),
     };
     cases.tried(findings.is_empty(), seen);

@@ -15,7 +15,7 @@ pub(super) use canary::planted;
 
 use super::{
     built,
-    scan::{Finding, Live},
+    scan::{Finding, Live, is_public_token, scan},
 };
 
 pub(super) struct HardcodedSecrets;
@@ -122,14 +122,16 @@ fn look_at_history(repository: &Repository, live: &Live, cases: &mut Cases, scan
 
 /// What was built lies beside the sources, ignored by Git, and is delivered.
 fn look_at_built(repository: &Repository, live: &Live, cases: &mut Cases, scanned: &mut Scanned) {
-    let built = built::read(repository.root(), repository);
-    if built.texts.is_empty() {
+    let mut found = Vec::new();
+    let built = built::read(repository.root(), repository, &mut |path, text| {
+        found.extend(scan(text, path, live).findings.into_iter().filter(|finding| !is_public_token(finding, text)));
+    });
+    if built.texts == 0 {
         return;
     }
     cases.plan_more(1);
     found_again(cases, built::canary_is_found(), "a bundle");
-    scanned.places.push(format!("{} built files", built.texts.len()));
-    let found = built.texts.iter().flat_map(|(path, text)| super::scan::scan(text, path, live).findings).collect();
+    scanned.places.push(format!("{} built files", built.texts));
     places::add_new(&mut scanned.findings, found);
 }
 

@@ -13,6 +13,8 @@ use crate::secrets::scan::{Finding, Found, Live, scan};
 
 /// Larger files are no source.
 pub(super) const LARGEST: u64 = 16 << 20;
+/// Bytes of file contents that are handed over at once.
+const BATCH: usize = 1 << 20;
 /// Files of a tree; more are not one project's.
 const MOST_FILES: usize = 200_000;
 /// What has nothing of the project's own: what others published, and what we wrote.
@@ -79,11 +81,24 @@ fn is_text(path: &Path) -> bool {
 /// Every version of every file of every branch, each once: one thread unpacks while this one looks.
 pub(super) fn history(git: &Git, live: &Live) -> Result<Seen, String> {
     let mut seen = Seen::default();
-    let (sender, blobs) = mpsc::sync_channel::<Blob>(64);
+    // Few batches wait, so that large files do not pile up.
+    let (sender, batches) = mpsc::sync_channel::<Vec<Blob>>(2);
     let counted = thread::scope(|scope| {
-        let reader = scope.spawn(move || git.blobs(LARGEST, |blob| _ = sender.send(blob)));
+        let reader = scope.spawn(move || {
+            let (mut batch, mut bytes) = (Vec::new(), 0);
+            let counted = git.blobs(LARGEST, |blob| {
+                bytes += blob.content.len();
+                batch.push(blob);
+                if bytes > BATCH {
+                    bytes = 0;
+                    let _ = sender.send(std::mem::take(&mut batch));
+                }
+            });
+            let _ = sender.send(batch);
+            counted
+        });
         let mut found: BTreeMap<[u8; 8], Finding> = BTreeMap::new();
-        for blob in blobs {
+        for blob in batches.into_iter().flatten() {
             let part = scan(&blob.content, &blob.path, live);
             seen.examples += part.examples;
             for mut finding in part.findings {

@@ -5,7 +5,6 @@ use std::{fs, path::Path};
 use seaworthy_repository::Outcome;
 
 use super::*;
-use crate::secrets::scan::scan;
 
 fn found(text: &str, path: &str) -> usize {
     scan(text.as_bytes(), path, &Live::default()).findings.len()
@@ -132,4 +131,42 @@ fn a_waived_path_does_not_count_and_a_broken_image_tells_nothing() {
     let whole = fs::read(&path).unwrap();
     fs::write(&path, &whole[..whole.len() - 2_500]).unwrap();
     assert!(matches!(look(&repository).outcome, Outcome::Unclear(_)), "{:?}", look(&repository));
+}
+
+/// What would hold or fill a reader that trusts its input.
+#[cfg(unix)]
+#[test]
+fn a_hostile_folder_ends() {
+    use std::{ffi::OsStr, os::unix::ffi::OsStrExt, process::Command, time::Instant};
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    Sample::of(&[("app.py", "x")]).committed().write(root).unwrap();
+    for pipe in ["pipe.py", ".env", "dist", "image.tar", "sub/.gitignore"] {
+        fs::create_dir_all(root.join("sub")).unwrap();
+        assert!(Command::new("mkfifo").arg(root.join(pipe)).status().unwrap().success());
+    }
+    for (link, target) in [("loop", "."), ("endless.py", "/dev/zero"), ("build", "loop"), ("sub/up", "..")] {
+        std::os::unix::fs::symlink(target, root.join(link)).unwrap();
+    }
+    fs::write(root.join(OsStr::from_bytes(b"b\xffd.py")), "password = 1\n").unwrap();
+    fs::write(root.join("lines.py"), "token = secret\n".repeat(1_000_000)).unwrap();
+    fs::write(root.join("line.js"), "password:\"a\",".repeat(500_000)).unwrap();
+    fs::write(root.join("quotes.py"), "\"\"\"\n".repeat(200_000)).unwrap();
+    fs::write(root.join("urls.txt"), "a://".repeat(500_000)).unwrap();
+    fs::write(root.join("keys.pem"), "-----BEGIN PRIVATE KEY-----\n".repeat(100_000)).unwrap();
+    // Larger than anything that is read, and without a block on the disk.
+    fs::File::create(root.join("huge.bin")).unwrap().set_len(1 << 40).unwrap();
+    // 200 MiB of nothing in 200 KiB.
+    let zeros =
+        flate2::read::GzEncoder::new(std::io::Read::take(std::io::repeat(0), 200 << 20), flate2::Compression::fast());
+    std::io::copy(&mut std::io::BufReader::new(zeros), &mut fs::File::create(root.join("bomb.tar.gz")).unwrap())
+        .unwrap();
+    let started = Instant::now();
+    let repository = Repository::open(root).unwrap();
+    let outcome = look(&repository).outcome;
+    assert!(!matches!(outcome, Outcome::Broken(_)), "{outcome:?}");
+    for inspection in crate::secrets::all() {
+        inspection.look(&repository);
+    }
+    assert!(started.elapsed().as_secs() < 120, "{:?}", started.elapsed());
 }
