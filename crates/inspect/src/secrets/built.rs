@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use seaworthy_repository::{Repository, Walk, bounded};
+use seaworthy_repository::{Repository, Walk, bounded, is_test};
 use serde::Deserialize;
 
 use super::scan::{Live, scan};
@@ -79,6 +79,28 @@ pub(super) fn read(root: &Path, repository: &Repository, see: &mut See<'_>) -> B
         }
     }
     built
+}
+
+/// Folders of files that a server hands out as they are, and templates that it fills.
+const AS_THEY_ARE: &[&str] = &["public", "static", "assets", "www", "wwwroot", "templates", "views"];
+
+/// Shows the pages and scripts that browsers get without a build, and counts them.
+pub(super) fn read_unbuilt(repository: &Repository, pages: &[&str], see: &mut See<'_>) -> usize {
+    let is_delivered = |path: &&Path| {
+        let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+        let mut folders = path.parent().into_iter().flat_map(Path::components);
+        pages.contains(&ending)
+            || (["js", "mjs", "json", "map"].contains(&ending)
+                && folders.any(|folder| folder.as_os_str().to_str().is_some_and(|name| AS_THEY_ARE.contains(&name))))
+    };
+    let mut shown = 0;
+    for path in repository.files().filter(|path| !is_test(path) && !path.starts_with("docs")).filter(is_delivered) {
+        if let Some(bytes) = bounded(&repository.root().join(path), LARGEST) {
+            shown += 1;
+            see(&path.to_string_lossy(), &bytes);
+        }
+    }
+    shown
 }
 
 /// `dist` and `build` may also hold what a server runs: a page, or a folder of assets, tells them apart.

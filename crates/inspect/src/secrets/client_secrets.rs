@@ -33,8 +33,8 @@ const PUBLIC_PREFIXES: &[&str] = &[
     "RSBUILD_PUBLIC_",
     "NX_PUBLIC_",
 ];
-/// Dependencies of what runs in a browser.
-const FRONT_ENDS: &[&str] = &[
+/// Dependencies that build what runs in a browser.
+const BUNDLED: &[&str] = &[
     "react-dom",
     "vue",
     "svelte",
@@ -54,16 +54,16 @@ const FRONT_ENDS: &[&str] = &[
     "@remix-run/react",
     "@builder.io/qwik",
     "ember-source",
-    "alpinejs",
-    "jquery",
-    "htmx.org",
     "rollup",
-    "esbuild",
     "@vue/cli-service",
     "umi",
     "expo",
     "react-native",
 ];
+/// Languages of what runs in a browser.
+const SCRIPTS: &[&str] = &["js", "jsx", "ts", "tsx", "mjs", "cjs", "mts", "cts"];
+/// Components, which are no source of one language.
+const COMPONENTS: &[&str] = &["vue", "svelte", "astro", "html"];
 const PAGES: &[&str] = &[
     "html", "htm", "jsx", "tsx", "vue", "svelte", "astro", "ejs", "hbs", "pug", "erb", "jinja", "jinja2", "j2", "twig",
 ];
@@ -121,47 +121,47 @@ fn with_bundle(code: &str) -> Sample {
 fn look(repository: &Repository) -> Sighting {
     let live = server_values(repository);
     let mut findings = Vec::new();
-    let built = built::read(repository.root(), repository, &mut |path, text| {
+    let mut see = |path: &str, text: &[u8]| {
         if !repository.is_waived(CONTROL, Path::new(path)) {
             // Keys that a vendor makes for browsers are public.
             let of_text = scan(text, path, &live).findings.into_iter();
             findings
                 .extend(of_text.filter(|finding| finding.title != "Google API key" && !is_public_token(finding, text)));
         }
-    });
-    if built.texts == 0 && !has_front_end(repository) {
+    };
+    let built = built::read(repository.root(), repository, &mut see);
+    let is_built = repository.depends_on("javascript", BUNDLED);
+    let as_they_are = if is_built { 0 } else { built::read_unbuilt(repository, PAGES, &mut see) };
+    if built.texts + as_they_are == 0 && !is_built {
         return Sighting::not_applicable("there is no front end: no page, no script for a browser, no bundle");
     }
     let mut cases = Cases::plan(1);
     let (shown, files) = shown_by_source(repository);
     cases.note(format!("{files} sources, settings and env files read for variables that browsers get"));
-    let named = match shown.first() {
-        None => "no variable that browsers get has the name of a secret".to_owned(),
-        Some(first) => first.clone(),
-    };
     shown.iter().for_each(|place| cases.note(place.clone()));
-    cases.tried(shown.is_empty(), named);
-    if built.texts == 0 {
-        if cases.is_broken() {
-            return cases.sighting("");
-        }
+    let named = "no variable that browsers get has the name of a secret".to_owned();
+    cases.tried(shown.is_empty(), shown.first().cloned().unwrap_or(named));
+    if built.texts + as_they_are == 0 && !cases.is_broken() {
         let command = build_command(repository);
         return Sighting::not_tried(format!("there is no build to look at: run `{command}` and check again"));
     }
     cases.note(format!("{} values of the server's own variables were looked for", live.len()));
-    look_at_bundle(&built, &findings, &mut cases);
+    look_at_findings(&built, built.texts + as_they_are, &findings, &mut cases);
     if let Some(why) = repository.not_whole() {
         cases.told_nothing(why);
     }
-    cases.sighting(format!(
-        "{} built files in {} ({} source maps) hold no secret shape and none of the server's values",
-        built.texts,
-        built.folders.join(", "),
-        built.maps
-    ))
+    let delivered = match built.texts {
+        0 => format!("{as_they_are} pages and scripts that are delivered as they are"),
+        built_files => format!(
+            "{built_files} built files in {} ({} source maps) and {as_they_are} others",
+            built.folders.join(", "),
+            built.maps
+        ),
+    };
+    cases.sighting(format!("{delivered}: no secret, and none of {} values of the server", live.len()))
 }
 
-fn look_at_bundle(built: &Built, findings: &[Finding], cases: &mut Cases) {
+fn look_at_findings(built: &Built, files: usize, findings: &[Finding], cases: &mut Cases) {
     cases.plan_more(2);
     match built::canary_is_found() {
         true => cases.tried(true, "a planted key was found in a bundle and in a source map"),
@@ -174,7 +174,7 @@ fn look_at_bundle(built: &Built, findings: &[Finding], cases: &mut Cases) {
         cases.note(format!("{}: {} ({})", finding.place, finding.title, finding.shown));
     }
     let seen = match findings.first() {
-        None => format!("no secret in {} built files", built.texts),
+        None => format!("no secret in {files} files that browsers get"),
         Some(first) => format!("{} in {} ({})", first.title, first.place, first.shown),
     };
     cases.tried(findings.is_empty(), seen);
@@ -201,11 +201,6 @@ fn is_public(name: &str) -> bool {
     PUBLIC_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
-fn has_front_end(repository: &Repository) -> bool {
-    repository.depends_on("javascript", FRONT_ENDS)
-        || repository.ending(PAGES).any(|path| !is_test(path) && !path.starts_with("docs"))
-}
-
 /// Places where the source itself gives a secret to browsers, and how many files were read.
 fn shown_by_source(repository: &Repository) -> (Vec<String>, usize) {
     let (mut shown, mut files) = (Vec::new(), 0);
@@ -214,7 +209,9 @@ fn shown_by_source(repository: &Repository) -> (Vec<String>, usize) {
             shown.push(format!("{}:{line} {what}", path.display()));
         }
     };
-    for (path, source) in repository.sources() {
+    let is_script =
+        |path: &Path| path.extension().and_then(|own| own.to_str()).is_some_and(|own| SCRIPTS.contains(&own));
+    for (path, source) in repository.sources().iter().filter(|(path, _)| is_script(path)) {
         files += 1;
         for name in PUBLIC_NAME.find_iter(&source.code).filter(|name| is_secret_of_server(name.as_str())) {
             add(path, source.line(name.start()), format!("gives {} to browsers", name.as_str()));
@@ -239,11 +236,13 @@ fn shown_by_source(repository: &Repository) -> (Vec<String>, usize) {
             }
         }
     }
-    let settings: Vec<&Path> = repository.files().filter(|path| is_settings(path)).collect();
+    let components = repository.ending(COMPONENTS).filter(|path| !is_test(path));
+    let settings: Vec<&Path> = repository.files().filter(|path| is_settings(path)).chain(components).collect();
     for path in settings {
         let Some(text) = repository.text(path) else { continue };
         files += 1;
-        for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with('#')) {
+        let is_comment = |line: &str| ["#", "//", "*", "<!--"].iter().any(|mark| line.trim_start().starts_with(mark));
+        for (number, line) in text.lines().enumerate().filter(|(_, line)| !is_comment(line)) {
             let set = PUBLIC_NAME.find(line).filter(|name| is_secret_of_server(name.as_str()));
             if let Some(name) = set {
                 add(path, number + 1, format!("sets {}, which browsers get", name.as_str()));

@@ -150,10 +150,10 @@ fn a_hostile_folder_ends() {
     }
     fs::write(root.join(OsStr::from_bytes(b"b\xffd.py")), "password = 1\n").unwrap();
     fs::write(root.join("lines.py"), "token = secret\n".repeat(1_000_000)).unwrap();
-    fs::write(root.join("line.js"), "password:\"a\",".repeat(500_000)).unwrap();
+    fs::write(root.join("line.js"), "password:\"a\",".repeat(100_000)).unwrap();
     fs::write(root.join("quotes.py"), "\"\"\"\n".repeat(200_000)).unwrap();
-    fs::write(root.join("urls.txt"), "a://".repeat(500_000)).unwrap();
-    fs::write(root.join("keys.pem"), "-----BEGIN PRIVATE KEY-----\n".repeat(100_000)).unwrap();
+    fs::write(root.join("urls.txt"), "a://".repeat(100_000)).unwrap();
+    fs::write(root.join("keys.pem"), "-----BEGIN PRIVATE KEY-----\n".repeat(10_000)).unwrap();
     // Larger than anything that is read, and without a block on the disk.
     fs::File::create(root.join("huge.bin")).unwrap().set_len(1 << 40).unwrap();
     // 200 MiB of nothing in 200 KiB.

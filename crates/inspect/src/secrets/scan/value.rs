@@ -24,7 +24,8 @@ static IDENTIFIER_PATH: LazyLock<Regex> =
     LazyLock::new(|| constant(r"^[A-Za-z_$][A-Za-z_0-9$]*(?:(?:\.|::|->|\?\.)[A-Za-z_$][A-Za-z_0-9$]*)+;?$"));
 /// `scrypt_sha256_str_verify`.
 static SNAKE: LazyLock<Regex> = LazyLock::new(|| constant(r"^[a-z][a-z0-9]+(?:_[a-z][a-z0-9]*){2,}$"));
-static UUID: LazyLock<Regex> = LazyLock::new(|| constant(r"(?i)^\{?[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\}?$"));
+static UUID: LazyLock<Regex> =
+    LazyLock::new(|| constant(r"(?i)^[A-Z_]{0,8}\{?[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\}?$"));
 static DATE_OR_VERSION: LazyLock<Regex> =
     LazyLock::new(|| constant(r"^[vV^~><=]*\d+(?:[.:/-]\d+)+[a-zA-Z0-9.+-]{0,12}$|^[\d._,:-]+[a-zA-Z%]{0,3}$"));
 
@@ -100,6 +101,7 @@ fn is_no_value(value: &str) -> bool {
     WORDS.references.iter().any(|start| value.starts_with(start.as_str()))
         || WORDS.no_value.iter().any(|piece| lower.contains(piece.as_str()))
         || value.contains(char::is_whitespace)
+        || (value.ends_with('=') && share_of_words(value) > 0.5)
         || value.contains("()")
         || value.ends_with([':', '(', '{', '['])
         || (value.contains('(') && value.ends_with(')'))
