@@ -7,6 +7,7 @@ mod exercise;
 mod git;
 mod inspection;
 mod knowledge;
+mod live;
 mod manifests;
 pub mod pipeline;
 mod repository;
@@ -18,15 +19,17 @@ mod sighting;
 mod source;
 mod tree;
 mod variables;
+mod walk;
 mod yaml;
 
 pub use exercise::exercise;
-pub use git::{Blob, Git};
+pub use git::{Blob, Blobs, Git};
 pub use inspection::Inspection;
 pub use knowledge::{
     AppPattern, Behind, Fact, HealthPattern, Knowledge, KnowledgeError, Language, Pattern, Reading, Recognise, Runner,
     Site, Stack, Start, Token, TokenKind,
 };
+pub use live::LiveSecrets;
 pub use manifests::{Dependency, Manifest, Manifests};
 pub use repository::{Declared, OpenError, Repository};
 pub use sample::Sample;
@@ -34,4 +37,5 @@ pub use sighting::{Cases, Outcome, Sighting};
 pub use source::Source;
 pub use tree::{TEST_FOLDERS, Tree, is_test};
 pub use variables::{Variable, Variables, is_secret, literal};
+pub use walk::{Walk, Walked, WalkedFile, bounded};
 pub use yaml::yaml;

@@ -13,6 +13,7 @@ use thiserror::Error;
 use crate::{
     git::Git,
     knowledge::{Knowledge, KnowledgeError},
+    live::LiveSecrets,
     manifests::Manifests,
     pipeline::{self, Pipelines},
     source::Source,
@@ -33,6 +34,8 @@ pub struct Repository {
     derived: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
     /// What the team has said of it.
     pub declared: Declared,
+    /// Secrets in use, which may stand in no file of it.
+    pub live: LiveSecrets,
     /// Whether its own commands may be run, in a copy of it. Nothing of it runs otherwise.
     pub may_run: bool,
 }
@@ -88,6 +91,7 @@ impl Repository {
             texts: Mutex::default(),
             derived: Mutex::default(),
             declared: Declared::default(),
+            live: LiveSecrets::default(),
             may_run: false,
         })
     }

@@ -11,6 +11,8 @@ pub struct Source {
     pub code: String,
     /// What is inside a text, behind the opening quote: from, to.
     texts: Vec<(usize, usize)>,
+    /// Where its lines end.
+    ends: Vec<usize>,
 }
 
 impl Source {
@@ -37,7 +39,7 @@ impl Source {
 
     /// The line of a byte, from 1.
     pub fn line(&self, offset: usize) -> usize {
-        1 + self.code.as_bytes().iter().take(offset).filter(|byte| **byte == b'\n').count()
+        1 + self.ends.partition_point(|end| *end < offset)
     }
 }
 
@@ -74,7 +76,8 @@ impl<'a> Scanner<'a> {
         }
         // Only whole comments were blanked, so this is UTF-8 as before.
         let code = String::from_utf8_lossy(&self.code).into_owned();
-        Source { code, texts: spans(&self.in_text) }
+        let ends = code.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at).collect();
+        Source { code, texts: spans(&self.in_text), ends }
     }
 
     fn rest(&self) -> &'a [u8] {

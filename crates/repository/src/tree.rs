@@ -2,13 +2,15 @@
 
 use std::{
     collections::BTreeMap,
-    fs, io,
+    io,
     path::{Path, PathBuf},
 };
 
-use ignore::WalkBuilder;
-
-use crate::{knowledge::Knowledge, source::Source};
+use crate::{
+    knowledge::Knowledge,
+    source::Source,
+    walk::{Walk, bounded},
+};
 
 /// A folder's own files, by path relative to it.
 #[derive(Debug)]
@@ -89,36 +91,24 @@ impl Tree {
     /// # Errors
     /// When the folder cannot be read.
     pub fn read(root: &Path, knowledge: &Knowledge) -> io::Result<Self> {
-        fs::read_dir(root)?;
+        let walk = Walk { skipped: &[SKIPPED_FOLDERS, SKIPPED_HIDDEN], obeys_ignore: true, most: MOST_FILES };
+        let walked = walk.through(root)?;
         let mut tree = Self {
             root: root.to_owned(),
             files: Vec::new(),
             hidden: Vec::new(),
             sources: BTreeMap::new(),
             tests: BTreeMap::new(),
-            cut: false,
+            cut: walked.cut,
         };
-        let mut walk = WalkBuilder::new(root);
-        walk.hidden(false).require_git(false).parents(false).git_global(false).sort_by_file_name(Ord::cmp);
-        walk.filter_entry(|entry| {
-            let skips = |name: &str| SKIPPED_FOLDERS.contains(&name) || SKIPPED_HIDDEN.contains(&name);
-            let skipped = entry.file_name().to_str().is_some_and(skips);
-            entry.depth() == 0 || !skipped || !entry.file_type().is_some_and(|kind| kind.is_dir())
-        });
         let mut left = MOST_SOURCE;
-        // What cannot be read cannot be the app's. A link is no file: it may lead anywhere.
-        for entry in walk.build().flatten().filter(|entry| entry.file_type().is_some_and(|kind| kind.is_file())) {
-            if tree.files.len() + tree.hidden.len() == MOST_FILES {
-                tree.cut = true;
-                break;
-            }
-            let Ok(path) = entry.path().strip_prefix(root) else { continue };
-            if path.components().any(|part| part.as_os_str().as_encoded_bytes().starts_with(b".")) {
-                tree.hidden.push(path.to_owned());
+        for file in walked.files {
+            if file.path.components().any(|part| part.as_os_str().as_encoded_bytes().starts_with(b".")) {
+                tree.hidden.push(file.path);
                 continue;
             }
-            tree.files.push(path.to_owned());
-            tree.read_source(path, entry.metadata().map_or(u64::MAX, |metadata| metadata.len()), &mut left, knowledge);
+            tree.read_source(&file.path, file.length, &mut left, knowledge);
+            tree.files.push(file.path);
         }
         Ok(tree)
     }
@@ -154,9 +144,7 @@ impl Tree {
 
     /// A file's text; nothing when it is no plain file, or too large to be written by hand. What is no UTF-8 is replaced.
     pub fn text(&self, path: &Path) -> Option<String> {
-        let path = self.root.join(path);
-        let metadata = fs::symlink_metadata(&path).ok()?;
-        let bytes = (metadata.is_file() && metadata.len() <= LARGEST_TEXT).then(|| fs::read(&path).ok())??;
+        let bytes = bounded(&self.root.join(path), LARGEST_TEXT)?;
         Some(String::from_utf8_lossy(&bytes).into_owned())
     }
 

@@ -1,6 +1,10 @@
 //! `config.gitignore-env`: `.env` is ignored, and none was ever committed.
 
-use seaworthy_repository::{Cases, Inspection, Repository, Sample, Sighting};
+use std::{collections::BTreeSet, path::Path};
+
+use seaworthy_repository::{Cases, Git, Inspection, Repository, Sample, Sighting, is_secret};
+
+use super::scan::{assignment, looks_secret};
 
 pub(super) struct GitIgnoredEnv;
 
@@ -29,48 +33,158 @@ fn with_ignored(ignored: &str) -> Sample {
 fn look(repository: &Repository) -> Sighting {
     let git = match repository.git() {
         Ok(git) => git,
-        Err(why) => return Cases::plan(2).gave_up(why),
+        Err(why) => return Cases::plan(3).gave_up(why),
     };
-    let mut cases = Cases::plan(2);
+    let mut cases = Cases::plan(3);
     match git.ignores(".env") {
         Ok(ignored) => {
             cases.tried(ignored, if ignored { ".env is ignored" } else { ".gitignore does not ignore .env" })
         }
         Err(why) => cases.told_nothing(why),
     }
+    look_at_disk(repository, git, &mut cases);
     if let Some(why) = git.incomplete() {
         return cases.gave_up(why);
     }
     match git.paths_ever() {
         Ok(paths) => {
-            let bad: Vec<&String> = paths.iter().filter(|path| is_env_file(path)).collect();
             cases.note(format!("{} paths in the whole history", paths.len()));
-            let seen = match bad.first() {
-                None => format!("none of {} paths of the whole history is a .env file", paths.len()),
-                Some(first) => format!("{first} was committed; its values are public to everyone with the repository"),
-            };
-            cases.tried(bad.is_empty(), seen);
+            let bad = paths
+                .iter()
+                .find(|path| is_env_file(path))
+                .map(|path| format!("{path} was committed; its values are public to everyone with the repository"));
+            let bad = bad.map_or_else(|| with_secrets(git, &paths), |bad| Ok(Some(bad)));
+            match bad {
+                Ok(bad) => {
+                    let none = format!("none of {} paths of the whole history is a .env file", paths.len());
+                    cases.tried(bad.is_none(), bad.unwrap_or(none));
+                }
+                Err(why) => cases.told_nothing(why),
+            }
         }
         Err(why) => cases.told_nothing(why),
     }
     cases.sighting("ignored, and in no commit of the whole history")
 }
 
+/// Env files that lie here must each be ignored, not only one at the root.
+fn look_at_disk(repository: &Repository, git: &Git, cases: &mut Cases) {
+    let root = repository.root();
+    let top = git.top().unwrap_or(root);
+    let above = root.canonicalize().ok();
+    let above = above.as_deref().and_then(|root| root.strip_prefix(top).ok()).unwrap_or(Path::new("")).to_owned();
+    // Ignored files are not among the repository's own.
+    let own: Vec<&Path> = repository.files().filter(|path| path.to_str().is_some_and(is_env_file)).collect();
+    let open = own.iter().find(|path| {
+        let path = above.join(path);
+        path.to_str().is_none_or(|path| !git.ignores(path).unwrap_or_default())
+    });
+    match open {
+        None => cases.tried(true, "every .env file that lies here is ignored"),
+        Some(path) => cases.tried(false, format!("{} lies here and is not ignored", path.display())),
+    }
+}
+
+/// Of files that may be committed as long as they hold no secret, the first that ever held one.
+fn with_secrets(git: &Git, paths: &BTreeSet<String>) -> Result<Option<String>, String> {
+    if !paths.iter().any(|path| may_be_committed(path)) {
+        return Ok(None);
+    }
+    let mut first = None;
+    git.blobs_of(may_be_committed, 1 << 20, |blob| {
+        let text = String::from_utf8_lossy(&blob.content).into_owned();
+        let secret = text.lines().filter_map(assignment).find(|(name, value)| is_secret(name) && looks_secret(value));
+        if let (None, Some((name, _))) = (&first, secret) {
+            let version = blob.id.get(..10).unwrap_or(&blob.id);
+            first = Some(format!("{} was committed with a value of {name} (object {version})", blob.path));
+        }
+    })?;
+    Ok(first)
+}
+
 /// `.env` and `.env.production`, but not the examples that belong into a repository.
-fn is_env_file(path: &str) -> bool {
-    let name = path.rsplit('/').next().unwrap_or(path);
-    let harmless = ["example", "sample", "template", "dist", "defaults", "schema"];
-    (name == ".env" || name.starts_with(".env.")) && !harmless.iter().any(|word| name.ends_with(word))
+pub(super) fn is_env_file(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path).to_lowercase();
+    let is_one = name == ".env"
+        || [".env.", ".env-", ".env_"].iter().any(|start| name.starts_with(start))
+        // Those of Cloudflare's workers, of `act`, and of an Azure function.
+        || [".dev.vars", ".secrets", ".secrets.env", "local.settings.json"].contains(&name.as_str());
+    is_one && !is_harmless(&name) && !may_be_committed(&name)
+}
+
+fn is_harmless(name: &str) -> bool {
+    // `.env.vault` is encrypted.
+    let words = [
+        "example", "sample", "template", "tpl", "dist", "default", "defaults", "schema", "vault", "md", "d.ts", "ts",
+        "js",
+    ];
+    words.iter().any(|word| name.ends_with(word))
+        || ["example.", "sample.", "template."]
+            .iter()
+            .any(|word| name.starts_with(word) || name.contains(&format!(".{word}")))
+}
+
+/// Settings of stages without secrets, which frameworks want committed; and files that are named otherwise.
+fn may_be_committed(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path).to_lowercase();
+    let stages =
+        [".env.test", ".env.testing", ".env.ci", ".env.e2e", ".env.development", ".env.dev", ".flaskenv", ".envrc"];
+    let named = name.ends_with(".env") && name != ".env"
+        || name.starts_with("env.") && !name.contains(".d.") && !name.ends_with("s");
+    (stages.contains(&name.as_str()) || named) && !is_harmless(&name)
 }
 
 #[cfg(test)]
 mod tests {
+    use seaworthy_repository::Outcome;
+
     use super::*;
 
     #[test]
     fn examples_are_no_env_files() {
         assert!(is_env_file("backend/.env") && is_env_file(".env.production"));
         assert!(!is_env_file(".env.example") && !is_env_file("a/.environment") && !is_env_file("x.env"));
+        for path in [".env-prod", ".ENV", "a/.env.prod.local", ".dev.vars", ".env.keys", "api/local.settings.json"] {
+            assert!(is_env_file(path), "{path}");
+        }
+        for path in
+            [".env.example.production", ".env.vault", "sample.env", "env.d.ts", "src/env.ts", ".env.test", "envs/a.py"]
+        {
+            assert!(!is_env_file(path), "{path}");
+        }
+    }
+
+    fn outcome(sample: &Sample) -> Outcome {
+        let folder = tempfile::tempdir().unwrap();
+        sample.write(folder.path()).unwrap();
+        look(&Repository::open(folder.path()).unwrap()).outcome
+    }
+
+    #[test]
+    fn a_stage_may_be_committed_without_secrets() {
+        let with = |name: &str, value: &str| {
+            let ignored = (".gitignore", ".env\n");
+            Sample::of(&[ignored, (name, &format!("DEBUG=1\nDB_PASSWORD={value}\n"))])
+                .committed()
+                .without(name)
+                .committed()
+        };
+        let value = format!("{}{}", "kR4vTq9", "Zq81LmPx");
+        for name in [".env.test", "deploy/prod.env", ".env.development"] {
+            assert_eq!(outcome(&with(name, "changeme")), Outcome::Holds, "{name}");
+            assert!(
+                matches!(outcome(&with(name, &value)), Outcome::Broken(why) if why.contains("DB_PASSWORD")),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_file_in_another_folder_must_be_ignored_too() {
+        let sample = Sample::of(&[(".gitignore", "/.env\n"), ("a.py", "")]).committed();
+        assert_eq!(outcome(&sample), Outcome::Holds);
+        let sample = sample.with(&[("api/.env", "A=1\n")]);
+        assert!(matches!(outcome(&sample), Outcome::Broken(why) if why.contains("api/.env")));
     }
 
     #[test]
@@ -79,6 +193,6 @@ mod tests {
         let sample = Sample::of(&[(".gitignore", ""), (".a-copy", "KEY=1\n"), (".env", "KEY=1\n")]).committed();
         sample.with(&[(".gitignore", ".env\n")]).write(folder.path()).unwrap();
         let sighting = look(&Repository::open(folder.path()).unwrap());
-        assert!(matches!(sighting.outcome, seaworthy_repository::Outcome::Broken(_)), "{sighting:?}");
+        assert!(matches!(sighting.outcome, Outcome::Broken(_)), "{sighting:?}");
     }
 }
