@@ -79,6 +79,15 @@ impl Git {
             .then(|| "this is a shallow or partial clone: fetch the whole history (fetch-depth: 0)".to_owned())
     }
 
+    /// The files below the folder that are tracked, and those that are new and not ignored; relative to it.
+    pub fn work_files(&self) -> Result<Vec<PathBuf>, String> {
+        let text = self.output(&["ls-files", "-z", "--cached", "--others", "--exclude-standard"])?;
+        let mut paths: Vec<PathBuf> = text.split('\0').filter(|path| !path.is_empty()).map(PathBuf::from).collect();
+        paths.sort();
+        paths.dedup();
+        Ok(paths)
+    }
+
     /// Every path of every commit of every branch.
     pub fn paths_ever(&self) -> Result<BTreeSet<String>, String> {
         // By commits, not by objects: an object of two paths is listed under one.

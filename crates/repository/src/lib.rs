@@ -8,6 +8,7 @@ mod git;
 mod inspection;
 mod knowledge;
 mod manifests;
+mod memory;
 mod repository;
 mod sample;
 #[cfg(test)]

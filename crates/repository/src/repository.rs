@@ -1,6 +1,7 @@
 //! A repository that is inspected: read once, asked by many.
 
 use std::{
+    any::Any,
     collections::{BTreeMap, HashMap},
     io,
     path::{Path, PathBuf},
@@ -13,6 +14,7 @@ use crate::{
     git::Git,
     knowledge::{Knowledge, KnowledgeError},
     manifests::Manifests,
+    memory::Memory,
     source::Source,
     tree::Tree,
     variables::Variables,
@@ -27,6 +29,7 @@ pub struct Repository {
     variables: OnceLock<Variables>,
     git: OnceLock<Result<Git, String>>,
     texts: Mutex<HashMap<PathBuf, Option<Arc<str>>>>,
+    memory: Memory,
     /// What the team has said of it.
     pub declared: Declared,
     /// Whether its own commands may be run, in a copy of it. Nothing of it runs otherwise.
@@ -79,6 +82,7 @@ impl Repository {
             variables: OnceLock::new(),
             git: OnceLock::new(),
             texts: Mutex::default(),
+            memory: Memory::default(),
             declared: Declared::default(),
             may_run: false,
         })
@@ -188,6 +192,11 @@ impl Repository {
     /// When it is no Git repository, or Git is missing.
     pub fn git(&self) -> Result<&Git, &str> {
         self.git.get_or_init(|| Git::open(self.root())).as_ref().map_err(String::as_str)
+    }
+
+    /// What several inspections need and one finds out, by its type: `make` runs once.
+    pub fn remember<T: Any + Send + Sync>(&self, make: impl FnOnce() -> T) -> Arc<T> {
+        self.memory.remember(make)
     }
 
     /// Why what was read is not everything, when it is not: then nothing that says *none* can hold.

@@ -1,12 +1,26 @@
 //! Finds a project's own tests and tools, runs them in a copy, and doubts them.
 //!
-//! One file a control. To add one: write it beside the others and name it in [`all`].
+//! One file a control, in `testing/` and `quality/`. To add one: write it beside the others and name it in its area's `all`.
+//! A test runner or a tool that is not known is an entry in `tools/LANGUAGE.toml`.
+
+mod cases;
+mod coverage;
+mod drivers;
+mod kinds;
+mod mutants;
+mod pipeline;
+mod results;
+mod running;
+mod sandbox;
+mod suites;
+mod testing;
+mod tools;
 
 use seaworthy_repository::Inspection;
 
 /// Every inspection of this room.
 pub fn all() -> Vec<Box<dyn Inspection>> {
-    Vec::new()
+    testing::all()
 }
 
 #[cfg(test)]
