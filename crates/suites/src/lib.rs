@@ -9,6 +9,7 @@ mod drivers;
 mod kinds;
 mod mutants;
 mod pipeline;
+mod quality;
 mod results;
 mod running;
 mod sandbox;
@@ -20,7 +21,8 @@ use seaworthy_repository::Inspection;
 
 /// Every inspection of this room.
 pub fn all() -> Vec<Box<dyn Inspection>> {
-    testing::all()
+    let areas = [quality::all(), testing::all()];
+    areas.into_iter().flatten().collect()
 }
 
 #[cfg(test)]

@@ -180,7 +180,7 @@ macro_rules! constant {
     };
 }
 
-constant!(SCRIPT: r"\b(?:npm(?:\s+--?[\w=./-]+(?:\s+\w+)?)*?\s+(?:run(?:-script)?\s+)?|yarn\s+(?:run\s+)?|pnpm\s+(?:-r\s+|--filter\s+\S+\s+)?(?:run\s+)?|bun\s+run\s+|npm-run-all\s+|run-[sp]\s+)(?P<name>[\w:.-]+)");
+constant!(SCRIPT: r"\b(?:npm(?:\s+--?[\w=./-]+(?:\s+\w+)?)*?\s+(?:run(?:-script)?\s+)?|yarn\s+(?:run\s+)?|pnpm\s+(?:-r\s+|--filter\s+\S+\s+)?(?:run\s+)?|bun\s+run\s+|npm-run-all\s+|run-[sp]\s+)(?P<name>\w[\w:.-]*)");
 constant!(MAKE: r"\b(?:make|just|task)(?:\s+-\S+)*\s+(?P<name>[\w:.-]+)");
 constant!(FILE: r"(?:^|[\s;&|(])(?:ba|z)?(?:sh\s+)?(?P<name>\.?/?[\w./-]+\.(?:sh|bash|py|js|mjs))\b");
 

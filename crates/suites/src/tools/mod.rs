@@ -2,8 +2,8 @@
 //!
 //! Placeholders of command lines: `{python}` the project's interpreter, `{program:NAME}` a program of the project or of the
 //! machine, `{drivers}` our helpers, `{results}` the file for results, `{measure}` the words that measure coverage,
-//! `{coverage}` where it goes, `{sources}` a file with the sources to measure, `{root}` the project, `{where}` what is
-//! looked at, `{types}` what is type-checked, `{cache}` a folder for caches, `{import}` where modules are looked for.
+//! `{coverage}` where it goes, `{sources}` a file with the sources to measure, `{root}` the project, `{where}` what a
+//! pipeline names or all, `{paths}` the same or the sources' folders, `{types}` what is type-checked, `{cache}` a folder for caches, `{import}` where modules are looked for.
 
 use std::{collections::BTreeMap, sync::OnceLock};
 
