@@ -50,6 +50,7 @@ impl TestFiles {
         let mut files = Vec::new();
         for toolbox in toolboxes() {
             let Some(language) = repository.knowledge().languages.get(toolbox.language.as_str()) else { continue };
+            let extensions = toolbox.extensions.as_ref().unwrap_or(&language.extensions);
             let inline = repository.sources().iter().filter(|_| toolbox.inline);
             let sources: Vec<(&PathBuf, &Source)> = repository
                 .tests()
@@ -57,7 +58,7 @@ impl TestFiles {
                 .chain(inline)
                 .filter(|(path, _)| {
                     let extension = path.extension().and_then(|own| own.to_str());
-                    extension.is_some_and(|own| language.extensions.iter().any(|one| one == own))
+                    extension.is_some_and(|own| extensions.iter().any(|one| one == own))
                 })
                 .collect();
             let helpers = checking_helpers(toolbox, &sources);
@@ -123,7 +124,7 @@ fn cases(toolbox: &Toolbox, source: &Source, helpers: Option<&Regex>) -> Vec<Cas
         .map(|found| {
             let body = body(source, &found, toolbox.cases.block);
             let named = found.name("name").or_else(|| found.name("method"));
-            let start = found.name("at").or_else(|| named).map_or(0, |part| part.start());
+            let start = found.name("at").or(named).map_or(0, |part| part.start());
             let checks = toolbox.cases.assertion.0.is_match(body)
                 || helpers.is_some_and(|helpers| {
                     let own = named.map_or("", |name| name.as_str());
@@ -225,7 +226,8 @@ mod tests {
         assert_eq!(read(&[("a_test.go", text)]), pairs(&[("TestA", true), ("TestB", false)]));
         let text = "fn f() {}\n#[cfg(test)]\nmod tests {\n    #[test]\n    fn a() {\n        assert!(true);\n    }\n\n    #[tokio::test]\n    async fn b() {\n        f();\n    }\n}\n";
         assert_eq!(read(&[("src/lib.rs", text)]), pairs(&[("a", true), ("b", false)]));
-        let text = "describe 'x' do\n  it 'adds' do\n    expect(1).to eq 1\n  end\n\n  it 'runs' do\n    run\n  end\nend\n";
+        let text =
+            "describe 'x' do\n  it 'adds' do\n    expect(1).to eq 1\n  end\n\n  it 'runs' do\n    run\n  end\nend\n";
         assert_eq!(read(&[("spec/a_spec.rb", text)]), pairs(&[("adds", true), ("runs", false)]));
     }
 

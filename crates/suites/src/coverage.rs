@@ -47,7 +47,8 @@ impl Lines {
 /// The app's own sources of a language below a folder: what is measured.
 pub fn measured_sources(repository: &Repository, toolbox: &Toolbox, folder: &Path) -> Vec<PathBuf> {
     let Some(language) = repository.knowledge().languages.get(toolbox.language.as_str()) else { return Vec::new() };
-    let sources = repository.tree().sources_in(folder, &language.extensions);
+    let extensions = toolbox.extensions.as_ref().unwrap_or(&language.extensions);
+    let sources = repository.tree().sources_in(folder, extensions);
     let is_own = |path: &&Path| {
         let text = path.to_string_lossy();
         !toolbox.generated.iter().any(|pattern| pattern.0.is_match(&text))
@@ -159,10 +160,11 @@ fn v8_lines(script: &Value, source: &Source, text: &str) -> BTreeMap<usize, bool
     for letter in text.chars() {
         if letter == '\n' {
             line += 1;
-        } else if letter.is_alphanumeric() && ran.get(unit) == Some(&true) {
-            if let Some(reached) = reached.get_mut(&line) {
-                *reached = true;
-            }
+        } else if letter.is_alphanumeric()
+            && ran.get(unit) == Some(&true)
+            && let Some(reached) = reached.get_mut(&line)
+        {
+            *reached = true;
         }
         unit += letter.len_utf16();
     }
@@ -218,7 +220,10 @@ mod tests {
         let text = r#"{"/p/a.js": {"statementMap": {"0": {"start": {"line": 1}}, "1": {"start": {"line": 1}}, "2": {"start": {"line": 4}}}, "s": {"0": 0, "1": 2, "2": 0}}}"#;
         assert_eq!(istanbul(text, place).unwrap().count(), (2, 1));
         let (_folder, repository) = repository(&[("go.mod", "module example.com/m\n"), ("a.go", "package a\n")]);
-        let lines = go("mode: set\nexample.com/m/a.go:3.2,4.5 2 1\nexample.com/m/a.go:6.2,6.9 1 0\nother/x.go:1.1,2.2 1 1\n", &repository);
+        let lines = go(
+            "mode: set\nexample.com/m/a.go:3.2,4.5 2 1\nexample.com/m/a.go:6.2,6.9 1 0\nother/x.go:1.1,2.2 1 1\n",
+            &repository,
+        );
         assert_eq!(lines.count(), (3, 2));
     }
 

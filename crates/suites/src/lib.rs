@@ -3,6 +3,9 @@
 //! One file a control, in `testing/` and `quality/`. To add one: write it beside the others and name it in its area's `all`.
 //! A test runner or a tool that is not known is an entry in `tools/LANGUAGE.toml`.
 
+#[macro_use]
+mod pattern;
+
 mod cases;
 mod coverage;
 mod drivers;

@@ -194,7 +194,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         Sample::of(&[(name, text)]).write(folder.path()).unwrap();
         let repository = Repository::open(folder.path()).unwrap();
-        let language = repository.knowledge().language_of(name.rsplit('.').next().unwrap()).unwrap().name.to_lowercase();
+        let language =
+            repository.knowledge().language_of(name.rsplit('.').next().unwrap()).unwrap().name.to_lowercase();
         let toolbox = toolboxes().iter().find(|toolbox| toolbox.language == language);
         let suite = Suite {
             name: String::new(),
@@ -212,11 +213,8 @@ mod tests {
     #[test]
     fn changes_leave_a_program() {
         let text = "def f(a):\n    # a == b\n    if a == 'x == y' and not b:\n        return True\n    s = \"a < b\"\n    return a + 1\n    return g(a,\n        b)\n";
-        let expected = [
-            "    if a != 'x == y' and not b:".to_owned(),
-            "        return False".into(),
-            "    return None".into(),
-        ];
+        let expected =
+            ["    if a != 'x == y' and not b:".to_owned(), "        return False".into(), "    return None".into()];
         assert_eq!(changes("a.py", text), expected);
         let text = "const f = (a) => {\n  if (!a) return <p>a &lt; b</p>;\n  if (a < 2) { return true; }\n  return a * 2;\n};\n";
         let expected = [

@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
-    sync::LazyLock,
 };
 
 use regex::Regex;
@@ -88,9 +87,12 @@ impl Pipelines {
         for document in documents {
             let on = &document["on"];
             let named = |name: &str| {
-                on == name || on.get(name).is_some() || on.as_array().is_some_and(|list| list.iter().any(|one| one == name))
+                on == name
+                    || on.get(name).is_some()
+                    || on.as_array().is_some_and(|list| list.iter().any(|one| one == name))
             };
-            let any = on.is_null() || named("push") || named("pull_request") || named("merge_group") || named("schedule");
+            let any =
+                on.is_null() || named("push") || named("pull_request") || named("merge_group") || named("schedule");
             self.walk(repository, path, "", &document, any || named("workflow_call"), 0);
         }
     }
@@ -165,24 +167,16 @@ fn is_soft(value: &Value) -> bool {
         value.get(name).is_some_and(|value| *value == Value::Bool(true) || value == "true" || value == "${{ true }}")
     };
     let never = value.get("if").is_some_and(|value| {
-        *value == Value::Bool(false) || value.as_str().is_some_and(|text| text.trim_matches(['$', '{', '}', ' ']) == "false")
+        *value == Value::Bool(false)
+            || value.as_str().is_some_and(|text| text.trim_matches(['$', '{', '}', ' ']) == "false")
     });
     let manual = value.get("when").is_some_and(|value| value == "never");
     never || manual || is("continue-on-error") || is("allow_failure") || is("continueOnError")
 }
 
-macro_rules! constant {
-    ($name:ident: $pattern:literal) => {
-        static $name: LazyLock<Regex> = LazyLock::new(|| {
-            #[expect(clippy::expect_used, reason = "a constant pattern, compiled in every test")]
-            Regex::new($pattern).expect("the pattern is valid")
-        });
-    };
-}
-
-constant!(SCRIPT: r"\b(?:npm(?:\s+--?[\w=./-]+(?:\s+\w+)?)*?\s+(?:run(?:-script)?\s+)?|yarn\s+(?:run\s+)?|pnpm\s+(?:-r\s+|--filter\s+\S+\s+)?(?:run\s+)?|bun\s+run\s+|npm-run-all\s+|run-[sp]\s+)(?P<name>\w[\w:.-]*)");
-constant!(MAKE: r"\b(?:make|just|task)(?:\s+-\S+)*\s+(?P<name>[\w:.-]+)");
-constant!(FILE: r"(?:^|[\s;&|(])(?:ba|z)?(?:sh\s+)?(?P<name>\.?/?[\w./-]+\.(?:sh|bash|py|js|mjs))\b");
+pattern!(SCRIPT: r"\b(?:npm(?:\s+--?[\w=./-]+(?:\s+\w+)?)*?\s+(?:run(?:-script)?\s+)?|yarn\s+(?:run\s+)?|pnpm\s+(?:-r\s+|--filter\s+\S+\s+)?(?:run\s+)?|bun\s+run\s+|npm-run-all\s+|run-[sp]\s+)(?P<name>\w[\w:.-]*)");
+pattern!(MAKE: r"\b(?:make|just|task)(?:\s+-\S+)*\s+(?P<name>[\w:.-]+)");
+pattern!(FILE: r"(?m)(?:^|[\s;&|(])(?P<name>(?:\./)?(?:[\w.-]+/)*[\w-]+\.(?:sh|bash|py|js|mjs)\b|(?:\./)?(?:[\w.-]+/)+[\w-]+)(?:$|[\s;&|)])");
 
 /// A text with what it calls. Lines whose failure is thrown away, and comments, do not count.
 fn expanded(repository: &Repository, text: &str) -> String {
@@ -205,7 +199,8 @@ fn expanded(repository: &Repository, text: &str) -> String {
 
 fn throws_away(line: &str) -> bool {
     let line = line.trim_end_matches(['"', ',', '\'']).trim_end();
-    ["|| true", "||true", "|| :", "|| exit 0", "|| echo"].iter().any(|end| line.contains(end)) || line.ends_with("; true")
+    ["|| true", "||true", "|| :", "|| exit 0", "|| echo"].iter().any(|end| line.contains(end))
+        || line.ends_with("; true")
 }
 
 fn calls(repository: &Repository, text: &str) -> Vec<String> {
@@ -220,8 +215,10 @@ fn calls(repository: &Repository, text: &str) -> Vec<String> {
         }
     }
     for call in FILE.captures_iter(text) {
-        let name = call["name"].trim_start_matches("./");
-        found.extend(repository.text(name).map(|text| text.to_string()));
+        let name = Path::new(call["name"].trim_start_matches("./"));
+        // Only what belongs to the project: a program among the dependencies is no script of it.
+        let own = repository.files().any(|path| path == name);
+        found.extend(repository.text(name).filter(|_| own).map(|text| text.to_string()));
     }
     let programs: &[(&str, &[&str])] = &[
         ("tox", &["tox.ini", "setup.cfg", "pyproject.toml"]),
@@ -250,7 +247,11 @@ fn target(text: &str, name: &str) -> Option<String> {
     let needs = head.split_once(':').map_or("", |(_, needs)| needs);
     let needs: Vec<String> = needs.split_whitespace().map(|need| format!("make {need}")).collect();
     let body: Vec<&str> = lines.take_while(|line| line.starts_with([' ', '\t']) || line.is_empty()).collect();
-    Some(format!("{}\n{}", needs.join("\n"), body.iter().map(|line| line.trim().trim_start_matches(['@', '-'])).collect::<Vec<_>>().join("\n")))
+    Some(format!(
+        "{}\n{}",
+        needs.join("\n"),
+        body.iter().map(|line| line.trim().trim_start_matches(['@', '-'])).collect::<Vec<_>>().join("\n")
+    ))
 }
 
 #[cfg(test)]
@@ -279,7 +280,9 @@ mod tests {
         assert!(!has("      # - run: WORD\n      - run: x\n"));
         assert!(!has("      - run: WORD || true\n") && !has("      - run: |\n          # WORD\n          x\n"));
         assert!(!has("      - run: WORD\n        continue-on-error: true\n"));
-        assert!(!has("      - run: WORD\n        if: false\n") && !has("      - run: WORD\n        if: ${{ false }}\n"));
+        assert!(
+            !has("      - run: WORD\n        if: false\n") && !has("      - run: WORD\n        if: ${{ false }}\n")
+        );
         let manual = "on: workflow_dispatch\njobs:\n  a:\n    steps:\n      - run: WORD\n";
         assert!(!runs(&[(file, manual)], "WORD"));
         assert!(!runs(&[("docs/.github/workflows/ci.yml", &workflow("      - run: WORD\n"))], "WORD"));
@@ -288,13 +291,16 @@ mod tests {
     #[test]
     fn what_a_step_calls_is_followed() {
         let file = ".github/workflows/ci.yml";
-        let has = |step: &str, other: (&str, &str)| runs(&[(file, &workflow(&format!("      - run: {step}\n"))), other], "WORD");
+        let has = |step: &str, other: (&str, &str)| {
+            runs(&[(file, &workflow(&format!("      - run: {step}\n"))), other], "WORD")
+        };
         assert!(has("npm run check", ("package.json", r#"{"scripts": {"check": "npm run b", "b": "WORD ."}}"#)));
         assert!(has("npm --prefix web run check", ("web/package.json", r#"{"scripts": {"check": "WORD ."}}"#)));
         assert!(!has("npm run other", ("package.json", r#"{"scripts": {"check": "WORD ."}}"#)));
         assert!(has("make all", ("Makefile", "all: lint\n\nlint:\n\t@WORD .\n\nother:\n\tx\n")));
         assert!(!has("make other", ("Makefile", "lint:\n\tWORD .\n\nother:\n\tx\n")));
         assert!(has("bash ci/run.sh", ("ci/run.sh", "WORD\n")));
+        assert!(has("scripts/check", ("scripts/check", "#!/bin/sh\nWORD\n")));
         assert!(has("tox -e lint", ("tox.ini", "[testenv:lint]\ncommands = WORD\n")));
         assert!(runs(&[(".gitlab-ci.yml", "lint:\n  script:\n    - WORD\n")], "WORD"));
         assert!(!runs(&[(".gitlab-ci.yml", "lint:\n  allow_failure: true\n  script:\n    - WORD\n")], "WORD"));

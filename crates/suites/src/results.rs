@@ -1,11 +1,7 @@
 //! What became of each test, as the runners write it down.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::LazyLock,
-};
+use std::path::{Path, PathBuf};
 
-use regex::Regex;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -145,9 +141,10 @@ fn playwright(value: &Value) -> Option<Vec<Test>> {
         }
     }
     let errors = value["errors"].as_array().into_iter().flatten();
-    tests.extend(errors.map(|error| {
-        test("(the run itself)", None, State::Failed, error["message"].as_str().unwrap_or_default())
-    }));
+    tests.extend(
+        errors
+            .map(|error| test("(the run itself)", None, State::Failed, error["message"].as_str().unwrap_or_default())),
+    );
     Some(tests)
 }
 
@@ -185,20 +182,11 @@ fn go(text: &str) -> Vec<Test> {
     tests
 }
 
-macro_rules! constant {
-    ($name:ident: $pattern:literal) => {
-        static $name: LazyLock<Regex> = LazyLock::new(|| {
-            #[expect(clippy::expect_used, reason = "a constant pattern, compiled in every test")]
-            Regex::new($pattern).expect("the pattern is valid")
-        });
-    };
-}
-
-constant!(CARGO: r"(?m)^test (?P<name>\S.*?)(?: - should panic)? \.\.\. (?P<state>ok|FAILED|ignored)");
-constant!(NUMBER: r"(?i)\b(?P<number>\d+)\s+(?P<word>passed|passing|failed|failing|failures?|errors?|skipped|pending|ignored|runs|tests|examples)\b");
-constant!(RAN: r"(?m)^Ran (?P<number>\d+) tests? in");
-constant!(PAIR: r"\b(?P<word>failures|errors|skipped)=(?P<number>\d+)");
-constant!(TAP: r"(?m)^# (?P<word>tests|pass|fail|skipped|todo) (?P<number>\d+)");
+pattern!(CARGO: r"(?m)^test (?P<name>\S.*?)(?: - should panic)? \.\.\. (?P<state>ok|FAILED|ignored)");
+pattern!(NUMBER: r"(?i)\b(?P<number>\d+)\s+(?P<word>passed|passing|failed|failing|failures?|errors?|skipped|pending|ignored|runs|tests|examples)\b");
+pattern!(RAN: r"(?m)^Ran (?P<number>\d+) tests? in");
+pattern!(PAIR: r"\b(?P<word>failures|errors|skipped)=(?P<number>\d+)");
+pattern!(TAP: r"(?m)^# (?P<word>tests|pass|fail|skipped|todo) (?P<number>\d+)");
 
 fn cargo(said: &str) -> Vec<Test> {
     let of = |found: regex::Captures<'_>| {

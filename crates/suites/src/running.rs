@@ -39,8 +39,6 @@ pub struct SuiteRun {
 /// Every suite of a project, and what came of each.
 #[derive(Debug)]
 pub struct Session {
-    /// The project's tests as they stand in the source.
-    pub tests: Arc<TestFiles>,
     /// Its suites.
     pub suites: Vec<Suite>,
     /// What came of them.
@@ -52,18 +50,10 @@ pub struct Session {
 
 /// Why a test that failed says nothing of the project.
 pub fn excuse(test: &Test) -> Option<&'static str> {
-    macro_rules! constant {
-        ($name:ident: $pattern:literal) => {
-            static $name: LazyLock<Regex> = LazyLock::new(|| {
-                #[expect(clippy::expect_used, reason = "a constant pattern, compiled in every test")]
-                Regex::new($pattern).expect("the pattern is valid")
-            });
-        };
-    }
-    constant!(SERVICE: r"ECONNREFUSED|ENOTFOUND|EAI_AGAIN|ENETUNREACH|[Cc]onnection refused|Name or service not known|getaddrinfo|Network is unreachable|[Cc]ould not connect|name resolution|Cannot connect to the Docker daemon|docker\.errors|NewConnectionError|ServerSelectionTimeout|ERR_CONNECTION_REFUSED|ERR_INTERNET_DISCONNECTED|ERR_NAME_NOT_RESOLVED|Could not find a working container runtime|[Nn]o address associated|no such host|dial tcp");
-    constant!(BROWSER: r"Executable doesn't exist|browserType\.launch|Could not find (?:Chrome|browser)|NoSuchDriverException|Unable to obtain driver");
-    constant!(MODULE: r"No module named|Cannot find (?:module|package)|Failed to (?:load url|resolve import)|cannot load such file|no required module provides package|ModuleNotFoundError|ERR_MODULE_NOT_FOUND|fixture '\w+' not found");
-    constant!(MACHINE: r"Read-only file system|EROFS|No space left|MemoryError|ENOMEM|heap out of memory");
+    pattern!(SERVICE: r"ECONNREFUSED|ENOTFOUND|EAI_AGAIN|ENETUNREACH|[Cc]onnection refused|Name or service not known|getaddrinfo|Network is unreachable|[Cc]ould not connect|name resolution|Cannot connect to the Docker daemon|docker\.errors|NewConnectionError|ServerSelectionTimeout|ERR_CONNECTION_REFUSED|ERR_INTERNET_DISCONNECTED|ERR_NAME_NOT_RESOLVED|Could not find a working container runtime|[Nn]o address associated|no such host|dial tcp");
+    pattern!(BROWSER: r"Executable doesn't exist|browserType\.launch|Could not find (?:Chrome|browser)|NoSuchDriverException|Unable to obtain driver");
+    pattern!(MODULE: r"No module named|Cannot find (?:module|package)|Failed to (?:load url|resolve import)|cannot load such file|no required module provides package|ModuleNotFoundError|ERR_MODULE_NOT_FOUND|fixture '\w+' not found|cannot import name [^\n]*(?:site-packages|dist-packages)");
+    pattern!(MACHINE: r"Read-only file system|EROFS|No space left|MemoryError|ENOMEM|heap out of memory");
     let pairs: [(&LazyLock<Regex>, &str); 4] = [
         (&SERVICE, "needs a service or the network, which the copy does not have"),
         (&BROWSER, "needs a browser that is not installed"),
@@ -114,7 +104,7 @@ impl Session {
         let tests = tests_of(repository);
         let suites = suites::find(repository, &tests);
         let mut session =
-            Self { tests, suites, runs: Vec::new(), notes: Vec::new(), sandbox: Err("there is no suite".into()) };
+            Self { suites, runs: Vec::new(), notes: Vec::new(), sandbox: Err("there is no suite".into()) };
         if session.suites.is_empty() {
             return session;
         }
@@ -155,7 +145,8 @@ pub fn tests_of(repository: &Repository) -> Arc<TestFiles> {
 }
 
 fn told(suite: &Suite, run: &SuiteRun) -> String {
-    let place = if suite.folder.as_os_str().is_empty() { String::new() } else { format!(" in {}", suite.folder.display()) };
+    let place =
+        if suite.folder.as_os_str().is_empty() { String::new() } else { format!(" in {}", suite.folder.display()) };
     match &run.tests {
         Ok(_) => {
             let count = |state| run.of(state).count();
@@ -197,6 +188,7 @@ fn run(repository: &Repository, sandbox: &Sandbox, number: usize, suite: &Suite)
     if measures && !ran.timed_out && (disturbed || !ran.succeeded()) {
         (tests, ran) = once(repository, sandbox, suite, false, budget);
     }
+    let tests = tests.filter(|tests| !tests.is_empty() || ran.succeeded());
     let tests = tests.ok_or_else(|| match ran.timed_out {
         true => format!("{} did not end within {} s", suite.name, budget.as_secs()),
         false => format!("{} left no results: {}", suite.name, ran.last_words()),
@@ -240,11 +232,16 @@ fn lines_of(repository: &Repository, sandbox: &Sandbox, suite: &Suite, ran: &Ran
     let cannot = runner.cannot_measure.as_ref().is_some_and(|pattern| pattern.0.is_match(&ran.text()));
     let read = coverage::read(measure, &written, sandbox.place(), repository);
     let sources = coverage::measured_sources(repository, toolbox, &suite.folder);
-    let translated = |path: &Path| path.extension().is_some_and(|own| ["ts", "tsx", "mts"].iter().any(|one| own == *one));
+    let translated =
+        |path: &Path| path.extension().is_some_and(|own| ["ts", "tsx", "mts"].iter().any(|one| own == *one));
     if measure == Measure::V8 && sources.iter().any(|path| translated(path)) {
         return Err("TypeScript that is translated while it runs is not measured".into());
     }
     match read {
+        // Tests that reach nothing at all are rarer than a measure that does not work.
+        Some(lines) if !cannot && lines.count().1 == 0 => {
+            Err(format!("{} ran, and its measure of coverage saw no line of the app", runner.name))
+        }
         Some(lines) if !cannot => Ok(lines.only(repository, &sources)),
         _ => Err(format!("{} left no measure of coverage; its coverage provider may be missing", runner.name)),
     }

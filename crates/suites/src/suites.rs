@@ -1,7 +1,7 @@
 //! Suites: which runner runs which tests, and with what command.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
 
@@ -46,9 +46,10 @@ pub fn find(repository: &Repository, tests: &TestFiles) -> Vec<Suite> {
     }
     let mut suites = Vec::new();
     for toolbox in toolboxes() {
+        let projects = Projects::of(repository, toolbox);
         let mut by_folder: BTreeMap<PathBuf, Vec<&TestFile>> = BTreeMap::new();
         for file in tests.files.iter().filter(|file| file.language == toolbox.language) {
-            by_folder.entry(project_of(repository, toolbox, &file.path)).or_default().push(file);
+            by_folder.entry(projects.folder(&file.path)).or_default().push(file);
         }
         for (folder, files) in by_folder {
             suites.extend(of_folder(repository, toolbox, &folder, &files));
@@ -57,13 +58,31 @@ pub fn find(repository: &Repository, tests: &TestFiles) -> Vec<Suite> {
     suites
 }
 
-/// The folder of the project that a file belongs to.
-pub fn project_of(repository: &Repository, toolbox: &Toolbox, file: &Path) -> PathBuf {
-    let is_root =
-        |folder: &&Path| toolbox.roots.iter().any(|root| repository.files().any(|own| own == folder.join(root)));
-    let mut above = file.ancestors().skip(1).filter(is_root);
-    let found = if toolbox.topmost { above.last() } else { above.next() };
-    found.unwrap_or(Path::new("")).to_owned()
+/// The folders that are projects of a language.
+pub struct Projects {
+    roots: BTreeSet<PathBuf>,
+    topmost: bool,
+}
+
+impl Projects {
+    /// Looks for them.
+    pub fn of(repository: &Repository, toolbox: &Toolbox) -> Self {
+        let names: Vec<&str> = toolbox.roots.iter().map(String::as_str).collect();
+        let roots = repository.named(&names).filter_map(|path| Some(path.parent()?.to_owned())).collect();
+        Self { roots, topmost: toolbox.topmost }
+    }
+
+    /// Whether there is any.
+    pub fn is_empty(&self) -> bool {
+        self.roots.is_empty()
+    }
+
+    /// The one that a file belongs to.
+    pub fn folder(&self, file: &Path) -> PathBuf {
+        let mut above = file.ancestors().skip(1).filter(|folder| self.roots.contains(*folder));
+        let found = if self.topmost { above.last() } else { above.next() };
+        found.unwrap_or(Path::new("")).to_owned()
+    }
 }
 
 fn of_folder(repository: &Repository, toolbox: &'static Toolbox, folder: &Path, files: &[&TestFile]) -> Vec<Suite> {
@@ -224,7 +243,8 @@ mod tests {
         assert_eq!(names(&[("tests/test_a.py", case)]), ["unittest"]);
         assert_eq!(names(&[("tests/test_a.py", "def test_a():\n    assert 1\n")]), ["pytest"]);
         assert_eq!(names(&[("tests/test_a.py", case), ("requirements.txt", "pytest\n")]), ["pytest"]);
-        let django = "from django.test import TestCase\n\nclass T(TestCase):\n    def test_a(self):\n        assert 1\n";
+        let django =
+            "from django.test import TestCase\n\nclass T(TestCase):\n    def test_a(self):\n        assert 1\n";
         assert_eq!(names(&[("a/tests.py", django), ("manage.py", "")]), [] as [&str; 0]);
         assert_eq!(names(&[("a/test_a.py", django), ("manage.py", "")]), ["Django's test runner"]);
         let with_pytest = [("a/test_a.py", django), ("manage.py", ""), ("requirements.txt", "pytest-django\n")];

@@ -87,7 +87,8 @@ fn look(purpose: Purpose, repository: &Repository) -> Sighting {
     if !repository.may_run {
         return Sighting::not_tried(format!("{names} is set up; {NOT_ALLOWED}"));
     }
-    let workshop = repository.remember(|| Workshop(Sandbox::of(repository).map(Mutex::new).map_err(|error| error.to_string())));
+    let workshop =
+        repository.remember(|| Workshop(Sandbox::of(repository).map(Mutex::new).map_err(|error| error.to_string())));
     let sandbox = match &workshop.0 {
         Ok(sandbox) => sandbox.lock().unwrap_or_else(std::sync::PoisonError::into_inner),
         Err(why) => return cases.gave_up(why.clone()),
@@ -120,7 +121,11 @@ fn on_each_change(cases: &mut Cases, repository: &Repository, pipelines: &Pipeli
             }
             None => cases.tried(
                 false,
-                format!("{name} is set up, but none of {} pipeline steps runs it ({})", pipelines.steps.len(), pipelines.files[0].display()),
+                format!(
+                    "{name} is set up, but none of {} pipeline steps runs it ({})",
+                    pipelines.steps.len(),
+                    pipelines.files[0].display()
+                ),
             ),
         }
     }
@@ -150,8 +155,7 @@ impl Bench<'_> {
         let place = self.sandbox.place();
         let cache = self.sandbox.results().join("cache");
         let fill = |text: &str| self.found.fill(text, self.repository, self.pipelines, place, &cache);
-        let environment =
-            self.found.tool.environment.iter().map(|(name, value)| (name.clone(), fill(value))).collect();
+        let environment = self.found.tool.environment.iter().map(|(name, value)| (name.clone(), fill(value))).collect();
         let budget = Duration::from_secs(seconds);
         self.sandbox.run(&Order { line: fill(line), folder: self.found.folder.clone(), environment, budget })
     }
@@ -176,7 +180,9 @@ impl Bench<'_> {
         match self.plant(line) {
             Ok(true) => cases.tried(true, format!("{name} catches a planted violation")),
             Ok(false) if purpose == Purpose::Types => {
-                cases.told_nothing(format!("{name} lets a planted type error pass: it may not read the files that were tried"));
+                cases.told_nothing(format!(
+                    "{name} lets a planted type error pass: it may not read the files that were tried"
+                ));
             }
             Ok(false) => cases.tried(false, format!("{name} lets a planted violation pass ({})", self.found.shown_by)),
             Err(why) => cases.told_nothing(why),
@@ -198,7 +204,10 @@ impl Bench<'_> {
     }
 
     fn is_the_projects_own(&self) -> bool {
-        if self.found.tool.always || self.found.tool.check == "false" || ["go", "rust", "ruby"].contains(&self.found.toolbox.language.as_str()) {
+        if self.found.tool.always
+            || self.found.tool.check == "false"
+            || ["go", "rust", "ruby"].contains(&self.found.toolbox.language.as_str())
+        {
             return true;
         }
         let program = self.found.tool.probe.replace("command -v ", "");
@@ -232,9 +241,21 @@ impl Bench<'_> {
 
 /// Findings that come from dependencies which are not there.
 fn is_unresolved(text: &str) -> bool {
-    ["Cannot find module", "import-not-found", "Library stubs not installed", "could not be resolved", "ERR_MODULE_NOT_FOUND", "no matching package", "failed to get `", "Cannot find type definition", "missing library stubs", "failed to download", "no required module provides"]
-        .iter()
-        .any(|sign| text.contains(sign))
+    [
+        "Cannot find module",
+        "import-not-found",
+        "Library stubs not installed",
+        "could not be resolved",
+        "ERR_MODULE_NOT_FOUND",
+        "no matching package",
+        "failed to get `",
+        "Cannot find type definition",
+        "missing library stubs",
+        "failed to download",
+        "no required module provides",
+    ]
+    .iter()
+    .any(|sign| text.contains(sign))
 }
 
 #[cfg(test)]
@@ -255,7 +276,9 @@ mod tests {
     fn a_tool_that_no_pipeline_runs_is_not_enough() {
         let kept = samples::kept(Purpose::Lint);
         assert!(matches!(outcome(Purpose::Lint, &kept, false), Outcome::NotTried(_)));
-        let idle = kept.clone().with(&[(samples::PIPELINE, "on: [push]\njobs:\n  a:\n    steps:\n      - run: npm run build\n")]);
+        let idle = kept
+            .clone()
+            .with(&[(samples::PIPELINE, "on: [push]\njobs:\n  a:\n    steps:\n      - run: npm run build\n")]);
         assert!(matches!(outcome(Purpose::Lint, &idle, false), Outcome::Broken(_)));
         let none = kept.without(samples::PIPELINE);
         assert!(matches!(outcome(Purpose::Lint, &none, true), Outcome::Unclear(_)));
@@ -274,8 +297,13 @@ mod tests {
         let code = Sample::of(&[("app.py", "x = 1\n")]);
         assert!(matches!(outcome(Purpose::Lint, &code, false), Outcome::Broken(_)));
         assert!(matches!(outcome(Purpose::Types, &code, false), Outcome::Broken(_)));
-        let config = code.with(&[(".pylintrc", ""), (samples::PIPELINE, "on: [push]\njobs:\n  a:\n    steps:\n      - run: pylint app.py\n")]);
-        assert!(matches!(outcome(Purpose::Lint, &config, true), Outcome::Unclear(why) if why.contains("not installed")));
+        let config = code.with(&[
+            (".pylintrc", ""),
+            (samples::PIPELINE, "on: [push]\njobs:\n  a:\n    steps:\n      - run: pylint app.py\n"),
+        ]);
+        assert!(
+            matches!(outcome(Purpose::Lint, &config, true), Outcome::Unclear(why) if why.contains("not installed"))
+        );
     }
 
     #[test]
@@ -283,7 +311,11 @@ mod tests {
         let strict = "{\"compilerOptions\": {\"strict\": true}}";
         let loose = "{\"compilerOptions\": {\n  // \"strict\": true\n}}";
         let project = |config: &str| {
-            Sample::of(&[("tsconfig.json", config), ("a.ts", "export const a = 1;\n"), (samples::PIPELINE, "on: [push]\njobs:\n  a:\n    steps:\n      - run: npx tsc --noEmit\n")])
+            Sample::of(&[
+                ("tsconfig.json", config),
+                ("a.ts", "export const a = 1;\n"),
+                (samples::PIPELINE, "on: [push]\njobs:\n  a:\n    steps:\n      - run: npx tsc --noEmit\n"),
+            ])
         };
         assert!(matches!(outcome(Purpose::Types, &project(strict), false), Outcome::NotTried(_)));
         assert!(matches!(outcome(Purpose::Types, &project(loose), false), Outcome::Broken(_)));

@@ -12,7 +12,7 @@ use crate::{
     coverage::{code_lines, measured_sources},
     pipeline::Pipelines,
     running::python,
-    suites::{project_of, shows},
+    suites::{Projects, shows},
     tools::{Tool, Toolbox, toolboxes},
 };
 
@@ -77,19 +77,21 @@ impl Tools {
     pub fn of(repository: &Repository, purpose: Purpose, pipelines: &Pipelines) -> Self {
         let mut tools = Self::default();
         let hooks = hooks(repository);
-        for toolbox in toolboxes() {
-            let mut folders: BTreeMap<PathBuf, usize> = BTreeMap::new();
-            for path in measured_sources(repository, toolbox, Path::new("")) {
-                let Some(source) = repository.sources().get(&path) else { continue };
-                *folders.entry(project_of(repository, toolbox, &path)).or_default() += code_lines(source).count();
-            }
+        let scripts = scripts(repository);
+        let spoken = spoken(repository);
+        tools.lines = spoken.iter().flat_map(|(_, folders)| folders.values()).sum();
+        for (toolbox, folders) in spoken {
+            let shown = Shown { repository, toolbox, pipelines, hooks: &hooks, scripts: &scripts };
             for (folder, lines) in folders {
-                tools.lines += lines;
-                let shown = Shown { repository, toolbox, pipelines, hooks: &hooks };
-                let root = Path::new("");
                 let known = purpose.tools(toolbox);
-                let place = |folder: &Path| known.iter().find_map(|tool| shown.by(tool, folder));
-                match place(&folder).or_else(|| place(root)) {
+                let place = |folder: &Path| {
+                    let mut all: Vec<Found> = known.iter().filter_map(|tool| shown.by(tool, folder)).collect();
+                    // Of two type checkers the strict one counts.
+                    let strict = all.iter().position(|found| found.is_strict(repository, pipelines) == Some(true));
+                    let chosen = strict.filter(|_| purpose == Purpose::Types).unwrap_or(0);
+                    (!all.is_empty()).then(|| all.swap_remove(chosen))
+                };
+                match place(&folder).or_else(|| place(Path::new(""))) {
                     Some(found) if tools.has(&found) => {}
                     Some(found) => tools.found.push(found),
                     None => *tools.without.entry(&toolbox.language).or_default() += lines,
@@ -104,11 +106,47 @@ impl Tools {
     }
 }
 
+/// Lines of code by language and project. A few files beside a project of another language are none of their own.
+fn spoken(repository: &Repository) -> Vec<(&'static Toolbox, BTreeMap<PathBuf, usize>)> {
+    let mut all = Vec::new();
+    for toolbox in toolboxes() {
+        let projects = Projects::of(repository, toolbox);
+        let mut folders: BTreeMap<PathBuf, usize> = BTreeMap::new();
+        for path in measured_sources(repository, toolbox, Path::new("")) {
+            let Some(source) = repository.sources().get(&path) else { continue };
+            *folders.entry(projects.folder(&path)).or_default() += code_lines(source).count();
+        }
+        all.push((toolbox, folders, projects.is_empty()));
+    }
+    let lines = |folders: &BTreeMap<PathBuf, usize>| folders.values().sum::<usize>();
+    let most = all.iter().map(|(_, folders, _)| lines(folders)).max().unwrap_or(0);
+    all.retain(|(_, folders, without_project)| !without_project || lines(folders) == most);
+    all.into_iter().map(|(toolbox, folders, _)| (toolbox, folders)).collect()
+}
+
+/// What the project's own scripts run, in one text.
+fn scripts(repository: &Repository) -> String {
+    let is_script = |path: &&Path| {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let known = ["Makefile", "justfile", "Justfile", "tox.ini", "noxfile.py", "Taskfile.yml", "Rakefile"];
+        let deep = path.components().count() > 2;
+        let plain = path.starts_with("scripts") || path.starts_with("bin") || path.starts_with("script");
+        !deep && (known.contains(&name) || name.ends_with(".sh") || (plain && path.extension().is_none()))
+    };
+    let texts = repository.files().filter(is_script).take(100).filter_map(|path| repository.text(path));
+    let lines = texts.flat_map(|text| {
+        let lines = text.lines().filter(|line| !line.trim_start().starts_with('#')).map(str::to_owned);
+        lines.collect::<Vec<_>>()
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
 struct Shown<'r> {
     repository: &'r Repository,
     toolbox: &'static Toolbox,
     pipelines: &'r Pipelines,
     hooks: &'r [String],
+    scripts: &'r str,
 }
 
 impl Shown<'_> {
@@ -116,10 +154,15 @@ impl Shown<'_> {
         let script = self.script(tool, folder);
         let file = tool.files.iter().find(|file| self.repository.has(folder.join(file)));
         let manifest = self.repository.manifests().of(folder, &self.toolbox.language);
-        let dependency = tool.dependencies.iter().find(|name| manifest.is_some_and(|own| own.dependency(name).is_some()));
+        let dependency =
+            tool.dependencies.iter().find(|name| manifest.is_some_and(|own| own.dependency(name).is_some()));
         let text = || tool.texts.iter().find(|text| shows(self.repository, folder, std::slice::from_ref(text)));
         let hook = || tool.hook.as_ref().filter(|hook| self.hooks.iter().any(|own| own.contains(hook.as_str())));
-        let mentioned = || tool.mentioned.as_ref().is_some_and(|pattern| self.pipelines.running(&pattern.0).is_some());
+        let mentioned = || {
+            tool.mentioned
+                .as_ref()
+                .is_some_and(|pattern| self.pipelines.running(&pattern.0).is_some() || pattern.0.is_match(self.scripts))
+        };
         let shown_by = if let Some(file) = file {
             folder.join(file).display().to_string()
         } else if let Some((name, _)) = &script {
@@ -133,7 +176,7 @@ impl Shown<'_> {
         } else if tool.always {
             "the language itself".to_owned()
         } else if mentioned() {
-            "the pipeline".to_owned()
+            "the pipeline or a script".to_owned()
         } else {
             return None;
         };
@@ -160,8 +203,10 @@ impl Shown<'_> {
         // What checks before what repairs, short names before long ones.
         fitting.sort_by_key(|(name, line)| (line.contains("--fix") || line.contains("--write"), name.len()));
         let (name, line) = fitting.first()?;
-        let other_tool = tool.check == "false" && ["tsc", "vue-tsc", "prettier", "npm ", "yarn "].iter().any(|start| line.starts_with(start));
-        let line = line.replace(" --fix", "").replace("--write", "--check").replace("biome check --check", "biome check");
+        let other_tool = tool.check == "false"
+            && ["tsc", "vue-tsc", "prettier", "npm ", "yarn "].iter().any(|start| line.starts_with(start));
+        let line =
+            line.replace(" --fix", "").replace("--write", "--check").replace("biome check --check", "biome check");
         (!other_tool).then(|| ((*name).clone(), line))
     }
 }
@@ -176,11 +221,6 @@ fn hooks(repository: &Repository) -> Vec<String> {
 }
 
 impl Found {
-    /// The command with its placeholders filled in.
-    pub fn line(&self, repository: &Repository, pipelines: &Pipelines, place: &Path, cache: &Path) -> String {
-        self.fill(self.script.as_deref().unwrap_or(&self.tool.check), repository, pipelines, place, cache)
-    }
-
     /// A text with the placeholders of commands.
     pub fn fill(
         &self,
@@ -203,9 +243,11 @@ impl Found {
             let paths = if named.is_empty() { self.tops(repository) } else { named.clone() };
             let configured = ["pyproject.toml", "mypy.ini", ".mypy.ini", "setup.cfg"].iter().any(|file| {
                 let text = repository.text(self.folder.join(file)).unwrap_or_default();
-                text.lines().any(|line| ["files", "packages", "modules"].iter().any(|key| {
-                    line.strip_prefix(key).is_some_and(|rest| rest.trim_start().starts_with('='))
-                }))
+                text.lines().any(|line| {
+                    ["files", "packages", "modules"]
+                        .iter()
+                        .any(|key| line.strip_prefix(key).is_some_and(|rest| rest.trim_start().starts_with('=')))
+                })
             });
             let types = if named.is_empty() && configured { String::new() } else { all.clone() };
             text = text.replace("{where}", &all).replace("{paths}", &paths).replace("{types}", &types);
@@ -243,12 +285,17 @@ impl Found {
         for folder in [self.folder.as_path(), Path::new("")] {
             for file in &self.tool.strict_in {
                 let Some(text) = repository.text(folder.join(file)) else { continue };
-                let lines = text.lines().filter(|line| !line.trim_start().starts_with("//") && !line.trim_start().starts_with('#'));
+                let lines = text
+                    .lines()
+                    .filter(|line| !line.trim_start().starts_with("//") && !line.trim_start().starts_with('#'));
                 let text = lines.collect::<Vec<_>>().join("\n");
                 if strict.0.is_match(&text) {
                     return Some(true);
                 }
-                elsewhere |= file.ends_with(".json") && text.contains("\"extends\"") && !text.contains("\"extends\": \"./") && !text.contains("\"extends\": \"../");
+                elsewhere |= file.ends_with(".json")
+                    && text.contains("\"extends\"")
+                    && !text.contains("\"extends\": \"./")
+                    && !text.contains("\"extends\": \"../");
             }
         }
         let by_command = self.script.as_deref().is_some_and(|line| line.contains("--strict"))

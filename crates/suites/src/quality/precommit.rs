@@ -51,21 +51,12 @@ struct Hooks {
     empty: Option<String>,
 }
 
-macro_rules! constant {
-    ($name:ident: $pattern:literal) => {
-        static $name: LazyLock<Regex> = LazyLock::new(|| {
-            #[expect(clippy::expect_used, reason = "a constant pattern, compiled in every test")]
-            Regex::new($pattern).expect("the pattern is valid")
-        });
-    };
-}
-
-constant!(FRAMEWORK: r"\b(?:pre-commit|prek)\s+install\b");
-constant!(HUSKY: r"\bhusky\b|is-ci\b.*husky");
-constant!(LEFTHOOK: r"\blefthook\s+install\b|\blefthook\b");
-constant!(SIMPLE: r"\bsimple-git-hooks\b");
-constant!(FOLDER: r"core\.hooksPath|\.git/hooks");
-constant!(OVERCOMMIT: r"\bovercommit\s+(?:--install|-i)\b");
+pattern!(FRAMEWORK: r"\b(?:pre-commit|prek)\s+install\b");
+pattern!(HUSKY: r"\bhusky\b|is-ci\b.*husky");
+pattern!(LEFTHOOK: r"\blefthook\s+install\b|\blefthook\b");
+pattern!(SIMPLE: r"\bsimple-git-hooks\b");
+pattern!(FOLDER: r"core\.hooksPath|\.git/hooks");
+pattern!(OVERCOMMIT: r"\bovercommit\s+(?:--install|-i)\b");
 
 fn find(repository: &Repository) -> Option<Hooks> {
     let has = |file: &str| repository.text(file);
@@ -77,7 +68,12 @@ fn find(repository: &Repository) -> Option<Hooks> {
             Err(why) => Some(format!(".pre-commit-config.yaml cannot be read: {why}")),
             Ok(_) => (count == 0).then(|| ".pre-commit-config.yaml names no hook".to_owned()),
         };
-        return Some(Hooks { file: ".pre-commit-config.yaml".into(), installs: &FRAMEWORK, command: "pre-commit install", empty });
+        return Some(Hooks {
+            file: ".pre-commit-config.yaml".into(),
+            installs: &FRAMEWORK,
+            command: "pre-commit install",
+            empty,
+        });
     }
     let script = |text: &str| {
         let mut lines = text.lines().map(str::trim);
@@ -103,9 +99,20 @@ fn find(repository: &Repository) -> Option<Hooks> {
         }
     }
     if has(".overcommit.yml").is_some() {
-        return Some(Hooks { file: ".overcommit.yml".into(), installs: &OVERCOMMIT, command: "overcommit --install", empty: None });
+        return Some(Hooks {
+            file: ".overcommit.yml".into(),
+            installs: &OVERCOMMIT,
+            command: "overcommit --install",
+            empty: None,
+        });
     }
-    for file in [".githooks/pre-commit", "githooks/pre-commit", ".hooks/pre-commit", "hooks/pre-commit", "scripts/git-hooks/pre-commit"] {
+    for file in [
+        ".githooks/pre-commit",
+        "githooks/pre-commit",
+        ".hooks/pre-commit",
+        "hooks/pre-commit",
+        "scripts/git-hooks/pre-commit",
+    ] {
         if let Some(text) = has(file) {
             let empty = (!script(&text)).then(|| format!("{file} does nothing"));
             return Some(Hooks { file: file.into(), installs: &FOLDER, command: "false", empty });
@@ -118,7 +125,9 @@ fn find(repository: &Repository) -> Option<Hooks> {
 fn install_step(repository: &Repository, hooks: &Hooks) -> Option<(String, Option<String>)> {
     for ((folder, _), manifest) in &repository.manifests().all {
         for name in ["prepare", "postinstall", "install", "preinstall", "postprepare", "setup"] {
-            let Some(script) = manifest.scripts.get(name).filter(|script| hooks.installs.is_match(script)) else { continue };
+            let Some(script) = manifest.scripts.get(name).filter(|script| hooks.installs.is_match(script)) else {
+                continue;
+            };
             let file = folder.join("package.json");
             return Some((format!("the script `{name}` of {}", file.display()), Some(script.clone())));
         }
@@ -127,7 +136,18 @@ fn install_step(repository: &Repository, hooks: &Hooks) -> Option<(String, Optio
         let name = path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
         let ending = path.extension().and_then(|own| own.to_str()).unwrap_or_default();
         ["md", "rst", "adoc", "txt", "sh", "toml"].contains(&ending)
-            || ["makefile", "justfile", "rakefile", "setup", "bootstrap", "taskfile.yml", "devcontainer.json", "tox.ini", "noxfile.py"].contains(&name.as_str())
+            || [
+                "makefile",
+                "justfile",
+                "rakefile",
+                "setup",
+                "bootstrap",
+                "taskfile.yml",
+                "devcontainer.json",
+                "tox.ini",
+                "noxfile.py",
+            ]
+            .contains(&name.as_str())
     };
     let paths: Vec<PathBuf> = repository.files().map(std::path::Path::to_owned).filter(is_place).collect();
     // What only says that there are hooks installs none: the whole command counts.
@@ -136,7 +156,7 @@ fn install_step(repository: &Repository, hooks: &Hooks) -> Option<(String, Optio
     Some((path.display().to_string(), None))
 }
 
-constant!(HUSKY_INSTALL: r"\bhusky\s+install\b|npx\s+husky\b|\b(?:npm|yarn|pnpm)\s+(?:run\s+)?prepare\b");
+pattern!(HUSKY_INSTALL: r"\bhusky\s+install\b|npx\s+husky\b|\b(?:npm|yarn|pnpm)\s+(?:run\s+)?prepare\b");
 
 fn look(repository: &Repository) -> Sighting {
     let mut cases = Cases::plan(2);
@@ -144,7 +164,10 @@ fn look(repository: &Repository) -> Sighting {
         if let Some(why) = repository.not_whole() {
             return cases.gave_up(why);
         }
-        cases.tried(false, "no hooks are set up: no .pre-commit-config.yaml, .husky, lefthook.yml, .githooks or the like");
+        cases.tried(
+            false,
+            "no hooks are set up: no .pre-commit-config.yaml, .husky, lefthook.yml, .githooks or the like",
+        );
         return cases.sighting("");
     };
     match &hooks.empty {
@@ -172,7 +195,10 @@ fn look(repository: &Repository) -> Sighting {
         }
         Err(error) => cases.told_nothing(error.to_string()),
     }
-    cases.sighting(format!("{} sets hooks up, {place} installs them, and a planted violation could not be committed", hooks.file))
+    cases.sighting(format!(
+        "{} sets hooks up, {place} installs them, and a planted violation could not be committed",
+        hooks.file
+    ))
 }
 
 fn commit(cases: &mut Cases, repository: &Repository, sandbox: &Sandbox, hooks: &Hooks, script: Option<&str>) {
@@ -195,14 +221,18 @@ fn commit(cases: &mut Cases, repository: &Repository, sandbox: &Sandbox, hooks: 
     let harmless = "printf 'harmless\\n' > seaworthy-harmless.txt && git add seaworthy-harmless.txt && git commit -q --no-gpg-sign -m 'chore: add a harmless file'";
     let passed = run(harmless);
     if !passed.succeeded() {
-        return cases.told_nothing(format!("a harmless change cannot be committed here, so the hooks lack something: {}", passed.last_words()));
+        return cases.told_nothing(format!(
+            "a harmless change cannot be committed here, so the hooks lack something: {}",
+            passed.last_words()
+        ));
     }
     cases.tried(true, "a harmless change could be committed");
     let pipelines = Pipelines::of(repository);
     let mut planted = Vec::new();
     for purpose in [Purpose::Lint, Purpose::Format] {
         for found in &Tools::of(repository, purpose, &pipelines).found {
-            planted.extend(places(repository, found).into_iter().next().map(|path| (path, found.tool.planted.as_str())));
+            planted
+                .extend(places(repository, found).into_iter().next().map(|path| (path, found.tool.planted.as_str())));
         }
     }
     if planted.is_empty() {
@@ -260,7 +290,10 @@ mod tests {
         assert!(matches!(outcome(&documented, false), Outcome::NotTried(_)));
         let nothing = documented.with(&[(".pre-commit-config.yaml", "repos: []\n")]);
         assert!(matches!(outcome(&nothing, false), Outcome::Broken(_)));
-        let husky = Sample::of(&[(".husky/pre-commit", "npx lint-staged\n"), ("package.json", "{\"scripts\": {\"prepare\": \"husky\"}}")]);
+        let husky = Sample::of(&[
+            (".husky/pre-commit", "npx lint-staged\n"),
+            ("package.json", "{\"scripts\": {\"prepare\": \"husky\"}}"),
+        ]);
         assert!(matches!(outcome(&husky, false), Outcome::NotTried(_)));
         assert!(matches!(outcome(&Sample::of(&[("a.py", "")]), false), Outcome::Broken(_)));
     }

@@ -7,13 +7,16 @@ use super::found::Purpose;
 /// Where the samples keep their pipeline.
 pub const PIPELINE: &str = ".github/workflows/ci.yml";
 
-const LINT: &str = "# Every file with a statement that belongs to a debugger.\nif grep -rn 'debugger' src; then exit 1; fi\n";
+const LINT: &str =
+    "# Every file with a statement that belongs to a debugger.\nif grep -rn 'debugger' src; then exit 1; fi\n";
 const FORMAT: &str = "# Every file with a blank at a line's end, or two blanks within a line.\nif grep -rnE ' $|[^ ]  +[^ ]' src; then exit 1; fi\n";
 const TYPES: &str = "# --strict: a number that is given a text.\nif grep -rnE ': number = \"' src; then exit 1; fi\n";
 
 fn project(name: &str, script: &str, program: (&str, &str), source: &str) -> Sample {
     let package = format!("{{\"scripts\": {{\"{name}\": \"{script}\"}}}}\n");
-    let pipeline = format!("on: [push, pull_request]\njobs:\n  check:\n    runs-on: ubuntu-latest\n    steps:\n      - run: npm run {name}\n");
+    let pipeline = format!(
+        "on: [push, pull_request]\njobs:\n  check:\n    runs-on: ubuntu-latest\n    steps:\n      - run: npm run {name}\n"
+    );
     Sample::of(&[("package.json", &package), program, ("src/app.ts", source), (PIPELINE, &pipeline)])
 }
 

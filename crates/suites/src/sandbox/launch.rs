@@ -71,15 +71,8 @@ const TOOLCHAINS: &[(&str, &str)] = &[
 ];
 
 #[cfg(test)]
-pub(super) const TOOLCHAINS_FOR_TESTS: &[&str] = &[
-    "CARGO_HOME",
-    "RUSTUP_HOME",
-    "PYENV_ROOT",
-    "RBENV_ROOT",
-    "ASDF_DATA_DIR",
-    "VOLTA_HOME",
-    "GOMODCACHE",
-];
+pub(super) const TOOLCHAINS_FOR_TESTS: &[&str] =
+    &["CARGO_HOME", "RUSTUP_HOME", "PYENV_ROOT", "RBENV_ROOT", "ASDF_DATA_DIR", "VOLTA_HOME", "GOMODCACHE"];
 
 pub(super) fn run(sandbox: &Sandbox, order: &Order) -> Ran {
     let mut command = command(sandbox, order);

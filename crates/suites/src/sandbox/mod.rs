@@ -162,12 +162,6 @@ impl Sandbox {
         fs::write(path, text)
     }
 
-    /// Takes a file out of the copy.
-    pub fn remove(&self, path: &Path) {
-        // What is not there need not be removed.
-        let _ = fs::remove_file(self.copy.join(path));
-    }
-
     /// Runs a command, and ends everything that it started.
     pub fn run(&self, order: &Order) -> Ran {
         launch::run(self, order)

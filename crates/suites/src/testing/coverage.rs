@@ -8,7 +8,7 @@ use crate::{
     coverage::{Lines, code_lines, measured_sources},
     mutants::Doubt,
     results::State,
-    running::{Session, tests_of},
+    running::{Session, SuiteRun, tests_of},
     tools::toolboxes,
 };
 
@@ -37,7 +37,11 @@ impl Inspection for Coverage {
             return cases.sighting("");
         }
         if !repository.may_run {
-            return Sighting::not_tried(format!("{} tests in {} files; {NOT_ALLOWED}", tests.count(), tests.files.len()));
+            return Sighting::not_tried(format!(
+                "{} tests in {} files; {NOT_ALLOWED}",
+                tests.count(),
+                tests.files.len()
+            ));
         }
         look(repository)
     }
@@ -79,7 +83,12 @@ fn look(repository: &Repository) -> Sighting {
         cases.note(format!("{missing} lines of {path} are not reached"));
     }
     let percent = did * 100 / could;
-    let whole = session.runs.iter().all(|run| run.lines.is_ok());
+    let ran = |run: &SuiteRun| run.lines.is_ok() && run.of(State::Passed).next().is_some();
+    let whole = session.runs.iter().all(ran);
+    if let Some(run) = session.runs.iter().find(|run| run.lines.is_ok() && !ran(run)) {
+        let why = run.tests.as_ref().err().cloned().unwrap_or_else(|| "no test passed".into());
+        cases.told_nothing(why);
+    }
     let failing = session.runs.iter().flat_map(|run| run.of(State::Failed)).count();
     let least = worst.first().map(|(missing, path)| format!("; most are missing in {path} ({missing})"));
     let seen = format!("{percent}% of {could} lines in {} files are reached, tests left out", lines.0.len());
@@ -92,7 +101,7 @@ fn look(repository: &Repository) -> Sighting {
     if let Some(why) = unmeasured(repository, &lines, could) {
         cases.told_nothing(why);
     }
-    if cases.is_broken() || !session.runs.iter().all(crate::running::SuiteRun::is_green) {
+    if cases.is_broken() || !session.runs.iter().all(SuiteRun::is_green) {
         return cases.sighting("");
     }
     let doubt = Doubt::of(repository);
@@ -112,13 +121,15 @@ fn unmeasured(repository: &Repository, lines: &Lines, could: usize) -> Option<St
         let project = repository.manifests().all.keys().any(|(_, language)| *language == toolbox.language);
         let sources = measured_sources(repository, toolbox, std::path::Path::new(""));
         let missed = sources.iter().filter(|path| !lines.0.contains_key(*path));
-        let count: usize = missed.filter_map(|path| repository.sources().get(path)).map(|one| code_lines(one).count()).sum();
+        let count: usize =
+            missed.filter_map(|path| repository.sources().get(path)).map(|one| code_lines(one).count()).sum();
         if project && count > 0 {
             left += count;
             languages.push(toolbox.language.as_str());
         }
     }
-    (left * 4 > could).then(|| format!("{left} lines of {} belong to no suite that is measured", languages.join(" and ")))
+    (left * 4 > could)
+        .then(|| format!("{left} lines of {} belong to no suite that is measured", languages.join(" and ")))
 }
 
 #[cfg(test)]
@@ -159,8 +170,14 @@ mod tests {
     fn node_is_measured_too() {
         let sample = Sample::of(&[
             ("package.json", "{\"type\": \"module\", \"scripts\": {\"test\": \"node --test\"}}\n"),
-            ("a.js", "export const a = (x) => {\n  if (x === 1) {\n    return 1;\n  }\n  if (x > 5) {\n    return 6;\n  }\n  return 2 * x;\n};\n"),
-            ("a.test.js", "import test from 'node:test';\nimport assert from 'node:assert';\nimport { a } from './a.js';\n\ntest('a', () => { assert.equal(a(1), 1); assert.equal(a(2), 4); assert.equal(a(6), 6); assert.equal(a(5), 10); });\n"),
+            (
+                "a.js",
+                "export const a = (x) => {\n  if (x === 1) {\n    return 1;\n  }\n  if (x > 5) {\n    return 6;\n  }\n  return 2 * x;\n};\n",
+            ),
+            (
+                "a.test.js",
+                "import test from 'node:test';\nimport assert from 'node:assert';\nimport { a } from './a.js';\n\ntest('a', () => { assert.equal(a(1), 1); assert.equal(a(2), 4); assert.equal(a(6), 6); assert.equal(a(5), 10); });\n",
+            ),
         ]);
         let sighting = seen(&sample);
         assert_eq!(sighting.outcome, Outcome::Holds, "{sighting:?}");

@@ -1,25 +1,13 @@
 //! `testing.coverage-report`: the pipeline of the main branch measures coverage and publishes it.
 
-use std::sync::LazyLock;
-
-use regex::Regex;
 use seaworthy_repository::{Cases, Inspection, Repository, Sample, Sighting};
 
 use crate::pipeline::Pipelines;
 
 pub(super) struct CoverageReport;
 
-macro_rules! constant {
-    ($name:ident: $pattern:literal) => {
-        static $name: LazyLock<Regex> = LazyLock::new(|| {
-            #[expect(clippy::expect_used, reason = "a constant pattern, compiled in every test")]
-            Regex::new($pattern).expect("the pattern is valid")
-        });
-    };
-}
-
-constant!(MEASURES: r"--cov\b|--cov=|\bcoverage (?:run|xml|report|html|json|lcov)\b|--coverage\b|\bcoverage\.enabled|\bnyc\b|\bc8\b|-coverprofile|\bllvm-cov\b|\btarpaulin\b|\bsimplecov\b|COVERAGE=|experimental-test-coverage|test:cov(?:erage)?\b|jacoco|coverlet|collect:\W*XPlat|--collect-coverage|addopts\s*=.*--cov");
-constant!(PUBLISHES: r"(?i)\bcodecov\b|\bcoveralls|\bcodacy\b|\bsonar(?:qube|cloud|source|-scanner)?\b|\bcodeclimate\b|\bqlty\b|coverage-badge|coverage-comment|lcov-reporter|jest-coverage-report|vitest-coverage-report|uses: actions/upload-artifact[^\n]*(?:cov|lcov|html)|uses: actions/upload-pages-artifact[^\n]*cov|coverage_report|^coverage: |PublishCodeCoverageResults|GITHUB_STEP_SUMMARY[^\n]*|octocov|coverage[^\n]*GITHUB_STEP_SUMMARY|smokeshow|store_artifacts[^\n]*cov");
+pattern!(MEASURES: r"--cov\b|--cov=|\bcoverage (?:run|xml|report|html|json|lcov)\b|--coverage\b|\bcoverage\.enabled|\bnyc\b|\bc8\b|-coverprofile|\bllvm-cov\b|\btarpaulin\b|\bsimplecov\b|COVERAGE=|experimental-test-coverage|test:cov(?:erage)?\b|jacoco|coverlet|collect:\W*XPlat|--collect-coverage|addopts\s*=.*--cov");
+pattern!(PUBLISHES: r"(?i)\bcodecov\b|\bcoveralls|\bcodacy\b|\bsonar(?:qube|cloud|source|-scanner)?\b|\bcodeclimate\b|\bqlty\b|coverage-badge|coverage-comment|lcov-reporter|jest-coverage-report|vitest-coverage-report|uses: actions/upload-artifact[^\n]*(?:cov|lcov|html)|uses: actions/upload-pages-artifact[^\n]*cov|coverage_report|^coverage: |PublishCodeCoverageResults|GITHUB_STEP_SUMMARY[^\n]*|octocov|coverage[^\n]*GITHUB_STEP_SUMMARY|smokeshow|store_artifacts[^\n]*cov");
 
 impl Inspection for CoverageReport {
     fn control(&self) -> &'static str {
@@ -61,17 +49,24 @@ fn look(repository: &Repository) -> Sighting {
     }
     cases.note(format!("{} steps in {} pipeline files", pipelines.steps.len(), pipelines.files.len()));
     let (measures, publishes) = (pipelines.running(&MEASURES), pipelines.running(&PUBLISHES));
-    let config = ["setup.cfg", "pyproject.toml", "pytest.ini", "tox.ini", "package.json", "vitest.config.ts", "jest.config.js"];
+    let config =
+        ["setup.cfg", "pyproject.toml", "pytest.ini", "tox.ini", "package.json", "vitest.config.ts", "jest.config.js"];
     let by_config = config.iter().any(|file| {
         repository.text(*file).is_some_and(|text| {
-            ["--cov", "collectCoverage\": true", "collectCoverage: true", "enabled: true"].iter().any(|sign| text.contains(sign))
+            ["--cov", "collectCoverage\": true", "collectCoverage: true", "enabled: true"]
+                .iter()
+                .any(|sign| text.contains(sign))
         })
     });
     let all = pipelines.steps.len();
     match (measures, publishes) {
         (Some(step), _) => cases.tried(true, format!("{} measures coverage", step.place)),
-        (None, Some(step)) if by_config => cases.tried(true, format!("tests measure coverage by their configuration; {}", step.place)),
-        (None, Some(step)) => cases.told_nothing(format!("{} publishes coverage, but no step is seen to measure it", step.place)),
+        (None, Some(step)) if by_config => {
+            cases.tried(true, format!("tests measure coverage by their configuration; {}", step.place))
+        }
+        (None, Some(step)) => {
+            cases.told_nothing(format!("{} publishes coverage, but no step is seen to measure it", step.place))
+        }
         (None, None) => cases.tried(false, format!("none of {all} pipeline steps measures coverage")),
     }
     match publishes {
@@ -99,7 +94,10 @@ mod tests {
         let upload = "      - run: npx vitest run --coverage\n      - uses: coverallsapp/github-action@v2\n";
         assert_eq!(outcome(upload), Outcome::Holds);
         assert!(matches!(outcome(&format!("{upload}        if: false\n")), Outcome::Broken(_)));
-        assert!(matches!(outcome("      - run: pytest --cov\n      # - uses: codecov/codecov-action@v5\n"), Outcome::Broken(_)));
+        assert!(matches!(
+            outcome("      - run: pytest --cov\n      # - uses: codecov/codecov-action@v5\n"),
+            Outcome::Broken(_)
+        ));
         assert!(matches!(outcome("      - uses: codecov/codecov-action@v5\n"), Outcome::Unclear(_)));
     }
 }

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use seaworthy_repository::{Cases, Inspection, Repository, Sample, Sighting};
+use seaworthy_repository::{Cases, Inspection, Repository, Sample, Sighting, is_test};
 
 use super::{NOT_ALLOWED, passing, samples};
 use crate::{
@@ -65,9 +65,19 @@ impl Inspection for OfKind {
     }
 }
 
+/// The files with tests of a kind. Where the logic is tested through the database or over HTTP alone, those tests stand
+/// for unit tests: what is asked is whether a change in the logic is noticed.
+fn files_of(kind: Kind, tests: &TestFiles) -> Vec<&TestFile> {
+    let own: Vec<&TestFile> = tests.of_kind(kind).collect();
+    if kind != Kind::Unit || !own.is_empty() {
+        return own;
+    }
+    tests.files.iter().filter(|file| !file.kinds.contains(&Kind::E2e) && !file.kinds.contains(&Kind::Visual)).collect()
+}
+
 fn look(kind: Kind, repository: &Repository) -> Sighting {
     let tests = tests_of(repository);
-    let files: Vec<&TestFile> = tests.of_kind(kind).collect();
+    let files = files_of(kind, &tests);
     let found = files.iter().map(|file| file.cases.len()).sum::<usize>();
     let checking = files.iter().flat_map(|file| &file.cases).filter(|case| case.checks).count();
     if found == 0 {
@@ -77,7 +87,8 @@ fn look(kind: Kind, repository: &Repository) -> Sighting {
     let mut cases = Cases::plan(2 + planted);
     let names: Vec<String> = files.iter().map(|file| file.path.display().to_string()).collect();
     cases.note(format!("{} tests: {}", kind.name(), names.iter().take(20).cloned().collect::<Vec<_>>().join(", ")));
-    let hollow = files.iter().flat_map(|file| file.cases.iter().map(move |case| (file, case))).filter(|(_, case)| !case.checks);
+    let hollow =
+        files.iter().flat_map(|file| file.cases.iter().map(move |case| (file, case))).filter(|(_, case)| !case.checks);
     for (file, case) in hollow.take(10) {
         cases.note(format!("checks nothing: {}:{} {}", file.path.display(), case.line, case.name));
     }
@@ -104,11 +115,15 @@ fn run(kind: Kind, repository: &Repository, tests: &TestFiles, mut cases: Cases,
     if let Err(why) = session.sandbox() {
         return cases.gave_up(why.to_owned());
     }
-    let is_of_kind = |test: &Test| tests.file_of(test.file.as_deref(), &test.name).is_some_and(|file| file.kinds.contains(&kind));
+    let files = files_of(kind, tests);
+    let is_of_kind = |test: &Test| {
+        let own = tests.file_of(test.file.as_deref(), &test.name);
+        own.is_some_and(|own| files.iter().any(|file| file.path == own.path))
+    };
     // Suites that run some of them.
     let holds_some = |run: &&SuiteRun| {
-        let files = session.suites.get(run.suite).map(|suite| suite.files.as_slice()).unwrap_or_default();
-        tests.of_kind(kind).any(|file| files.contains(&file.path))
+        let own = session.suites.get(run.suite).map(|suite| suite.files.as_slice()).unwrap_or_default();
+        files.iter().any(|file| own.contains(&file.path))
     };
     let runs: Vec<&SuiteRun> = session.runs.iter().filter(holds_some).collect();
     cases.plan_more(runs.len().saturating_sub(1));
@@ -184,10 +199,10 @@ fn change_the_style(
     let Ok(sandbox) = session.sandbox() else { return cases.told_nothing("there is no copy") };
     let mut before = Vec::new();
     for path in &styles {
-        if let Some(text) = sandbox.text(path) {
-            if sandbox.write(path, &format!("{text}{STYLE}")).is_ok() {
-                before.push((path, text));
-            }
+        if let Some(text) = sandbox.text(path)
+            && sandbox.write(path, &format!("{text}{STYLE}")).is_ok()
+        {
+            before.push((path, text));
         }
     }
     if before.is_empty() {
@@ -204,7 +219,14 @@ fn change_the_style(
             cases.told_nothing("the copy cannot be changed");
         }
     }
-    cases.tried(noticed, format!("a change of style in {} style sheets was {}", styles.len(), if noticed { "noticed" } else { "not noticed" }));
+    cases.tried(
+        noticed,
+        format!(
+            "a change of style in {} style sheets was {}",
+            styles.len(),
+            if noticed { "noticed" } else { "not noticed" }
+        ),
+    );
 }
 
 /// Reference pictures beside tests.
@@ -223,14 +245,20 @@ fn none(kind: Kind, repository: &Repository, tests: &TestFiles) -> Sighting {
     if let Some(why) = repository.not_whole() {
         return cases.gave_up(why);
     }
-    let has = |endings: &[&str]| repository.ending(endings).any(|path| !path.starts_with("docs"));
+    let besides = |path: &Path| {
+        let besides = ["docs", "doc", "examples", "example", "samples", "public/docs"];
+        is_test(path) || besides.iter().any(|folder| path.starts_with(folder))
+    };
+    let has = |endings: &[&str]| repository.ending(endings).any(|path| !besides(path));
     let components = has(&["jsx", "tsx", "vue", "svelte"]);
     let pages = components || has(&["html", "htm", "erb", "ejs", "hbs", "pug", "jinja", "j2", "njk", "twig"]);
     match kind {
         Kind::Component if !components => return Sighting::not_applicable("there are no components of an interface"),
         Kind::E2e | Kind::Visual if !pages => return Sighting::not_applicable("there is no page"),
         Kind::Api if !serves(repository) => {
-            return cases.gave_up("no web framework that we know is among the dependencies: nothing says that there are endpoints");
+            return cases.gave_up(
+                "no web framework that we know is among the dependencies: nothing says that there are endpoints",
+            );
         }
         _ => {}
     }
@@ -274,7 +302,8 @@ mod tests {
     #[test]
     fn a_test_that_checks_nothing_is_none() {
         let text = "import unittest\nimport price\n\nclass T(unittest.TestCase):\n    def test_a(self):\n        price.price(1)\n";
-        let sample = samples::checked().with(&[("tests/test_price.py", text), ("tests/price.test.js", "test('a', () => { price(1) })")]);
+        let sample = samples::checked()
+            .with(&[("tests/test_price.py", text), ("tests/price.test.js", "test('a', () => { price(1) })")]);
         let sighting = seen(Kind::Unit, &sample, false);
         assert!(matches!(&sighting.outcome, Outcome::Broken(why) if why.starts_with("0 of ")), "{sighting:?}");
     }

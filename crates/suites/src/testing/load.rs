@@ -7,23 +7,15 @@ use seaworthy_repository::{Cases, Inspection, Repository, Sample, Sighting};
 
 pub(super) struct Load;
 
-macro_rules! constant {
-    ($name:ident: $pattern:literal) => {
-        static $name: LazyLock<Regex> = LazyLock::new(|| {
-            #[expect(clippy::expect_used, reason = "a constant pattern, compiled in every test")]
-            Regex::new($pattern).expect("the pattern is valid")
-        });
-    };
-}
-
-constant!(K6: r#"(?:from|require\()\s*["']k6(?:/|["'])"#);
-constant!(LOCUST: r"(?m)^\s*(?:from|import)\s+locust\b");
-constant!(GATLING: r"io\.gatling\.|\bextends Simulation\b");
-constant!(ARTILLERY: r"(?m)^config:[\s\S]{0,4000}?\bphases:");
-constant!(JMETER: r"<jmeterTestPlan\b");
-constant!(COMMAND: r"(?m)(?:^|[\s\x22'=;&|@])(?P<at>(?:autocannon|wrk2?|hey|oha|vegeta|ab|bombardier|k6 run|locust|artillery (?:run|quick)|drill|goose)\s+[^\n#]*(?:https?://|-c\s*\d|-n\s*\d|--users|-u\s*\d|--vus|-rate)[^\n]*)");
-constant!(TARGET: r#"https?://|BASE_URL|baseUrl|BASE_URI|__ENV\.|(?m)^\s*host\s*=|\.baseUrl\(|\btarget:|HTTPSampler\.domain|--host|TARGET"#);
-constant!(LOAD: r#"\bvus\b|\bstages\b|\bscenarios\b|\barrivalRate\b|arrival-rate|\bwait_time\b|\bconstant_pacing\b|LoadTestShape|rampUsers|constantUsersPerSec|atOnceUsers|injectOpen|ThreadGroup\.num_threads|\s-c\s*\d|\s-n\s*\d|--users|\s-u\s*\d|-rate|\brampTo\b"#);
+pattern!(K6: r#"(?:from|require\()\s*["']k6(?:/|["'])"#);
+pattern!(LOCUST: r"(?m)^class \w+\((?:locust\.)?(?:\w*HttpUser|User|SequentialTaskSet|TaskSet|LoadTestShape)\b");
+pattern!(LOCUST_IMPORT: r"(?m)^\s*(?:from|import)\s+locust\b");
+pattern!(GATLING: r"io\.gatling\.|\bextends Simulation\b");
+pattern!(ARTILLERY: r"(?m)^config:[\s\S]{0,4000}?\bphases:");
+pattern!(JMETER: r"<jmeterTestPlan\b");
+pattern!(COMMAND: r"(?m)(?:^|[\s\x22'=;&|@])(?P<at>(?:autocannon|wrk2?|hey|oha|vegeta|ab|bombardier|k6 run|locust|artillery (?:run|quick)|drill|goose)\s+[^\n#]*(?:https?://|-c\s*\d|-n\s*\d|--users|-u\s*\d|--vus|-rate)[^\n]*)");
+pattern!(TARGET: r#"https?://|BASE_URL|baseUrl|BASE_URI|__ENV\.|(?m)^\s*host\s*=|\.baseUrl\(|\btarget:|HTTPSampler\.domain|--host|TARGET"#);
+pattern!(LOAD: r#"\bvus\b|\bstages\b|\bscenarios\b|\barrivalRate\b|arrival-rate|\bwait_time\b|\bconstant_pacing\b|LoadTestShape|rampUsers|constantUsersPerSec|atOnceUsers|injectOpen|ThreadGroup\.num_threads|\s-c\s*\d|\s-n\s*\d|--users|\s-u\s*\d|-rate|\brampTo\b"#);
 
 impl Inspection for Load {
     fn control(&self) -> &'static str {
@@ -41,7 +33,10 @@ impl Inspection for Load {
     }
 
     fn absent(&self) -> Sample {
-        Sample::of(&[("package.json", "{\"devDependencies\": {\"autocannon\": \"8\"}}\n"), ("docs/load.md", "Use k6 for load tests.\n")])
+        Sample::of(&[
+            ("package.json", "{\"devDependencies\": {\"autocannon\": \"8\"}}\n"),
+            ("docs/load.md", "Use k6 for load tests.\n"),
+        ])
     }
 }
 
@@ -65,7 +60,11 @@ fn look(repository: &Repository) -> Sighting {
         (Some(one), _) => {
             cases.tried(true, format!("{} is a load test with {}", one.path.display(), one.tool));
             cases.tried(true, "it names a target and a load");
-            let sighting = cases.sighting(format!("{} ({}) names a target and a load; {read} load tests in all", one.path.display(), one.tool));
+            let sighting = cases.sighting(format!(
+                "{} ({}) names a target and a load; {read} load tests in all",
+                one.path.display(),
+                one.tool
+            ));
             sighting.for_a_person()
         }
         (None, Some(one)) => {
@@ -79,7 +78,12 @@ fn look(repository: &Repository) -> Sighting {
                 return cases.gave_up(why);
             }
             let files = repository.files().count();
-            cases.tried(false, format!("no load test among {files} files: no script for k6, Locust, JMeter, Gatling, Artillery or the like"));
+            cases.tried(
+                false,
+                format!(
+                    "no load test among {files} files: no script for k6, Locust, JMeter, Gatling, Artillery or the like"
+                ),
+            );
             cases.sighting("")
         }
     }
@@ -93,7 +97,7 @@ fn tests(repository: &Repository) -> Vec<Found<'_>> {
         let code = |pattern: &Regex| source.matches(pattern).next().is_some();
         let tool = if code(&K6) {
             "k6"
-        } else if code(&LOCUST) {
+        } else if code(&LOCUST) && code(&LOCUST_IMPORT) {
             "Locust"
         } else {
             continue;
@@ -102,7 +106,8 @@ fn tests(repository: &Repository) -> Vec<Found<'_>> {
     }
     for path in repository.ending(&["yml", "yaml", "jmx", "scala", "kt", "java"]) {
         let Some(text) = repository.text(path) else { continue };
-        let known: [(&LazyLock<Regex>, &'static str); 3] = [(&ARTILLERY, "Artillery"), (&JMETER, "JMeter"), (&GATLING, "Gatling")];
+        let known: [(&LazyLock<Regex>, &'static str); 3] =
+            [(&ARTILLERY, "Artillery"), (&JMETER, "JMeter"), (&GATLING, "Gatling")];
         if let Some((_, tool)) = known.into_iter().find(|(pattern, _)| pattern.is_match(&text)) {
             found.push(Found { path, tool, text: text.to_string() });
         }
@@ -140,7 +145,10 @@ mod tests {
         let script = r#"{"scripts": {"load": "autocannon -c 100 -d 30 http://localhost:3000"}}"#;
         assert!(matches!(outcome(&[("package.json", script)]), Outcome::ForAPerson(_)));
         assert!(matches!(outcome(&[("Makefile", "# wrk -c 10 http://a\nx:\n\ttar -c 1\n")]), Outcome::Broken(_)));
-        assert!(matches!(outcome(&[("a.js", "// from 'k6/http'\nconst x = \"from 'k6/http'\";\n")]), Outcome::Broken(_)));
+        assert!(matches!(
+            outcome(&[("a.js", "// from 'k6/http'\nconst x = \"from 'k6/http'\";\n")]),
+            Outcome::Broken(_)
+        ));
         assert!(matches!(outcome(&[("a.js", "import http from 'k6/http';\n")]), Outcome::Unclear(_)));
     }
 }

@@ -30,7 +30,11 @@ impl Inspection for Passing {
             return cases.sighting("");
         }
         if !repository.may_run {
-            return Sighting::not_tried(format!("{} tests in {} files; {NOT_ALLOWED}", tests.count(), tests.files.len()));
+            return Sighting::not_tried(format!(
+                "{} tests in {} files; {NOT_ALLOWED}",
+                tests.count(),
+                tests.files.len()
+            ));
         }
         look(&Session::of(repository))
     }
@@ -65,12 +69,7 @@ fn look(session: &Session) -> Sighting {
 }
 
 /// One case: some of these tests passed, and none failed.
-pub(super) fn judge<'t>(
-    cases: &mut Cases,
-    run: &SuiteRun,
-    name: &str,
-    tests: &mut dyn Iterator<Item = &'t Test>,
-) {
+pub(super) fn judge(cases: &mut Cases, run: &SuiteRun, name: &str, tests: &mut dyn Iterator<Item = &Test>) {
     if let Err(why) = &run.tests {
         return cases.told_nothing(why.clone());
     }
@@ -79,13 +78,28 @@ pub(super) fn judge<'t>(
     let passed = of(State::Passed).count();
     let (excused, failed): (Vec<&&Test>, Vec<&&Test>) = of(State::Failed).partition(|test| excuse(test).is_some());
     if let Some(first) = failed.first() {
-        let why: String = first.detail.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("").trim().chars().take(160).collect();
+        let why: String = first
+            .detail
+            .lines()
+            .rev()
+            .find(|line| !line.trim().is_empty())
+            .unwrap_or("")
+            .trim()
+            .chars()
+            .take(160)
+            .collect();
         let named = if first.name.is_empty() { "a test" } else { &first.name };
-        return cases.tried(false, format!("{} of {} tests fail with {name}: {named} {why}", failed.len(), tests.len()));
+        return cases
+            .tried(false, format!("{} of {} tests fail with {name}: {named} {why}", failed.len(), tests.len()));
     }
     if let Some(first) = excused.first() {
         let why = excuse(first).unwrap_or_default();
-        return cases.told_nothing(format!("{} of {} tests did not run here: {} {why}", excused.len(), tests.len(), first.name));
+        return cases.told_nothing(format!(
+            "{} of {} tests did not run here: {} {why}",
+            excused.len(),
+            tests.len(),
+            first.name
+        ));
     }
     if passed == 0 {
         return cases.told_nothing(format!("{name} passed none of {} collected tests", tests.len()));

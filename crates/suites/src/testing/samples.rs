@@ -30,9 +30,7 @@ const PACKAGE: &str = "{\"type\": \"module\", \"scripts\": {\"test\": \"node --t
 fn project(python: &str, javascript: &str) -> Sample {
     match has_python() {
         true => Sample::of(&[("price.py", PRICE_PY), ("tests/__init__.py", ""), ("tests/test_price.py", python)]),
-        false => {
-            Sample::of(&[("package.json", PACKAGE), ("price.js", PRICE_JS), ("tests/price.test.js", javascript)])
-        }
+        false => Sample::of(&[("package.json", PACKAGE), ("price.js", PRICE_JS), ("tests/price.test.js", javascript)]),
     }
 }
 
@@ -103,7 +101,10 @@ pub fn with_calls() -> Sample {
 pub fn without_calls() -> Sample {
     let framework = match has_python() {
         true => ("requirements.txt", "flask\n"),
-        false => ("package.json", "{\"type\": \"module\", \"scripts\": {\"test\": \"node --test\"}, \"dependencies\": {\"express\": \"5\"}}\n"),
+        false => (
+            "package.json",
+            "{\"type\": \"module\", \"scripts\": {\"test\": \"node --test\"}, \"dependencies\": {\"express\": \"5\"}}\n",
+        ),
     };
     checked().with(&[framework])
 }
@@ -131,11 +132,15 @@ pub fn without_journey() -> Sample {
     ])
 }
 
-const BUTTON: &str = "export function Button(label, count) {\n  return count === 0 ? '' : `<button>${label}: ${count}</button>`;\n}\n";
+const BUTTON: &str =
+    "export function Button(label, count) {\n  return count === 0 ? '' : `<button>${label}: ${count}</button>`;\n}\n";
 /// As much of a rendering library as the sample needs.
 const LIBRARY: &[(&str, &str)] = &[
     ("node_modules/@testing-library/dom/package.json", "{\"type\": \"module\", \"main\": \"index.js\"}\n"),
-    ("node_modules/@testing-library/dom/index.js", "export const getByText = (container, text) => {\n  if (!container.includes(text)) throw new Error('no ' + text);\n  return text;\n};\n"),
+    (
+        "node_modules/@testing-library/dom/index.js",
+        "export const getByText = (container, text) => {\n  if (!container.includes(text)) throw new Error('no ' + text);\n  return text;\n};\n",
+    ),
     (".gitignore", "node_modules\n"),
 ];
 
@@ -153,7 +158,8 @@ pub fn with_component() -> Sample {
 
 /// Components, and tests of everything but them.
 pub fn without_component() -> Sample {
-    let package = "{\"type\": \"module\", \"scripts\": {\"test\": \"node --test\"}, \"dependencies\": {\"react\": \"19\"}}\n";
+    let package =
+        "{\"type\": \"module\", \"scripts\": {\"test\": \"node --test\"}, \"dependencies\": {\"react\": \"19\"}}\n";
     Sample::of(&[
         ("package.json", package),
         ("price.js", PRICE_JS),

@@ -1,28 +1,16 @@
 //! `testing.security`: a pipeline attacks the running system; what it found, a person says.
 
-use std::sync::LazyLock;
-
-use regex::Regex;
 use seaworthy_repository::{Cases, Inspection, Repository, Sample, Sighting};
 
 use crate::{pipeline::Pipelines, running::tests_of};
 
 pub(super) struct Security;
 
-macro_rules! constant {
-    ($name:ident: $pattern:literal) => {
-        static $name: LazyLock<Regex> = LazyLock::new(|| {
-            #[expect(clippy::expect_used, reason = "a constant pattern, compiled in every test")]
-            Regex::new($pattern).expect("the pattern is valid")
-        });
-    };
-}
-
-constant!(SCANNER: r"(?i)\bzaproxy/action-|\bzap[-_.](?:baseline|full-scan|api-scan|full|cli)\b|\bzap\.sh\b|\bzap-(?:baseline|full|api)-?scan|stackhawk/|\bhawk scan\b|projectdiscovery/nuclei|\bnuclei\s+-|\bnikto\b|\bwapiti\b|\bdastardly\b|portswigger|burp(?:suite)?-?(?:ci|scan)|DAST\S*\.gitlab-ci\.yml|\bDAST\b|\barachni\b|\bskipfish\b|\bacunetix\b|\bnetsparker\b|\binvicti\b|\bprobely\b|\bbright(?:sec)?\b.*scan");
-constant!(TARGET: r"(?i)https?://|target|url|plan|openapi|hawk|-u\s|DAST_WEBSITE|localhost");
-constant!(SIGNED_IN: r"(?i)auth|login|token|bearer|session|context|cookie|header|zap-?hook|-n\s|user");
-constant!(SOFT: r#"(?i)fail_action\W+false|-I\b|"fail_action":"?false"#);
-constant!(ATTACK: r"(?i)sql_?injection|xss|csrf|traversal|ssrf|brute_?force|idor|forged?|tamper|injection|unauthori[sz]ed|forbidden|other_users?|privilege");
+pattern!(SCANNER: r"(?i)\bzaproxy/action-|\bzap[-_.](?:baseline|full-scan|api-scan|full|cli)\b|\bzap\.sh\b|\bzap-(?:baseline|full|api)-?scan|stackhawk/|\bhawk scan\b|projectdiscovery/nuclei|\bnuclei\s+-|\bnikto\b|\bwapiti\b|\bdastardly\b|portswigger|burp(?:suite)?-?(?:ci|scan)|DAST\S*\.gitlab-ci\.yml|\bDAST\b|\barachni\b|\bskipfish\b|\bacunetix\b|\bnetsparker\b|\binvicti\b|\bprobely\b|\bbright(?:sec)?\b.*scan");
+pattern!(TARGET: r"(?i)https?://|target|url|plan|openapi|hawk|-u\s|DAST_WEBSITE|localhost");
+pattern!(SIGNED_IN: r"(?i)auth|login|token|bearer|session|context|cookie|header|zap-?hook|-n\s|user");
+pattern!(SOFT: r#"(?i)fail_action\W+false|-I\b|"fail_action":"?false"#);
+pattern!(ATTACK: r"(?i)sql_?injection|xss|csrf|traversal|ssrf|brute_?force|idor|forged?|tamper|injection|unauthori[sz]ed|forbidden|other_users?|privilege");
 
 impl Inspection for Security {
     fn control(&self) -> &'static str {
@@ -34,7 +22,9 @@ impl Inspection for Security {
     }
 
     fn present(&self) -> Sample {
-        workflow("      - uses: zaproxy/action-full-scan@v0.12\n        with:\n          target: https://staging.example.com\n          cmd_options: -n .zap/login.context -U tester\n")
+        workflow(
+            "      - uses: zaproxy/action-full-scan@v0.12\n        with:\n          target: https://staging.example.com\n          cmd_options: -n .zap/login.context -U tester\n",
+        )
     }
 
     fn absent(&self) -> Sample {
@@ -43,7 +33,9 @@ impl Inspection for Security {
 }
 
 fn workflow(steps: &str) -> Sample {
-    let text = format!("on:\n  push:\n  schedule:\n    - cron: '0 3 * * *'\njobs:\n  attack:\n    runs-on: ubuntu-latest\n    steps:\n{steps}");
+    let text = format!(
+        "on:\n  push:\n  schedule:\n    - cron: '0 3 * * *'\njobs:\n  attack:\n    runs-on: ubuntu-latest\n    steps:\n{steps}"
+    );
     Sample::of(&[(".github/workflows/security.yml", &text), ("app.py", "x = 1\n")])
 }
 
@@ -55,7 +47,12 @@ fn look(repository: &Repository) -> Sighting {
         cases.told_nothing(why.clone());
     }
     let tests = tests_of(repository);
-    let attacks = tests.files.iter().flat_map(|file| &file.cases).filter(|case| case.checks && ATTACK.is_match(&case.name)).count();
+    let attacks = tests
+        .files
+        .iter()
+        .flat_map(|file| &file.cases)
+        .filter(|case| case.checks && ATTACK.is_match(&case.name))
+        .count();
     cases.note(format!("{attacks} tests of the project are named after an attack"));
     let Some(step) = pipelines.running(&SCANNER) else {
         if let Some(why) = repository.not_whole() {
@@ -65,22 +62,31 @@ fn look(repository: &Repository) -> Sighting {
             return cases.gave_up(format!("{attacks} tests of the project attack it, but no pipeline step runs a dynamic scanner against the running system"));
         }
         let all = pipelines.steps.len();
-        cases.tried(false, format!("none of {all} pipeline steps attacks the running system, and no test is named after an attack"));
+        cases.tried(
+            false,
+            format!("none of {all} pipeline steps attacks the running system, and no test is named after an attack"),
+        );
         return cases.sighting("");
     };
     cases.tried(true, format!("{} attacks the running system", step.place));
     match TARGET.is_match(&step.text) {
-        true => cases.tried(!SOFT.is_match(&step.text), match SOFT.is_match(&step.text) {
-            true => format!("{}: findings do not fail the scan", step.place),
-            false => "findings fail it".to_owned(),
-        }),
+        true => cases.tried(
+            !SOFT.is_match(&step.text),
+            match SOFT.is_match(&step.text) {
+                true => format!("{}: findings do not fail the scan", step.place),
+                false => "findings fail it".to_owned(),
+            },
+        ),
         false => cases.told_nothing(format!("{} does not say what it attacks", step.place)),
     }
     match SIGNED_IN.is_match(&step.text) {
         true => cases.tried(true, "it is signed in"),
         false => cases.told_nothing(format!("{}: nothing says that the scan is signed in", step.place)),
     }
-    let sighting = cases.sighting(format!("{} scans, signed in; {attacks} tests of attacks besides. What the last scan found, a person says", step.place));
+    let sighting = cases.sighting(format!(
+        "{} scans, signed in; {attacks} tests of attacks besides. What the last scan found, a person says",
+        step.place
+    ));
     sighting.for_a_person()
 }
 
@@ -102,7 +108,8 @@ mod tests {
         assert!(matches!(outcome(&workflow(soft)), Outcome::Broken(_)));
         let outside = "      - run: docker run zaproxy/zap-stable zap-baseline.py -t https://a.example\n";
         assert!(matches!(outcome(&workflow(outside)), Outcome::Unclear(_)));
-        let tests = workflow("      - run: pytest\n").with(&[("tests/test_a.py", "def test_sql_injection_is_refused():\n    assert 1\n")]);
+        let tests = workflow("      - run: pytest\n")
+            .with(&[("tests/test_a.py", "def test_sql_injection_is_refused():\n    assert 1\n")]);
         assert!(matches!(outcome(&tests), Outcome::Unclear(_)));
         assert!(matches!(outcome(&Sample::of(&[("a.py", "")])), Outcome::Broken(_)));
     }

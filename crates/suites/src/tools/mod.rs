@@ -16,6 +16,8 @@ use serde::Deserialize;
 pub struct Toolbox {
     /// The name of its file in the knowledge of languages.
     pub language: String,
+    /// Endings of what is its code, where the knowledge of the language reads more.
+    pub extensions: Option<Vec<String>>,
     /// Files that make a folder a project of its own.
     pub roots: Vec<String>,
     /// Of nested projects the outermost one is meant.
