@@ -65,7 +65,10 @@ impl TestFiles {
             for (path, source) in sources {
                 let cases = cases(toolbox, source, helpers.as_ref());
                 if !cases.is_empty() {
-                    let kinds = Kind::of(path, source);
+                    let mut kinds = Kind::of(path, source);
+                    if shares_a_service(repository, path) && !kinds.contains(&Kind::E2e) {
+                        kinds.insert(Kind::Integration);
+                    }
                     files.push(TestFile { path: path.clone(), language: &toolbox.language, kinds, cases });
                 }
             }
@@ -93,6 +96,12 @@ impl TestFiles {
         // Two files with a test of that name: it cannot be told.
         holding.next().filter(|_| holding.next().is_none())
     }
+}
+
+/// Whether what pytest gives to every test of a folder opens a real service.
+fn shares_a_service(repository: &Repository, path: &Path) -> bool {
+    let mut above = path.ancestors().skip(1).map(|folder| folder.join("conftest.py"));
+    above.any(|path| repository.tests().get(&path).is_some_and(|source| Kind::Integration.marks(source)))
 }
 
 /// A test in a long file may call many; more than these are not asked.

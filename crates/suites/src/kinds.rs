@@ -28,6 +28,7 @@ pub enum Kind {
 struct Known {
     name: Kind,
     marks: Pattern,
+    weak: Option<Pattern>,
     #[serde(default)]
     folders: Vec<String>,
     names: Option<Pattern>,
@@ -76,18 +77,35 @@ impl Kind {
     }
 }
 
+impl Kind {
+    /// Whether a path says that it holds tests of this kind.
+    pub fn is_place(self, path: &Path) -> bool {
+        known().iter().any(|known| known.name == self && known.is_place(path))
+    }
+
+    /// Whether code has a mark of this kind.
+    pub fn marks(self, source: &Source) -> bool {
+        known().iter().any(|known| known.name == self && source.matches(&known.marks.0).next().is_some())
+    }
+}
+
 impl Known {
     fn fits(&self, path: &Path, source: &Source) -> bool {
         let has = |pattern: &Pattern| source.matches(&pattern.0).next().is_some();
         if has(&self.marks) {
             return true;
         }
+        let without = !self.without.as_ref().is_some_and(&has);
+        without
+            && (self.weak.as_ref().is_some_and(&has) || (self.is_place(path) && self.with.as_ref().is_none_or(&has)))
+    }
+
+    fn is_place(&self, path: &Path) -> bool {
         let folders = path.parent().into_iter().flat_map(Path::components);
         let mut folders = folders.filter_map(|folder| folder.as_os_str().to_str());
         let file = path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
-        let placed = folders.any(|folder| self.folders.iter().any(|own| own.eq_ignore_ascii_case(folder)))
-            || self.names.as_ref().is_some_and(|names| names.0.is_match(&file));
-        placed && self.with.as_ref().is_none_or(&has) && !self.without.as_ref().is_some_and(&has)
+        folders.any(|folder| self.folders.iter().any(|own| own.eq_ignore_ascii_case(folder)))
+            || self.names.as_ref().is_some_and(|names| names.0.is_match(&file))
     }
 }
 

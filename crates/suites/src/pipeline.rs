@@ -18,6 +18,8 @@ pub struct Pipelines {
     pub steps: Vec<Step>,
     /// Files that could not be read.
     pub unreadable: Vec<String>,
+    /// Where services are started beside the steps.
+    pub services: Option<String>,
 }
 
 /// One step.
@@ -120,6 +122,9 @@ impl Pipelines {
                         | "powershell" | "args" | "install" => self.add_commands(repository, path, job, inner, on_main),
                         "coverage" | "artifacts" | "include" | "orbs" if depth <= 2 => {
                             self.add(repository, path, job, &format!("{name}: {inner}"), on_main);
+                        }
+                        "services" => {
+                            self.services.get_or_insert(format!("{}, {job}", path.display()));
                         }
                         "on" | "with" | "env" | "variables" => {}
                         _ => self.walk(repository, path, job, inner, on_main, depth + 1),

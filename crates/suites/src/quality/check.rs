@@ -138,7 +138,7 @@ fn strict(cases: &mut Cases, repository: &Repository, pipelines: &Pipelines, too
         match found.is_strict(repository, pipelines) {
             Some(true) => cases.tried(true, format!("{name} is strict")),
             Some(false) => cases.tried(false, format!("{name} is not strict ({})", found.shown_by)),
-            None => cases.told_nothing(format!("{name} takes its settings from a package: they are not read")),
+            None => cases.told_nothing(format!("where {name} takes its settings from is not read here")),
         }
     }
 }

@@ -281,10 +281,11 @@ impl Found {
     /// Whether it is strict; nothing when that cannot be told.
     pub fn is_strict(&self, repository: &Repository, pipelines: &Pipelines) -> Option<bool> {
         let Some(strict) = &self.tool.strict else { return Some(true) };
-        let mut elsewhere = false;
+        let (mut elsewhere, mut read) = (false, 0);
         for folder in [self.folder.as_path(), Path::new("")] {
             for file in &self.tool.strict_in {
                 let Some(text) = repository.text(folder.join(file)) else { continue };
+                read += 1;
                 let lines = text
                     .lines()
                     .filter(|line| !line.trim_start().starts_with("//") && !line.trim_start().starts_with('#'));
@@ -303,7 +304,7 @@ impl Found {
         if by_command {
             return Some(true);
         }
-        (!elsewhere).then_some(false)
+        (!elsewhere && read > 0).then_some(false)
     }
 }
 

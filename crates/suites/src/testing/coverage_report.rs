@@ -7,7 +7,7 @@ use crate::pipeline::Pipelines;
 pub(super) struct CoverageReport;
 
 pattern!(MEASURES: r"--cov\b|--cov=|\bcoverage (?:run|xml|report|html|json|lcov)\b|--coverage\b|\bcoverage\.enabled|\bnyc\b|\bc8\b|-coverprofile|\bllvm-cov\b|\btarpaulin\b|\bsimplecov\b|COVERAGE=|experimental-test-coverage|test:cov(?:erage)?\b|jacoco|coverlet|collect:\W*XPlat|--collect-coverage|addopts\s*=.*--cov");
-pattern!(PUBLISHES: r"(?i)\bcodecov\b|\bcoveralls|\bcodacy\b|\bsonar(?:qube|cloud|source|-scanner)?\b|\bcodeclimate\b|\bqlty\b|coverage-badge|coverage-comment|lcov-reporter|jest-coverage-report|vitest-coverage-report|uses: actions/upload-artifact[^\n]*(?:cov|lcov|html)|uses: actions/upload-pages-artifact[^\n]*cov|coverage_report|^coverage: |PublishCodeCoverageResults|GITHUB_STEP_SUMMARY[^\n]*|octocov|coverage[^\n]*GITHUB_STEP_SUMMARY|smokeshow|store_artifacts[^\n]*cov");
+pattern!(PUBLISHES: r"(?i)\bcodecov\b|\bcoveralls|\bcodacy\b|\bsonar(?:qube|cloud|source|-scanner)?\b|\bcodeclimate\b|\bqlty\b|coverage-badge|coverage-comment|lcov-reporter|jest-coverage-report|vitest-coverage-report|uses: actions/upload-artifact[^\n]*(?:cov|lcov)|uses: actions/upload-pages-artifact[^\n]*cov|coverage_report|^coverage: |PublishCodeCoverageResults|octocov|coverage[^\n]*GITHUB_STEP_SUMMARY|smokeshow|store_artifacts[^\n]*cov");
 
 impl Inspection for CoverageReport {
     fn control(&self) -> &'static str {

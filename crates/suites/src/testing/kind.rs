@@ -10,6 +10,7 @@ use crate::{
     cases::{TestFile, TestFiles},
     kinds::Kind,
     mutants::Doubt,
+    pipeline::Pipelines,
     results::Test,
     running::{Session, SuiteRun, tests_of},
 };
@@ -262,12 +263,37 @@ fn none(kind: Kind, repository: &Repository, tests: &TestFiles) -> Sighting {
         }
         _ => {}
     }
+    if let Some(why) = maybe(kind, repository, tests) {
+        return cases.gave_up(why);
+    }
     let all = match (tests.count(), tests.files.len()) {
         (0, _) => "there is no test at all".to_owned(),
         (count, files) => format!("none of {count} tests in {files} files is one"),
     };
     cases.tried(false, format!("no {} test: {all}", kind.name()));
     cases.sighting("")
+}
+
+/// Signs of tests of the kind that are not recognised as such.
+fn maybe(kind: Kind, repository: &Repository, tests: &TestFiles) -> Option<String> {
+    let is_read = |path: &Path| tests.files.iter().any(|file| file.path == path);
+    let named = repository.tests().keys().find(|path| kind.is_place(path) && !is_read(path));
+    if let Some(path) = named {
+        return Some(format!(
+            "{} is named like a {} test, and holds none that is recognised",
+            path.display(),
+            kind.name()
+        ));
+    }
+    if kind != Kind::Integration {
+        return None;
+    }
+    let helper = repository.tests().iter().find(|(_, source)| kind.marks(source));
+    if let Some((path, _)) = helper {
+        return Some(format!("{} opens a real service; which tests use it is not seen", path.display()));
+    }
+    let services = Pipelines::of(repository).services;
+    services.map(|place| format!("{place} starts services for a pipeline; which tests use them is not seen"))
 }
 
 fn serves(repository: &Repository) -> bool {
