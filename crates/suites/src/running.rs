@@ -168,7 +168,8 @@ fn run(repository: &Repository, sandbox: &Sandbox, number: usize, suite: &Suite)
     if suite.line.is_none() {
         return failed("no runner for these tests was found: name it as test_command".into(), Ran::default());
     }
-    if let Some(runner) = suite.runner {
+    // A runner that comes with its language is not asked for.
+    if let Some(runner) = suite.runner.filter(|runner| runner.probe != "true") {
         let probe = order(repository, sandbox, suite, &runner.probe, false, Duration::from_secs(60));
         let ran = sandbox.run(&probe);
         if ran.status == Some(97) {

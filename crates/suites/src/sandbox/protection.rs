@@ -39,9 +39,18 @@ impl fmt::Display for Protection {
     }
 }
 
-/// `unshare` and its arguments up to the script's own.
+/// `unshare` and its arguments up to the script's own. When this program dies, it dies too, where `setpriv` can say so.
 pub fn unshare() -> Command {
-    let mut command = Command::new("unshare");
+    static CAN_FOLLOW: OnceLock<bool> = OnceLock::new();
+    let can_follow = *CAN_FOLLOW.get_or_init(|| {
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL", "--", "true"]).stdout(Stdio::null()).stderr(Stdio::null());
+        command.status().is_ok_and(|status| status.success())
+    });
+    let mut command = Command::new(if can_follow { "setpriv" } else { "unshare" });
+    if can_follow {
+        command.args(["--pdeathsig", "KILL", "--", "unshare"]);
+    }
     command.args(["--user", "--map-root-user", "--net", "--mount", "--pid", "--fork", "--kill-child=KILL"]);
     command.args(["--", "sh", "-c", ENTER, "enter"]);
     command

@@ -168,6 +168,9 @@ mod tests {
 
     #[test]
     fn node_is_measured_too() {
+        if !crate::tests::has("node") {
+            return;
+        }
         let sample = Sample::of(&[
             ("package.json", "{\"type\": \"module\", \"scripts\": {\"test\": \"node --test\"}}\n"),
             (

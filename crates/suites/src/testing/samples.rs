@@ -8,23 +8,12 @@ fn has_python() -> bool {
     std::env::split_paths(&path).any(|folder| folder.join("python3").is_file())
 }
 
-const PRICE_PY: &str = "def price(count):\n    if count < 0:\n        return None\n    if count >= 10:\n        return count * 9\n    \
-                        return count * 10\n\n\ndef is_free(count):\n    return count == 0\n";
-const PRICE_JS: &str = "export function price(count) {\n  if (count < 0) {\n    return null;\n  }\n  if (count >= 10) {\n    return count * 9;\n  }\n  \
-                        return count * 10;\n}\n\nexport function isFree(count) {\n  return count === 0;\n}\n";
-const CHECKS_PY: &str = "import unittest\n\nfrom price import is_free, price\n\n\nclass PriceTest(unittest.TestCase):\n    \
-                         def test_price(self):\n        self.assertEqual([price(1), price(10), price(11)], [10, 90, 99])\n        \
-                         self.assertIsNone(price(-1))\n        self.assertEqual(price(0), 0)\n\n    def test_free(self):\n        \
-                         self.assertTrue(is_free(0))\n        self.assertFalse(is_free(1))\n";
-const CHECKS_JS: &str = "import test from 'node:test';\nimport assert from 'node:assert/strict';\nimport { isFree, price } from '../price.js';\n\n\
-                         test('price', () => {\n  assert.deepEqual([price(1), price(10), price(11)], [10, 90, 99]);\n  \
-                         assert.equal(price(-1), null);\n  assert.equal(price(0), 0);\n});\n\n\
-                         test('free', () => {\n  assert.equal(isFree(0), true);\n  assert.equal(isFree(1), false);\n});\n";
-const HOLLOW_PY: &str = "import unittest\n\nfrom price import is_free, price\n\n\nclass PriceTest(unittest.TestCase):\n    \
-                         def test_price(self):\n        for count in (-1, 0, 1, 10):\n            price(count)\n        is_free(0)\n        \
-                         self.assertTrue(True)\n";
-const HOLLOW_JS: &str = "import test from 'node:test';\nimport assert from 'node:assert/strict';\nimport { isFree, price } from '../price.js';\n\n\
-                         test('price', () => {\n  for (const count of [-1, 0, 1, 10]) price(count);\n  isFree(0);\n  assert.ok(true);\n});\n";
+const PRICE_PY: &str = "def price(count):\n    return count * 9 if count >= 10 else count * 10\n\n\ndef is_free(count):\n    return count == 0\n\n\ndef is_order(count):\n    return count > 0\n";
+const PRICE_JS: &str = "export function price(count) {\n  return count >= 10 ? count * 9 : count * 10;\n}\n\nexport function isFree(count) {\n  return count === 0;\n}\n\nexport function isOrder(count) {\n  return count > 0;\n}\n";
+const CHECKS_PY: &str = "import unittest\n\nfrom price import is_free, is_order, price\n\n\nclass PriceTest(unittest.TestCase):\n    def test_price(self):\n        self.assertEqual([price(1), price(10), price(11)], [10, 90, 99])\n\n    def test_free(self):\n        self.assertTrue(is_free(0))\n        self.assertFalse(is_order(0))\n";
+const CHECKS_JS: &str = "import test from 'node:test';\nimport assert from 'node:assert/strict';\nimport { isFree, isOrder, price } from '../price.js';\n\ntest('price', () => {\n  assert.deepEqual([price(1), price(10), price(11)], [10, 90, 99]);\n});\n\ntest('free', () => {\n  assert.equal(isFree(0), true);\n  assert.equal(isOrder(0), false);\n});\n";
+const HOLLOW_PY: &str = "import unittest\n\nfrom price import is_free, is_order, price\n\n\nclass PriceTest(unittest.TestCase):\n    def test_price(self):\n        self.assertTrue(True)\n        for count in (0, 1, 10):\n            price(count), is_free(count), is_order(count)\n";
+const HOLLOW_JS: &str = "import test from 'node:test';\nimport assert from 'node:assert/strict';\nimport { isFree, isOrder, price } from '../price.js';\n\ntest('price', () => {\n  assert.ok(true);\n  for (const count of [0, 1, 10]) [price(count), isFree(count), isOrder(count)];\n});\n";
 const PACKAGE: &str = "{\"type\": \"module\", \"scripts\": {\"test\": \"node --test\"}}\n";
 
 fn project(python: &str, javascript: &str) -> Sample {
