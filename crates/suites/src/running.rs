@@ -281,7 +281,7 @@ fn order(
         let own = sources.iter().filter_map(|path| path.strip_prefix(&suite.folder).ok());
         let list: Vec<String> = own.map(|path| path.display().to_string()).collect();
         // Without the list nothing is measured, and that is said.
-        let _ = std::fs::write(written.join("sources"), list.join("\n"));
+        let _ = sandbox.leave("sources", &list.join("\n"));
     }
     let of = runner.into_iter().flat_map(|runner| &runner.environment);
     let measuring = runner.filter(|_| measures).into_iter().flat_map(|runner| &runner.measure_environment);

@@ -147,7 +147,7 @@ impl Sandbox {
 
     /// The text of a file of the copy, as it is now.
     pub fn text(&self, path: &Path) -> Option<String> {
-        fs::read_to_string(self.copy.join(path)).ok()
+        fs::read_to_string(self.own(path).ok()?).ok()
     }
 
     /// Writes a file of the copy.
@@ -155,11 +155,35 @@ impl Sandbox {
     /// # Errors
     /// When it cannot be written.
     pub fn write(&self, path: &Path, text: &str) -> io::Result<()> {
-        let path = self.copy.join(path);
-        if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder)?;
+        fs::write(self.own(path)?, text)
+    }
+
+    /// Writes a file that a command reads, and gives its path.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn leave(&self, name: &str, text: &str) -> io::Result<PathBuf> {
+        let results = self.results();
+        if !fs::symlink_metadata(&results)?.is_dir() {
+            return Err(io::Error::other("a command put something else in the place of our results"));
         }
-        fs::write(path, text)
+        let path = results.join(name);
+        // What is there may be a link.
+        let _ = fs::remove_file(&path);
+        fs::write(&path, text)?;
+        Ok(path)
+    }
+
+    /// Where a file of the copy is. A command may have put a link in its place, which leads to the user's own files: we
+    /// do not follow it.
+    fn own(&self, path: &Path) -> io::Result<PathBuf> {
+        let path = self.copy.join(path);
+        let parent = fs::canonicalize(path.parent().unwrap_or(&self.copy))?;
+        let linked = fs::symlink_metadata(&path).is_ok_and(|metadata| !metadata.is_file());
+        if !parent.starts_with(&self.copy) || linked {
+            return Err(io::Error::other("a command put a link in the place of a file"));
+        }
+        Ok(path)
     }
 
     /// Runs a command, and ends everything that it started.

@@ -133,3 +133,23 @@ fn output_without_end_is_cut_and_links_lead_nowhere() {
     let ran = sandbox.run(&Order { line: "yes".into(), budget: Duration::from_millis(300), ..Order::default() });
     assert!(ran.timed_out && ran.output.len() < 3 << 20);
 }
+
+#[test]
+fn a_link_in_the_place_of_a_file_is_not_written_through() {
+    let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    Sample::of(&[("a.txt", "a"), ("src/b.txt", "b")]).write(folder.path()).unwrap();
+    let target = other.path().join("precious");
+    fs::write(&target, "kept").unwrap();
+    let sandbox = sandbox(folder.path(), Protection::Group);
+    let results = sandbox.results();
+    let line = format!(
+        "rm -r a.txt src '{1}' && ln -s '{0}/precious' a.txt && ln -s '{0}' src && ln -s '{0}' '{1}'",
+        other.path().display(),
+        results.display()
+    );
+    assert!(run(&sandbox, &line).succeeded());
+    assert!(sandbox.write(Path::new("a.txt"), "x").is_err() && sandbox.text(Path::new("a.txt")).is_none());
+    assert!(sandbox.write(Path::new("src/precious"), "x").is_err() && sandbox.leave("sources", "x").is_err());
+    assert_eq!(fs::read_to_string(&target).unwrap(), "kept");
+    assert_eq!(fs::read_dir(other.path()).unwrap().count(), 1);
+}
