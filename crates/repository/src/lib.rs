@@ -9,6 +9,7 @@ mod inspection;
 mod knowledge;
 mod live;
 mod manifests;
+mod memory;
 pub mod pipeline;
 mod repository;
 mod sample;

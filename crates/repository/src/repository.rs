@@ -1,7 +1,7 @@
 //! A repository that is inspected: read once, asked by many.
 
 use std::{
-    any::{Any, TypeId},
+    any::Any,
     collections::{BTreeMap, HashMap},
     io,
     path::{Path, PathBuf},
@@ -15,6 +15,7 @@ use crate::{
     knowledge::{Knowledge, KnowledgeError},
     live::LiveSecrets,
     manifests::Manifests,
+    memory::Memory,
     pipeline::{self, Pipelines},
     source::Source,
     tree::Tree,
@@ -31,7 +32,7 @@ pub struct Repository {
     git: OnceLock<Result<Git, String>>,
     pipelines: OnceLock<Pipelines>,
     texts: Mutex<HashMap<PathBuf, Option<Arc<str>>>>,
-    derived: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
+    memory: Memory,
     /// What the team has said of it.
     pub declared: Declared,
     /// Secrets in use, which may stand in no file of it.
@@ -89,7 +90,7 @@ impl Repository {
             git: OnceLock::new(),
             pipelines: OnceLock::new(),
             texts: Mutex::default(),
-            derived: Mutex::default(),
+            memory: Memory::default(),
             declared: Declared::default(),
             live: LiveSecrets::default(),
             may_run: false,
@@ -159,13 +160,7 @@ impl Repository {
 
     /// What somebody else works out about it, once for all who ask: one value a type. `work_out` may not ask for another.
     pub fn derived<T: Any + Send + Sync>(&self, work_out: impl FnOnce(&Self) -> T) -> Arc<T> {
-        let mut derived = self.derived.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = derived.get(&TypeId::of::<T>()).and_then(|known| Arc::clone(known).downcast().ok()) {
-            return known;
-        }
-        let new = Arc::new(work_out(self));
-        derived.insert(TypeId::of::<T>(), Arc::<T>::clone(&new));
-        new
+        self.memory.remember(|| work_out(self))
     }
 
     /// Sources of the app, tests apart, by path.

@@ -105,6 +105,24 @@ impl Git {
         self.stand_in.found.top.as_deref()
     }
 
+    /// The files below a folder of it that are tracked, and those that are new and not ignored; relative to that folder.
+    pub fn work_files(&self, folder: &Path) -> Result<Vec<PathBuf>, String> {
+        let below = match (self.top(), folder.canonicalize()) {
+            (Some(top), Ok(folder)) => {
+                let top = top.canonicalize().unwrap_or_else(|_| top.to_owned());
+                folder.strip_prefix(&top).map(Path::to_owned).unwrap_or_default()
+            }
+            _ => PathBuf::new(),
+        };
+        let arguments = ["ls-files", "-z", "--cached", "--others", "--exclude-standard", "--full-name", ":/"];
+        let text = self.output(&arguments)?;
+        let paths = text.split('\0').filter(|path| !path.is_empty()).map(Path::new);
+        let mut paths: Vec<PathBuf> = paths.filter_map(|path| Some(path.strip_prefix(&below).ok()?.to_owned())).collect();
+        paths.sort();
+        paths.dedup();
+        Ok(paths)
+    }
+
     /// The paths of what the index holds.
     pub fn tracked(&self) -> Result<Vec<PathBuf>, String> {
         let text = self.output(&["ls-files", "--cached", "-z", "--full-name", ":/"])?;
