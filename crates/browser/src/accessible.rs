@@ -42,7 +42,7 @@ impl Control {
 }
 
 impl Page {
-    /// All controls, in the order of the page.
+    /// All controls, those of one parent in their order.
     ///
     /// # Errors
     /// When the browser has ended.

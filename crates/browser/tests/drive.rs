@@ -112,7 +112,8 @@ async fn controls_are_found_by_role_and_name_and_pressed_and_dialogs_are_answere
     let Some(()) = can_be_tested() else { return };
     let (_browser, _context, page, url) = page().await;
     page.open(&url, BUDGET).await.unwrap();
-    let controls = page.controls().await.unwrap();
+    let mut controls = page.controls().await.unwrap();
+    controls.sort_by(|one, other| (one.disabled, &one.role).cmp(&(other.disabled, &other.role)));
     let names: Vec<_> = controls.iter().map(|one| (one.role.as_str(), one.name.as_str(), one.disabled)).collect();
     assert_eq!(names, [("button", "Press me", false), ("textbox", "Your name", false), ("button", "Off", true)]);
     for (accepts, outcome) in [(false, "denied"), (true, "confirmed")] {

@@ -4,6 +4,7 @@
 mod access_logs;
 mod environments;
 mod error_handler;
+mod frontend;
 mod graceful_shutdown;
 mod https_only;
 mod load_balancing;
@@ -32,6 +33,7 @@ use crate::probe::Probe;
 pub fn all() -> Vec<Box<dyn Probe>> {
     let mut all = reading::all();
     all.extend(looking());
+    all.extend(frontend::all());
     all
 }
 
