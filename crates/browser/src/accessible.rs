@@ -64,7 +64,9 @@ impl Page {
         let quads = self.call("DOM.getContentQuads", node).await?;
         let corner = |place: usize| quads["quads"][0][place].as_f64().unwrap_or_default();
         let (x, y) = ((corner(0) + corner(4)) / 2.0, (corner(1) + corner(5)) / 2.0);
-        for (kind, button, count) in [("mouseMoved", "none", 0), ("mousePressed", "left", 1), ("mouseReleased", "left", 1)] {
+        for (kind, button, count) in
+            [("mouseMoved", "none", 0), ("mousePressed", "left", 1), ("mouseReleased", "left", 1)]
+        {
             let event = json!({"type": kind, "x": x, "y": y, "button": button, "clickCount": count});
             if kind == "mouseReleased" {
                 // A dialog that opens under the press holds its answer back until it is closed.

@@ -9,14 +9,7 @@ use std::{
 use serde_json::json;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::{
-    connection::Connection,
-    error::BrowserError,
-    page::Page,
-    process::Process,
-    program,
-    workers::Workers,
-};
+use crate::{connection::Connection, error::BrowserError, page::Page, process::Process, program, workers::Workers};
 
 /// A cold disk and busy cores make a start slow.
 const START: Duration = Duration::from_secs(40);

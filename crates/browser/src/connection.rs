@@ -103,13 +103,7 @@ impl Connection {
         self.state().outbox.is_none()
     }
 
-    fn send(
-        &self,
-        session: &str,
-        method: &str,
-        params: Value,
-        answer: Option<oneshot::Sender<Result<Value, String>>>,
-    ) {
+    fn send(&self, session: &str, method: &str, params: Value, answer: Option<oneshot::Sender<Result<Value, String>>>) {
         let mut state = self.state();
         state.last += 1;
         let mut message = json!({"id": state.last, "method": method, "params": params});

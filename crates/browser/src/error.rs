@@ -8,7 +8,9 @@ use thiserror::Error;
 #[derive(Debug, Clone, Error)]
 pub enum BrowserError {
     /// No program was found.
-    #[error("no Chromium or Chrome was found on this machine: install the package chromium, or name one with CHROME_PATH")]
+    #[error(
+        "no Chromium or Chrome was found on this machine: install the package chromium, or name one with CHROME_PATH"
+    )]
     Missing,
     /// The program cannot be started.
     #[error("cannot start {program}: {why}")]

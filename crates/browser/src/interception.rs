@@ -42,7 +42,8 @@ impl Asked {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let header = |wanted: &str| {
             let mut all = request["headers"].as_object()?.iter();
-            all.find(|(name, _)| name.eq_ignore_ascii_case(wanted)).and_then(|(_, value)| value.as_str().map(str::to_owned))
+            all.find(|(name, _)| name.eq_ignore_ascii_case(wanted))
+                .and_then(|(_, value)| value.as_str().map(str::to_owned))
         };
         Self {
             url: text(&request["url"]),

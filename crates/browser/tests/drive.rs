@@ -150,7 +150,10 @@ async fn requests_are_answered_and_refused_before_they_leave() {
     // Another site's answer can be read by this one's script.
     let other = context.page().await.unwrap();
     other.open(&url, BUDGET).await.unwrap();
-    other.intercept(|asked| if asked.url.contains("elsewhere") { Then::json(503, "{}") } else { Then::Pass }).await.unwrap();
+    other
+        .intercept(|asked| if asked.url.contains("elsewhere") { Then::json(503, "{}") } else { Then::Pass })
+        .await
+        .unwrap();
     let asked = "fetch('http://elsewhere.invalid/x', {method: 'DELETE', headers: {'x-own': '1'}}).then(answer => answer.status)";
     assert_eq!(other.evaluate(asked).await.unwrap(), 503);
 }

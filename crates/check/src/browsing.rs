@@ -71,7 +71,9 @@ impl Subject {
     pub(crate) async fn visit(&self) -> Result<Visit<'_>, Sighting> {
         let Some(client) = self.client() else { return Err(Sighting::not_tried("name the app's address with --url")) };
         let Some(url) = self.url.as_ref().filter(|url| url.host().is_some()) else {
-            return Err(Sighting::not_tried("a browser cannot open a Unix socket: name an http or https address with --url"));
+            return Err(Sighting::not_tried(
+                "a browser cannot open a Unix socket: name an http or https address with --url",
+            ));
         };
         let site = self.browsing.0.site.get_or_init(|| async { self.find_pages(&client, url).await }).await.clone()?;
         let visit = self.visit_to(url, site.pages).await?;
@@ -119,7 +121,9 @@ impl Subject {
         }
         add_pages(client, &mut site, candidates).await;
         let Some(first) = site.pages.first().cloned() else {
-            return Err(Sighting::not_applicable("nothing here is a page: GET / answers no HTML, and no known route does"));
+            return Err(Sighting::not_applicable(
+                "nothing here is a page: GET / answers no HTML, and no known route does",
+            ));
         };
         let visit = self.visit_to(url, Vec::new()).await?;
         let looking = async {
@@ -149,7 +153,8 @@ async fn front(client: &Client) -> Result<Option<String>, Sighting> {
                 let origin = client.address().origin();
                 let local = location.strip_prefix(&origin).unwrap_or(location);
                 if !local.starts_with('/') || local.starts_with("//") {
-                    let why = format!("GET {path} leads to {location}, which is not this address: name that one with --url");
+                    let why =
+                        format!("GET {path} leads to {location}, which is not this address: name that one with --url");
                     return Err(Sighting::unclear(why));
                 }
                 path = local.to_owned();
@@ -201,7 +206,9 @@ pub(crate) fn without_browser(error: BrowserError) -> Sighting {
         BrowserError::Missing => {
             Sighting::not_tried(format!("a headless browser is needed, and none is on this machine: {PACKAGES}"))
         }
-        error if error.is_missing() => Sighting::not_tried(format!("a headless browser is needed: {error}; {PACKAGES}")),
+        error if error.is_missing() => {
+            Sighting::not_tried(format!("a headless browser is needed: {error}; {PACKAGES}"))
+        }
         error => Sighting::unclear(error.to_string()),
     }
 }

@@ -74,14 +74,17 @@ fn budget(repository: &Repository, tool: &'static Tool, commands: &[(PathBuf, St
 
 /// Everything that pipelines run, with the scripts of package.json that they call by name in their place.
 fn commands(repository: &Repository) -> Vec<(PathBuf, String)> {
-    let scripts: Vec<(String, String)> = repository.named(&["package.json"]).flat_map(|path| scripts(repository, path)).collect();
+    let scripts: Vec<(String, String)> =
+        repository.named(&["package.json"]).flat_map(|path| scripts(repository, path)).collect();
     let mut all = Vec::new();
     for path in repository.files().filter(|path| is_pipeline(path)) {
         let Some(text) = repository.text(path) else { continue };
         let mut lines = Vec::new();
         match path.extension().and_then(|end| end.to_str()) {
             Some("yml" | "yaml") => yaml(&text).unwrap_or_default().iter().for_each(|one| steps(one, &mut lines)),
-            _ => lines.extend(text.lines().filter(|line| !line.trim_start().starts_with(['#', '/'])).map(str::to_owned)),
+            _ => {
+                lines.extend(text.lines().filter(|line| !line.trim_start().starts_with(['#', '/'])).map(str::to_owned))
+            }
         }
         for line in lines {
             let called = scripts.iter().filter(|(name, _)| calls(&line, name)).map(|(_, script)| script.clone());
@@ -113,7 +116,11 @@ fn is_pipeline(path: &Path) -> bool {
         || text.starts_with(".ci/")
         || matches!(
             text.as_ref(),
-            ".gitlab-ci.yml" | ".circleci/config.yml" | "azure-pipelines.yml" | "bitbucket-pipelines.yml" | ".travis.yml"
+            ".gitlab-ci.yml"
+                | ".circleci/config.yml"
+                | "azure-pipelines.yml"
+                | "bitbucket-pipelines.yml"
+                | ".travis.yml"
         )
         || name == "Jenkinsfile"
 }
@@ -127,8 +134,11 @@ fn steps(value: &Value, found: &mut Vec<String>) {
         }
         Value::Array(all) => all.iter().for_each(|one| steps(one, found)),
         Value::Object(map) => {
-            let off = map.get("if").is_some_and(|when| *when == Value::Bool(false) || when == "false" || when == "${{ false }}");
-            let forgiven = ["continue-on-error", "allow_failure"].iter().any(|key| map.get(*key) == Some(&Value::Bool(true)));
+            let off = map
+                .get("if")
+                .is_some_and(|when| *when == Value::Bool(false) || when == "false" || when == "${{ false }}");
+            let forgiven =
+                ["continue-on-error", "allow_failure"].iter().any(|key| map.get(*key) == Some(&Value::Bool(true)));
             if !off && !forgiven {
                 map.iter().filter(|(key, _)| *key != "name").for_each(|(_, one)| steps(one, found));
             }
@@ -149,7 +159,10 @@ mod tests {
 
     #[test]
     fn a_limit_counts_where_a_pipeline_fails_by_it() {
-        let limit = ("package.json", r#"{"scripts": {"size": "npm run build && size-limit"}, "size-limit": [{"limit": "180 kB"}]}"#);
+        let limit = (
+            "package.json",
+            r#"{"scripts": {"size": "npm run build && size-limit"}, "size-limit": [{"limit": "180 kB"}]}"#,
+        );
         let ci = |step: &str| format!("on: push\njobs:\n  web:\n    steps:\n      - {step}\n");
         let run = |step: &str| found(&[limit, (".github/workflows/ci.yml", &ci(step))]).unwrap().run_by.is_some();
         assert!(run("run: npm run size"));
@@ -159,7 +172,10 @@ mod tests {
         assert!(!run("{run: npm run size, continue-on-error: true}"));
         assert!(!run("{run: npm run size, if: false}"));
         assert!(!run("{name: size-limit, run: npm test}"));
-        assert!(found(&[("package.json", r#"{"devDependencies": {"size-limit": "1"}}"#)]).is_none(), "no limit is given");
+        assert!(
+            found(&[("package.json", r#"{"devDependencies": {"size-limit": "1"}}"#)]).is_none(),
+            "no limit is given"
+        );
     }
 
     #[test]

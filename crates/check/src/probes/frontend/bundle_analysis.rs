@@ -29,7 +29,8 @@ fn absent() -> io::Result<Fixture> {
 fn known(pipeline: &str) -> io::Result<Fixture> {
     let folder = fixture::folder(&[("package.json", LIMIT), (".github/workflows/ci.yml", pipeline)])?;
     let script = "function used(){document.body.append('x')}used();function unused(){return 'never run'}";
-    let mut fixture = site(vec![("/", html("<h1>App</h1><script src=\"/app.js\"></script>")), ("/app.js", script.into())])?;
+    let mut fixture =
+        site(vec![("/", html("<h1>App</h1><script src=\"/app.js\"></script>")), ("/app.js", script.into())])?;
     fixture.subject.repo = folder.subject.repo.clone();
     Ok(fixture.keep(folder))
 }
@@ -85,7 +86,9 @@ fn look<'a>(visit: &'a Visit<'a>, cases: &'a mut Cases) -> Working<'a, Result<St
 /// A limit that the pipeline holds.
 async fn repository(visit: &Visit<'_>, cases: &mut Cases) -> Result<String, Stop> {
     let Some(repo) = visit.subject.repo.clone() else {
-        return not_tried("the pages are within their budget; whether a pipeline holds one is in the source: name it with --repo");
+        return not_tried(
+            "the pages are within their budget; whether a pipeline holds one is in the source: name it with --repo",
+        );
     };
     let (source, run_code) = (visit.subject.source.clone(), visit.subject.run_code);
     let reading = tokio::task::spawn_blocking(move || {

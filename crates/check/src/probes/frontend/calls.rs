@@ -210,7 +210,10 @@ mod tests {
     fn sites_are_told_apart_by_their_names() {
         assert!(same_site("https://api.example.com/x", "https://www.example.com/"));
         assert!(!same_site("https://api.example.com/x", "https://example.org/"));
-        assert!(same_site("http://127.0.0.1:1/x", "http://127.0.0.1:2/") && !same_site("http://10.0.0.1/", "http://20.0.0.1/"));
+        assert!(
+            same_site("http://127.0.0.1:1/x", "http://127.0.0.1:2/")
+                && !same_site("http://10.0.0.1/", "http://20.0.0.1/")
+        );
         assert!(same_site("http://localhost:1/x", "http://localhost:2/"));
     }
 }

@@ -26,7 +26,8 @@ const NOTHING_TO_SPLIT: u64 = 30 << 10;
 const LINKS: usize = 8;
 const FOLLOWED: Duration = Duration::from_secs(4);
 
-const LINKED: &str = "<nav><a href=\"/reports\">Reports</a> <a href=\"/settings\">Settings</a></nav><main id=main></main>";
+const LINKED: &str =
+    "<nav><a href=\"/reports\">Reports</a> <a href=\"/settings\">Settings</a></nav><main id=main></main>";
 
 /// A script of this size, so that it is worth splitting.
 fn large(code: &str) -> String {
@@ -72,7 +73,10 @@ fn look<'a>(visit: &'a Visit<'a>, cases: &'a mut Cases) -> Working<'a, Result<St
         // Followed as a person does, so that what is fetched is what the page's own code asks for.
         for name in links(&page).await? {
             visit.open(&page, start).await?;
-            let Some(link) = page.controls().await?.into_iter().find(|one| one.role == "link" && one.name == name) else { continue };
+            let Some(link) = page.controls().await?.into_iter().find(|one| one.role == "link" && one.name == name)
+            else {
+                continue;
+            };
             if page.press(&link).await.is_err() {
                 continue;
             }
@@ -88,17 +92,32 @@ fn look<'a>(visit: &'a Visit<'a>, cases: &'a mut Cases) -> Working<'a, Result<St
         let fetched = all.len() - first.len();
         let later: BTreeSet<&String> = all.keys().chain(&named).filter(|url| !first.contains_key(*url)).collect();
         let (own, total) = (first.values().sum::<u64>(), all.values().sum::<u64>());
-        visit.note(format!("{} scripts at first, {fetched} more in {visited} visits, {} named in code", first.len(), named.len()));
+        visit.note(format!(
+            "{} scripts at first, {fetched} more in {visited} visits, {} named in code",
+            first.len(),
+            named.len()
+        ));
         if total < NOTHING_TO_SPLIT && later.is_empty() {
-            return not_applicable(format!("all scripts together have {} KiB: there is nothing worth splitting", total.div_ceil(1024)));
+            return not_applicable(format!(
+                "all scripts together have {} KiB: there is nothing worth splitting",
+                total.div_ceil(1024)
+            ));
         }
         if visited == 0 && later.len() < CHUNKS {
-            return unclear(format!("{start} leads to no other page, so that nothing could be visited: name more in [check] paths"));
+            return unclear(format!(
+                "{start} leads to no other page, so that nothing could be visited: name more in [check] paths"
+            ));
         }
         cases.plan_more(3);
         let kib = |bytes: u64| bytes.div_ceil(1024);
-        cases.tried(later.len() >= CHUNKS, format!("{} scripts come later than at the first visit of {start} ({} KiB)", later.len(), kib(own)));
-        cases.tried(own < total || !named.is_empty(), format!("the first visit loads {} of {} KiB", kib(own), kib(total)));
+        cases.tried(
+            later.len() >= CHUNKS,
+            format!("{} scripts come later than at the first visit of {start} ({} KiB)", later.len(), kib(own)),
+        );
+        cases.tried(
+            own < total || !named.is_empty(),
+            format!("the first visit loads {} of {} KiB", kib(own), kib(total)),
+        );
         if fetched > 0 {
             cases.tried(true, format!("{visited} visits fetched {fetched} scripts"));
         } else {
@@ -106,7 +125,10 @@ fn look<'a>(visit: &'a Visit<'a>, cases: &'a mut Cases) -> Working<'a, Result<St
         }
         Ok(format!(
             "the first visit loads {} scripts with {} KiB; {} more come later, {fetched} of them seen in {visited} visits ({} KiB in all)",
-            first.len(), kib(own), later.len(), kib(total)
+            first.len(),
+            kib(own),
+            later.len(),
+            kib(total)
         ))
     })
 }
@@ -114,7 +136,8 @@ fn look<'a>(visit: &'a Visit<'a>, cases: &'a mut Cases) -> Working<'a, Result<St
 async fn links(page: &Page) -> Result<BTreeSet<String>, Stop> {
     let controls = page.controls().await?;
     let names = controls.into_iter().filter(|one| one.role == "link" && !one.name.is_empty()).map(|one| one.name);
-    let harmless = names.filter(|name| !super::words::deletes(name) && !crate::routes::changes_something(&format!("/{name}")));
+    let harmless =
+        names.filter(|name| !super::words::deletes(name) && !crate::routes::changes_something(&format!("/{name}")));
     Ok(harmless.take(LINKS).collect())
 }
 

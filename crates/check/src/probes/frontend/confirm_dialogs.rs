@@ -51,7 +51,11 @@ fn look<'a>(visit: &'a Visit<'a>, cases: &'a mut Cases) -> Working<'a, Result<St
                 return Err(Stop::Here);
             }
         }
-        Ok(format!("{} controls that delete were pressed: nothing was sent before the confirmation, and nothing after cancelling ({})", found.len(), asked.join("; ")))
+        Ok(format!(
+            "{} controls that delete were pressed: nothing was sent before the confirmation, and nothing after cancelling ({})",
+            found.len(),
+            asked.join("; ")
+        ))
     })
 }
 
@@ -76,7 +80,9 @@ fn deleting(observed: &Observed) -> Vec<&Request> {
     let changes = |one: &&Request| {
         let path = one.url.split("://").nth(1).and_then(|rest| rest.find('/').map(|at| &rest[at..])).unwrap_or("/");
         let calls = matches!(one.kind.as_str(), "XHR" | "Fetch" | "Document" | "Ping");
-        calls && (one.changes_something() && !words::is_aside(&one.url) || one.ours && crate::routes::changes_something(path))
+        calls
+            && (one.changes_something() && !words::is_aside(&one.url)
+                || one.ours && crate::routes::changes_something(path))
     };
     observed.requests.iter().filter(changes).collect()
 }
@@ -99,7 +105,9 @@ async fn controls(visit: &Visit<'_>, page: &Page) -> Result<Vec<(String, String)
 }
 
 fn deletes(control: &Control) -> bool {
-    matches!(control.role.as_str(), "button" | "link" | "menuitem") && !control.disabled && words::deletes(&control.name)
+    matches!(control.role.as_str(), "button" | "link" | "menuitem")
+        && !control.disabled
+        && words::deletes(&control.name)
 }
 
 /// Presses one, cancels what comes, and confirms it the second time.
@@ -113,7 +121,10 @@ async fn press(visit: &Visit<'_>, page: &Page, path: &str, name: &str, cases: &m
         return Ok(String::new());
     };
     let observed = page.observed();
-    let new = deleting(&observed).into_iter().map(|one| format!("{} {}", one.method, shortened(&one.url, 70))).collect::<Vec<_>>();
+    let new = deleting(&observed)
+        .into_iter()
+        .map(|one| format!("{} {}", one.method, shortened(&one.url, 70)))
+        .collect::<Vec<_>>();
     let known = deleting(&before.observed).len();
     if new.len() > known {
         cases.tried(false, format!("{at} sends {} at once", new[known]));
@@ -129,7 +140,11 @@ async fn press(visit: &Visit<'_>, page: &Page, path: &str, name: &str, cases: &m
     let shown = dialog(page, &before, &seen).await?;
     let Some((cancel, confirm)) = shown else {
         let moved = page.address().await? != visit.address(path);
-        let why = if moved { "leads to another page, which was not followed further" } else { "shows no confirmation and sends nothing" };
+        let why = if moved {
+            "leads to another page, which was not followed further"
+        } else {
+            "shows no confirmation and sends nothing"
+        };
         cases.told_nothing(format!("{at} {why}"));
         return Ok(String::new());
     };
@@ -140,7 +155,10 @@ async fn press(visit: &Visit<'_>, page: &Page, path: &str, name: &str, cases: &m
     }
     page.settle(AFTER_A_PRESS).await;
     let sent = deleting(&page.observed()).len();
-    cases.tried(sent <= known, format!("{at}: cancelling sends {} requests that change something", sent.saturating_sub(known)));
+    cases.tried(
+        sent <= known,
+        format!("{at}: cancelling sends {} requests that change something", sent.saturating_sub(known)),
+    );
     if let Some(confirm) = confirm.filter(|_| sent <= known) {
         visit.open(page, path).await?;
         press_named(page, name).await?;
@@ -166,9 +184,13 @@ async fn has_effect(page: &Page, before: &Seen, at: &str, cases: &mut Cases) -> 
     let sent = deleting(&observed);
     let gone = page.seen().await?.controls.len() < before.controls.len();
     match sent.last() {
-        Some(request) => cases.tried(true, format!("{at}: confirmed, it sends {} (kept from the server)", request.method)),
+        Some(request) => {
+            cases.tried(true, format!("{at}: confirmed, it sends {} (kept from the server)", request.method))
+        }
         None if gone => cases.tried(true, format!("{at}: confirmed, it takes something off the page")),
-        None => cases.told_nothing(format!("{at}: confirmed, it sends nothing and changes nothing: it may delete nothing")),
+        None => {
+            cases.told_nothing(format!("{at}: confirmed, it sends nothing and changes nothing: it may delete nothing"))
+        }
     }
     Ok(())
 }

@@ -63,7 +63,10 @@ fn look<'a>(visit: &'a Visit<'a>, cases: &'a mut Cases) -> Working<'a, Result<St
             own_scripts(visit, path, cases).await?;
             planted(visit, path, &answer, cases).await?;
         }
-        Ok(format!("on {} pages the policy lets no inline or foreign script run: 0 violations of our own, and a planted script stays silent", pages.len()))
+        Ok(format!(
+            "on {} pages the policy lets no inline or foreign script run: 0 violations of our own, and a planted script stays silent",
+            pages.len()
+        ))
     })
 }
 
@@ -88,9 +91,16 @@ async fn planted(visit: &Visit<'_>, path: &str, answer: &Answer, cases: &mut Cas
     let end = if text.is_char_boundary(end) { end } else { text.len() };
     let body = format!("{}{PLANTED}{}", &text[..end], &text[end..]);
     let kept = ["content-type", "content-security-policy"];
-    let headers: Vec<(String, String)> = kept.iter().flat_map(|name| {
-        answer.headers.get_all(*name).iter().filter_map(|value| Some(((*name).to_owned(), value.to_str().ok()?.to_owned())))
-    }).collect();
+    let headers: Vec<(String, String)> = kept
+        .iter()
+        .flat_map(|name| {
+            answer
+                .headers
+                .get_all(*name)
+                .iter()
+                .filter_map(|value| Some(((*name).to_owned(), value.to_str().ok()?.to_owned())))
+        })
+        .collect();
     let page = visit.page().await?;
     let url = visit.address(path);
     page.intercept(move |asked| {
@@ -108,10 +118,13 @@ async fn planted(visit: &Visit<'_>, path: &str, answer: &Answer, cases: &mut Cas
 /// What a policy lacks; all of a page's policies must allow a thing, so that the strictest counts for each directive.
 fn faults(answer: &Answer) -> Vec<String> {
     let values = answer.headers.get_all("content-security-policy").iter().filter_map(|value| value.to_str().ok());
-    let policies: Vec<BTreeMap<String, Vec<String>>> = values.flat_map(|value| value.split(',')).map(directives).collect();
+    let policies: Vec<BTreeMap<String, Vec<String>>> =
+        values.flat_map(|value| value.split(',')).map(directives).collect();
     if policies.is_empty() {
         let learning = answer.headers.contains_key("content-security-policy-report-only");
-        return vec![if learning { "its policy only reports, and forbids nothing" } else { "no Content-Security-Policy" }.into()];
+        return vec![
+            if learning { "its policy only reports, and forbids nothing" } else { "no Content-Security-Policy" }.into(),
+        ];
     }
     let any = |held: &dyn Fn(&BTreeMap<String, Vec<String>>) -> bool| policies.iter().any(held);
     let mut faults = Vec::new();
@@ -121,10 +134,15 @@ fn faults(answer: &Answer) -> Vec<String> {
     if !any(&|policy| scripts_of(policy).is_some_and(|sources| !sources.iter().any(|one| one == "'unsafe-eval'"))) {
         faults.push("its policy allows 'unsafe-eval'".to_owned());
     }
-    if !any(&|policy| scripts_of(policy).is_some_and(|sources| strict(sources) || !sources.iter().any(|one| is_anywhere(one)))) {
+    if !any(&|policy| {
+        scripts_of(policy).is_some_and(|sources| strict(sources) || !sources.iter().any(|one| is_anywhere(one)))
+    }) {
         faults.push("its policy allows scripts from anywhere".to_owned());
     }
-    if !any(&|policy| policy.contains_key("object-src") || policy.get("default-src").is_some_and(|all| all == &["'none'"] || all == &["'self'"])) {
+    if !any(&|policy| {
+        policy.contains_key("object-src")
+            || policy.get("default-src").is_some_and(|all| all == &["'none'"] || all == &["'self'"])
+    }) {
         faults.push("its policy has no object-src".to_owned());
     }
     if !any(&|policy| policy.contains_key("base-uri")) {
@@ -190,7 +208,10 @@ mod tests {
         assert!(with("script-src https:")[0].contains("anywhere"));
         assert!(with("img-src 'self'").len() == 3, "without script-src everything is allowed");
         assert_eq!(found(&["script-src 'self'"]).len(), 2);
-        assert!(found(&["script-src 'self' 'unsafe-inline'", "script-src 'self'; object-src 'none'; base-uri 'none'"]).is_empty());
+        assert!(
+            found(&["script-src 'self' 'unsafe-inline'", "script-src 'self'; object-src 'none'; base-uri 'none'"])
+                .is_empty()
+        );
         assert!(found(&[]).len() == 1);
     }
 }

@@ -35,12 +35,16 @@ fetch("/api/items").then(answer => answer.json()).then(WAY);
 </script>"#;
 
 fn present() -> io::Result<Fixture> {
-    items("draw).catch(error => { console.error(error); main.innerHTML = \"<p role=alert>Something went wrong here.</p>\"; }")
+    items(
+        "draw).catch(error => { console.error(error); main.innerHTML = \"<p role=alert>Something went wrong here.</p>\"; }",
+    )
 }
 
 // The common mistake: nothing stands between a part and the whole.
 fn absent() -> io::Result<Fixture> {
-    items("data => { const before = document.body.innerHTML; document.body.innerHTML = \"\"; const part = data.map(item => item.name.toUpperCase()); document.body.innerHTML = before; main.textContent = part; }")
+    items(
+        "data => { const before = document.body.innerHTML; document.body.innerHTML = \"\"; const part = data.map(item => item.name.toUpperCase()); document.body.innerHTML = before; main.textContent = part; }",
+    )
 }
 
 fn items(way: &str) -> io::Result<Fixture> {
@@ -144,13 +148,16 @@ async fn data(visit: &Visit<'_>, page: &Page, cases: &mut Cases, tally: &mut Tal
             let then = Then::json(status, body);
             let seen = place.show(visit, page, then, |seen| message(&place.before, seen).is_some()).await?;
             let observed = page.observed();
-            let logged = observed.console.iter().filter(|line| line.level == "error" && line.text.contains("Error")).count();
+            let logged =
+                observed.console.iter().filter(|line| line.level == "error" && line.text.contains("Error")).count();
             tally.data += 1;
             tally.uncaught += observed.errors.len();
             tally.threw += observed.errors.len() + logged;
             let at = format!("{} with {what} for {}", place.name(), place.calls.join(", "));
-            let first = observed.errors.first().map(|error| format!(" after {}", shortened(error, 70))).unwrap_or_default();
-            let kept = place.before.controls.is_empty() || place.before.controls.iter().any(|name| seen.controls.contains(name));
+            let first =
+                observed.errors.first().map(|error| format!(" after {}", shortened(error, 70))).unwrap_or_default();
+            let kept = place.before.controls.is_empty()
+                || place.before.controls.iter().any(|name| seen.controls.contains(name));
             let (holds, what) = match () {
                 () if seen.is_blank() || seen.texts.is_empty() => (false, "the page is blank"),
                 () if !kept => (false, "no control of the page is left"),
@@ -170,8 +177,13 @@ async fn late_code(visit: &Visit<'_>, page: &Page, cases: &mut Cases, tally: &mu
     page.intercept(calls::harmless).await?;
     let path = &visit.pages[0];
     visit.open(page, path).await?;
-    let links: Vec<String> =
-        page.controls().await?.into_iter().filter(|one| one.role == "link" && !one.name.is_empty()).map(|one| one.name).collect();
+    let links: Vec<String> = page
+        .controls()
+        .await?
+        .into_iter()
+        .filter(|one| one.role == "link" && !one.name.is_empty())
+        .map(|one| one.name)
+        .collect();
     for name in links.iter().take(LINKS) {
         page.intercept(calls::harmless).await?;
         let before = visit.open(page, path).await?;
@@ -195,7 +207,8 @@ async fn late_code(visit: &Visit<'_>, page: &Page, cases: &mut Cases, tally: &mu
         tally.chunks += refused;
         tally.threw += 1;
         tally.uncaught += observed.errors.len();
-        let kept = before.seen.controls.is_empty() || before.seen.controls.iter().any(|name| seen.controls.contains(name));
+        let kept =
+            before.seen.controls.is_empty() || before.seen.controls.iter().any(|name| seen.controls.contains(name));
         let at = format!("{path}: when the code behind \"{name}\" cannot be loaded");
         let (holds, what) = match () {
             () if seen.is_blank() || seen.texts.is_empty() => (false, "the page is blank"),

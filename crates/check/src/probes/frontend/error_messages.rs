@@ -69,7 +69,11 @@ fn look<'a>(visit: &'a Visit<'a>, cases: &'a mut Cases) -> Working<'a, Result<St
             }
         }
         let pages: Vec<_> = places.iter().map(calls::Place::name).collect();
-        Ok(format!("{} failures forced at {}: each shows a sentence, none of the inside", FAILURES.len(), pages.join(" and ")))
+        Ok(format!(
+            "{} failures forced at {}: each shows a sentence, none of the inside",
+            FAILURES.len(),
+            pages.join(" and ")
+        ))
     })
 }
 
@@ -89,7 +93,13 @@ pub(super) fn message<'a>(before: &Seen, seen: &'a Seen) -> Option<&'a Text> {
     new.iter().find(telling).or_else(|| new.iter().find(|one| one.told && one.text.chars().count() > 3)).copied()
 }
 
-async fn judge(page: &Page, failure: &str, place: &str, (before, seen): (&Seen, &Seen), cases: &mut Cases) -> Result<(), Stop> {
+async fn judge(
+    page: &Page,
+    failure: &str,
+    place: &str,
+    (before, seen): (&Seen, &Seen),
+    cases: &mut Cases,
+) -> Result<(), Stop> {
     let at = format!("{failure} at {place}");
     let news = seen.new_since(before);
     let leak = news.iter().find_map(|one| words::inside(&one.text).map(|what| (what, *one)));
@@ -106,7 +116,9 @@ async fn judge(page: &Page, failure: &str, place: &str, (before, seen): (&Seen, 
     let said = match message(before, seen) {
         Some(text) => Some(format!("\"{}\"", shortened(&text.text, 60))),
         // To be asked who one is answers the question as well.
-        None if failure == "401" && (seen.asks_for_password && !before.asks_for_password || asks) => Some("a sign-in".into()),
+        None if failure == "401" && (seen.asks_for_password && !before.asks_for_password || asks) => {
+            Some("a sign-in".into())
+        }
         None => None,
     };
     match said {

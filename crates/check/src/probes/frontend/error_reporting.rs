@@ -70,7 +70,10 @@ fn look<'a>(visit: &'a Visit<'a>, cases: &'a mut Cases) -> Working<'a, Result<St
         cases.plan_more(1);
         let Some(report) = report else {
             let sent = page.observed().requests.len().saturating_sub(before);
-            cases.tried(false, format!("{path}: an uncaught error is reported to nobody ({sent} requests after it, none with it)"));
+            cases.tried(
+                false,
+                format!("{path}: an uncaught error is reported to nobody ({sent} requests after it, none with it)"),
+            );
             return Err(Stop::Here);
         };
         let place = shortened(report.url.split('?').next().unwrap_or_default(), 80);
@@ -83,7 +86,10 @@ fn look<'a>(visit: &'a Visit<'a>, cases: &'a mut Cases) -> Working<'a, Result<St
         }
         cases.plan_more(1);
         let release = RELEASE.captures(&body).and_then(|found| found.get(1)).map(|found| found.as_str().to_owned());
-        cases.tried(release.is_some(), format!("the report to {place} names {}", release.as_deref().unwrap_or("no release")));
+        cases.tried(
+            release.is_some(),
+            format!("the report to {place} names {}", release.as_deref().unwrap_or("no release")),
+        );
         Ok(format!(
             "an error thrown on {path} is sent to {place} with release {}; that its frames are mapped to the source is for those \
              who receive it to see",
@@ -107,9 +113,11 @@ async fn wait(page: &seaworthy_browser::Page, before: usize, patience: Duration)
     loop {
         let requests = page.observed().requests;
         let new = requests.get(before..).unwrap_or_default();
-        let carries = |one: &&Request| one.url.contains(MARK) || one.body.as_ref().is_some_and(|body| body.contains(MARK));
+        let carries =
+            |one: &&Request| one.url.contains(MARK) || one.body.as_ref().is_some_and(|body| body.contains(MARK));
         // Packed bodies cannot be read: then it must at least go to where errors are sent.
-        let packed = |one: &&Request| one.changes_something() && words::is_reporter(&one.url) && !is_text(one.body.as_deref());
+        let packed =
+            |one: &&Request| one.changes_something() && words::is_reporter(&one.url) && !is_text(one.body.as_deref());
         if let Some(found) = new.iter().find(carries).or_else(|| new.iter().find(packed)) {
             return Some(found.clone());
         }
@@ -140,7 +148,11 @@ mod tests {
     #[test]
     fn a_release_has_many_names_and_never_none() {
         let named = |body: &str| RELEASE.captures(body).is_some();
-        assert!(named(r#"{"release":"app@1.2.3"}"#) && named(r#"{"codeVersion": "4f2c"}"#) && named(r#"{"service.version":"2"}"#));
+        assert!(
+            named(r#"{"release":"app@1.2.3"}"#)
+                && named(r#"{"codeVersion": "4f2c"}"#)
+                && named(r#"{"service.version":"2"}"#)
+        );
         assert!(!named(r#"{"release":null}"#) && !named(r#"{"release":""}"#) && !named(r#"{"message":"release"}"#));
     }
 }

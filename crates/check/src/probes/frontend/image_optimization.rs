@@ -36,13 +36,18 @@ fn absent() -> io::Result<Fixture> {
 
 /// A noisy picture of 400 by 300 pixels, of this type and shown so wide. The page makes it, under an address of its own.
 fn pictures(kind: &str, width: u32) -> io::Result<Fixture> {
-    site(vec![("/", html(&format!(r#"<h1>Pictures</h1><img id=picture width={width} alt=Noise><script>
+    site(vec![(
+        "/",
+        html(&format!(
+            r#"<h1>Pictures</h1><img id=picture width={width} alt=Noise><script>
 const canvas = document.createElement("canvas"); canvas.width = 400; canvas.height = 300;
 const context = canvas.getContext("2d"); const image = context.createImageData(400, 300);
 for (let place = 0, seed = 7; place < image.data.length; place++) {{
   seed = (seed * 1103515245 + 12345) % 2147483648; image.data[place] = place % 4 === 3 ? 255 : (place / 1900 + seed / 21474836) % 256; }}
 context.putImageData(image, 0, 0); picture.src = canvas.toDataURL("{kind}", 0.75);
-</script>"#)))])
+</script>"#
+        )),
+    )])
 }
 
 fn look<'a>(visit: &'a Visit<'a>, cases: &'a mut Cases) -> Working<'a, Result<String, Stop>> {
@@ -56,7 +61,8 @@ fn look<'a>(visit: &'a Visit<'a>, cases: &'a mut Cases) -> Working<'a, Result<St
             let loaded = page.observed().requests;
             for one in found.as_array().into_iter().flatten() {
                 pictures += 1;
-                let over_network = loaded.iter().rfind(|request| one["url"] == request.url.as_str() && request.size > 0);
+                let over_network =
+                    loaded.iter().rfind(|request| one["url"] == request.url.as_str() && request.size > 0);
                 let bytes = over_network.map_or(one["bytes"].as_u64().unwrap_or_default(), |request| request.size);
                 cases.plan_more(1);
                 if bytes == 0 {
@@ -74,7 +80,10 @@ fn look<'a>(visit: &'a Visit<'a>, cases: &'a mut Cases) -> Working<'a, Result<St
             let looked = visit.pages.len().min(PAGES);
             return not_applicable(format!("{looked} pages show no picture made of pixels"));
         }
-        visit.note(format!("{small} pictures below {} KiB, {unreadable} of other sites, whose pixels cannot be read", SMALL >> 10));
+        visit.note(format!(
+            "{small} pictures below {} KiB, {unreadable} of other sites, whose pixels cannot be read",
+            SMALL >> 10
+        ));
         Ok(format!(
             "{pictures} pictures: none larger than twice what is shown, none that a modern format would make smaller by a tenth \
              ({small} are too small to matter)"
@@ -117,7 +126,13 @@ async fn lazy(page: &Page, path: &str, cases: &mut Cases) -> Result<(), Stop> {
     if !early.is_empty() {
         cases.plan_more(1);
         let first = early[0];
-        cases.tried(false, format!("{path}: {} pictures far below the first screen are loaded at once, {first} among them", early.len()));
+        cases.tried(
+            false,
+            format!(
+                "{path}: {} pictures far below the first screen are loaded at once, {first} among them",
+                early.len()
+            ),
+        );
     }
     Ok(())
 }

@@ -84,6 +84,9 @@ fn fault(layout: &Value, device: Device) -> Option<String> {
     }
     let (targets, touchable) = (number("targets"), number("touchable"));
     (targets >= 4.0 && touchable / targets < TOUCHABLE).then(|| {
-        format!("has {:.0} of {targets:.0} targets that are smaller than 24 px and stand close to another", targets - touchable)
+        format!(
+            "has {:.0} of {targets:.0} targets that are smaller than 24 px and stand close to another",
+            targets - touchable
+        )
     })
 }

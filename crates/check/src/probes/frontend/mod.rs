@@ -154,3 +154,109 @@ fn shortened(text: &str, most: usize) -> String {
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     if text.chars().count() <= most { text } else { text.chars().take(most).chain(['…']).collect() }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use seaworthy_browser::{Browser, Launch};
+    use seaworthy_evidence::Verdict;
+
+    use super::*;
+    use crate::{probe::Outcome, runner::Runner};
+
+    /// `None`, with a word, where there is no browser; a failure where everything must be tested.
+    fn can_be_tested() -> Option<()> {
+        if seaworthy_browser::find().is_some() {
+            return Some(());
+        }
+        let must = std::env::var("SEAWORTHY_TEST_REQUIRE").is_ok_and(|what| what == "all");
+        assert!(!must, "chromium is missing: install the Debian package chromium");
+        eprintln!("skipped: chromium is missing, install the Debian package chromium");
+        None
+    }
+
+    /// A page as apps have them: data, a deletion, two more pages.
+    fn small_app() -> io::Result<Fixture> {
+        let page = r#"<nav><a href="/a">A</a> <a href="/b">B</a></nav><h1>App</h1><p id=told role=alert></p><main id=list></main>
+            <button style="min-height:30px" onclick="confirm('Delete it?') && fetch('/api/items/1', {method: 'DELETE'})">Delete item</button>
+            <script>fetch("/api/items").then(answer => answer.ok ? answer.json() : Promise.reject(answer))
+              .then(items => { list.textContent = items.map(item => item.name); })
+              .catch(error => { console.error(String(error)); told.textContent = "Something went wrong, please try again."; });</script>"#;
+        let files = vec![
+            ("/", html(page)),
+            ("/a", html("<h1>A</h1><a href=\"/\">Home</a>")),
+            ("/b", html("<h1>B</h1><a href=\"/\">Home</a>")),
+            ("/api/items", r#"[{"name": "One"}]"#.into()),
+        ];
+        site(files)
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_small_app_is_looked_at_by_all_with_one_browser_that_ends_with_them() {
+        let Some(()) = can_be_tested() else { return };
+        let (all, fixture, started) = (all(), small_app().unwrap(), Instant::now());
+        let probes: Vec<&dyn Probe> = all.iter().map(Box::as_ref).collect();
+        let runner = Runner::new(Duration::from_secs(90));
+        let found = runner.run(&probes, &fixture.subject, |_| {}).await;
+        let took = started.elapsed();
+        for one in &found {
+            println!("{} {:?} in {} ms: {}", one.control, one.verdict, one.took_ms, one.reason);
+        }
+        println!("{} probes in {took:?}", found.len());
+        let verdict = |control: &str| found.iter().find(|one| one.control == control).unwrap().verdict;
+        for control in ["frontend.mobile", "frontend.confirm-dialogs", "frontend.error-messages"] {
+            assert_eq!(verdict(control), Verdict::Pass, "{control}");
+        }
+        for control in ["edge.csp", "frontend.service-worker", "frontend.error-reporting", "frontend.ratelimit-toast"] {
+            assert_eq!(verdict(control), Verdict::Fail, "{control}");
+        }
+        assert_eq!(verdict("frontend.image-optimization"), Verdict::NotApplicable);
+        let browser = Browser::share(&Launch::default()).await.unwrap();
+        let (_, profile) = browser.traces();
+        let profile = profile.unwrap();
+        assert!(profile.exists());
+        drop((fixture, browser));
+        assert!(!profile.exists(), "the browser ends with the run");
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn known_subjects_are_told_apart() {
+        let Some(()) = can_be_tested() else { return };
+        for probe in all() {
+            let only = std::env::var("SEAWORTHY_TEST_ONLY").unwrap_or_default();
+            if !probe.control().contains(&only) {
+                continue;
+            }
+            let started = Instant::now();
+            let present = probe.present().await.unwrap();
+            let seen = probe.look(&present.subject).await;
+            println!("{} present in {:?}: {:?} {}", probe.control(), started.elapsed(), seen.outcome, seen.observed);
+            let started = Instant::now();
+            let absent = probe.absent().await.unwrap();
+            let other = probe.look(&absent.subject).await;
+            println!("{} absent in {:?}: {:?}", probe.control(), started.elapsed(), other.outcome);
+            println!("{:#?}", present.subject.transcript.lines());
+            if only.is_empty() {
+                assert_eq!(seen.outcome, Outcome::Holds, "{}", probe.control());
+                assert!(matches!(other.outcome, Outcome::Broken(_)), "{}: {:?}", probe.control(), other.outcome);
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_has_no_pages_is_never_judged() {
+        let api = fixture::public(|request| match request.uri().path() {
+            "/" => reply(200, &[("content-type", "application/json")], "{}"),
+            "/docs" => reply(200, &[("content-type", "text/html")], "<title>Swagger UI</title>"),
+            _ => reply(404, &[], ""),
+        });
+        let api = api.unwrap();
+        for probe in all() {
+            let seen = probe.look(&api.subject).await.outcome;
+            assert!(matches!(seen, Outcome::NotApplicable(_)), "{}: {seen:?}", probe.control());
+        }
+        let walled = fixture::public(|_| reply(401, &[], "")).unwrap();
+        assert!(matches!(all()[0].look(&walled.subject).await.outcome, Outcome::Unclear(_)));
+    }
+}

@@ -39,13 +39,15 @@ struct Markers {
 }
 
 #[expect(clippy::expect_used, reason = "a constant text, read in every test")]
-static MARKERS: LazyLock<Vec<Marker>> = LazyLock::new(|| {
-    toml::from_str::<Markers>(include_str!("development.toml")).expect("the markers are TOML").marker
-});
+static MARKERS: LazyLock<Vec<Marker>> =
+    LazyLock::new(|| toml::from_str::<Markers>(include_str!("development.toml")).expect("the markers are TOML").marker);
 
 fn present() -> io::Result<Fixture> {
     let script = "(()=>{const a=document.body;for(let i=0;i<9;i++)a.append(String.fromCharCode(65+i))})();".repeat(20);
-    site(vec![("/", html("<h1>App</h1><script src=\"/assets/app-3f9a1c2b.js\"></script>")), ("/assets/app-3f9a1c2b.js", script)])
+    site(vec![
+        ("/", html("<h1>App</h1><script src=\"/assets/app-3f9a1c2b.js\"></script>")),
+        ("/assets/app-3f9a1c2b.js", script),
+    ])
 }
 
 // The common mistake: what developers run is what people load.
@@ -63,7 +65,10 @@ fn look<'a>(visit: &'a Visit<'a>, cases: &'a mut Cases) -> Working<'a, Result<St
             let opened = visit.open(&page, path).await?;
             cases.plan_more(1);
             let found = marker(&opened.observed, |marker| (&marker.address, &marker.console));
-            cases.tried(found.is_none(), format!("{path} shows {}", found.unwrap_or_else(|| "no development server".into())));
+            cases.tried(
+                found.is_none(),
+                format!("{path} shows {}", found.unwrap_or_else(|| "no development server".into())),
+            );
             for request in opened.observed.requests.iter().filter(|one| is_code(visit, one)) {
                 let Ok(text) = page.body(request).await else { continue };
                 let name = request.url.rsplit('/').next().unwrap_or_default();
@@ -98,7 +103,8 @@ fn look<'a>(visit: &'a Visit<'a>, cases: &'a mut Cases) -> Working<'a, Result<St
 }
 
 fn is_code(visit: &Visit<'_>, request: &Request) -> bool {
-    matches!(request.kind.as_str(), "Script" | "Stylesheet") && visit.is_own(&request.url)
+    matches!(request.kind.as_str(), "Script" | "Stylesheet")
+        && visit.is_own(&request.url)
         && request.answer.as_ref().is_some_and(|answer| answer.status == 200)
 }
 
@@ -154,7 +160,9 @@ fn map_of(text: &str, url: &str) -> Option<String> {
 
 /// Sources that everybody may read are no secret, and what stands in them must be none.
 async fn judge_map(visit: &Visit<'_>, url: &str, cases: &mut Cases) {
-    let (Some(client), Some(path)) = (visit.subject.client(), url.strip_prefix(visit.address("").as_str())) else { return };
+    let (Some(client), Some(path)) = (visit.subject.client(), url.strip_prefix(visit.address("").as_str())) else {
+        return;
+    };
     let Ok(answer) = client.get(path).await else { return };
     if !answer.status.is_success() {
         return;
@@ -181,7 +189,8 @@ mod tests {
     #[test]
     fn written_code_is_told_from_minified_code() {
         let written = "function draw(letters) {\n  for (const letter of letters) {\n    show(letter);\n  }\n}\n";
-        let minified = "function d(l){for(const t of l)s(t)}return function(){var e=1,n=2;if(e===n)throw new Error(\"no\")}";
+        let minified =
+            "function d(l){for(const t of l)s(t)}return function(){var e=1,n=2;if(e===n)throw new Error(\"no\")}";
         assert!(air(written) > AIR, "{}", air(written));
         assert!(air(minified) < AIR / 2.0, "{}", air(minified));
     }

@@ -18,7 +18,8 @@ const LONGEST: u64 = 3600;
 /// Part of the page's text that must be there without a network.
 const SHELL: f64 = 0.2;
 
-const PAGE: &str = "<h1>The shell</h1><p>What is always here.</p><script>navigator.serviceWorker.register('/sw.js')</script>";
+const PAGE: &str =
+    "<h1>The shell</h1><p>What is always here.</p><script>navigator.serviceWorker.register('/sw.js')</script>";
 
 fn present() -> io::Result<Fixture> {
     worker("caches.match(event.request).then(hit => hit || fetch(event.request))")
@@ -72,14 +73,19 @@ fn look<'a>(visit: &'a Visit<'a>, cases: &'a mut Cases) -> Working<'a, Result<St
         page.offline(true).await?;
         if !is_cut(&page).await? {
             cases.plan_more(1);
-            return Err(Stop::Instead(seaworthy_repository::Sighting::unclear("the network could not be cut for its service worker")));
+            return Err(Stop::Instead(seaworthy_repository::Sighting::unclear(
+                "the network could not be cut for its service worker",
+            )));
         }
         cases.plan_more(1);
         let again = page.reload(OPENING).await;
         page.settle(Duration::from_secs(2)).await;
         let after = page.seen().await?;
         let at = format!("{path} without a network");
-        let (length, kept) = (before.text().len(), after.texts.iter().filter(|one| before.texts.contains(one)).map(|one| one.text.len()).sum::<usize>());
+        let (length, kept) = (
+            before.text().len(),
+            after.texts.iter().filter(|one| before.texts.contains(one)).map(|one| one.text.len()).sum::<usize>(),
+        );
         match again {
             Err(_) => cases.tried(false, format!("{at} does not open, though a service worker is registered")),
             Ok(_) if after.is_blank() => cases.tried(false, format!("{at} is blank")),
@@ -88,26 +94,38 @@ fn look<'a>(visit: &'a Visit<'a>, cases: &'a mut Cases) -> Working<'a, Result<St
                 cases.tried(false, format!("{at} shows the browser's own error"))
             }
             Ok(_) => {
-                let own = page.observed().requests.iter().any(|one| {
-                    one.kind == "Document" && one.answer.as_ref().is_some_and(|answer| answer.by_worker)
-                });
+                let own =
+                    page.observed().requests.iter().any(|one| {
+                        one.kind == "Document" && one.answer.as_ref().is_some_and(|answer| answer.by_worker)
+                    });
                 let shell = kept as f64 >= SHELL * length as f64 || super::words::tells_of_trouble(&after.text());
                 cases.tried(own && shell, format!("{at} shows \"{}\"", shortened(&after.text(), 60)));
             }
         }
-        Ok(format!("{script} is registered and kept no longer than a release may take; {at} its shell opens with {kept} of {length} letters"))
+        Ok(format!(
+            "{script} is registered and kept no longer than a release may take; {at} its shell opens with {kept} of {length} letters"
+        ))
     })
 }
 
 /// A new release is noticed when the worker's script is asked for again.
 async fn freshness(visit: &Visit<'_>, script: &str, registration: &Value, cases: &mut Cases) {
-    let (Some(client), Some(path)) = (visit.subject.client(), script.strip_prefix(visit.address("").as_str())) else { return };
+    let (Some(client), Some(path)) = (visit.subject.client(), script.strip_prefix(visit.address("").as_str())) else {
+        return;
+    };
     let Ok(answer) = client.get(path).await else { return };
     let control = answer.header("cache-control").unwrap_or_default().to_lowercase();
-    let age = control.split(',').find_map(|part| part.trim().strip_prefix("max-age=")?.trim_matches('"').parse::<u64>().ok());
+    let age =
+        control.split(',').find_map(|part| part.trim().strip_prefix("max-age=")?.trim_matches('"').parse::<u64>().ok());
     let kept = age.filter(|age| *age > LONGEST && registration["updates"] == "all");
     cases.plan_more(1);
-    cases.tried(kept.is_none(), format!("{path} is taken from the cache for {} s, so that a new release is not noticed", kept.unwrap_or_default()));
+    cases.tried(
+        kept.is_none(),
+        format!(
+            "{path} is taken from the cache for {} s, so that a new release is not noticed",
+            kept.unwrap_or_default()
+        ),
+    );
 }
 
 /// Whether nothing gets out any more, through the worker or beside it.

@@ -24,10 +24,12 @@ struct Hosts {
 }
 
 #[expect(clippy::expect_used, reason = "constant texts, read in every test")]
-static WORDS: LazyLock<Words> = LazyLock::new(|| toml::from_str(include_str!("words.toml")).expect("the words are TOML"));
+static WORDS: LazyLock<Words> =
+    LazyLock::new(|| toml::from_str(include_str!("words.toml")).expect("the words are TOML"));
 
 #[expect(clippy::expect_used, reason = "constant texts, read in every test")]
-static HOSTS: LazyLock<Hosts> = LazyLock::new(|| toml::from_str(include_str!("hosts.toml")).expect("the hosts are TOML"));
+static HOSTS: LazyLock<Hosts> =
+    LazyLock::new(|| toml::from_str(include_str!("hosts.toml")).expect("the hosts are TOML"));
 
 /// It says that something did not work.
 pub(super) fn tells_of_trouble(text: &str) -> bool {
@@ -78,7 +80,9 @@ pub(super) fn inside(text: &str) -> Option<String> {
     });
     let raw = || RAW.find(text).map(|found| found.as_str().to_owned());
     // On a page, "select one from the list" is a sentence.
-    let leak = error_handler::leak(text).filter(|(what, said)| *what != "SQL" || said.split(' ').next().is_some_and(|verb| verb == verb.to_uppercase()));
+    let leak = error_handler::leak(text).filter(|(what, said)| {
+        *what != "SQL" || said.split(' ').next().is_some_and(|verb| verb == verb.to_uppercase())
+    });
     leak.map(|(what, said)| format!("{what} ({})", super::shortened(&said, 60))).or_else(raw)
 }
 
@@ -135,8 +139,12 @@ mod tests {
 
     #[test]
     fn controls_are_told_by_their_names() {
-        assert!(deletes("Delete project") && deletes("Löschen") && deletes("Remove item 3") && !deletes("Undeleted items"));
-        assert!(cancels("Cancel") && cancels("No") && cancels("No, keep it") && !cancels("Notes") && !cancels("No, delete"));
+        assert!(
+            deletes("Delete project") && deletes("Löschen") && deletes("Remove item 3") && !deletes("Undeleted items")
+        );
+        assert!(
+            cancels("Cancel") && cancels("No") && cancels("No, keep it") && !cancels("Notes") && !cancels("No, delete")
+        );
         assert!(confirms("Yes, delete") && confirms("OK") && !confirms("Okra"));
     }
 
@@ -163,7 +171,10 @@ mod tests {
         for table in [&WORDS.delete, &WORDS.cancel, &WORDS.confirm] {
             assert_eq!(languages(table), languages(&WORDS.trouble));
         }
-        assert!(is_reporter("https://o1.ingest.sentry.io/api/1/envelope/") && is_aside("https://www.google-analytics.com/g"));
+        assert!(
+            is_reporter("https://o1.ingest.sentry.io/api/1/envelope/")
+                && is_aside("https://www.google-analytics.com/g")
+        );
         assert!(!is_aside("https://example.test/api/items") && !is_aside("https://example.test/api/collections"));
     }
 }
