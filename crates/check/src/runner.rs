@@ -330,7 +330,8 @@ mod tests {
     };
 
     fn runner() -> Runner {
-        Runner::new(Duration::from_secs(30)).allow_disruptive(true)
+        // Browsers of several tests share two cores.
+        Runner::new(Duration::from_secs(90)).allow_disruptive(true)
     }
 
     /// The disruptive way of a probe, as a probe of its own.
