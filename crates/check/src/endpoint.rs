@@ -51,6 +51,12 @@ impl Endpoint {
             Self::Unix(_) => "localhost".into(),
         }
     }
+
+    /// What a browser takes for one site (RFC 6454): scheme, host, and the port when it is not the scheme's own.
+    pub fn origin(&self) -> String {
+        let scheme = if matches!(self, Self::Https { .. }) { "https" } else { "http" };
+        format!("{scheme}://{}", self.authority())
+    }
 }
 
 impl From<UpstreamAddress> for Endpoint {

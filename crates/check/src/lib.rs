@@ -4,6 +4,7 @@
 //! (a limit, a log's path) only says where to look.
 
 mod access_log;
+mod browsing;
 mod custom;
 mod endpoint;
 mod fixture;
@@ -26,6 +27,7 @@ mod subject;
 mod tls;
 mod workers;
 
+pub use browsing::Browsing;
 pub use custom::{
     CommandLine, Custom, Expectation, HttpCheck, SqlCheck, SqlExpectation, StandIn, custom_controls, custom_probes,
 };

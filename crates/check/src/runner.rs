@@ -337,7 +337,8 @@ mod tests {
     };
 
     fn runner() -> Runner {
-        Runner::new(Duration::from_secs(30)).allow_disruptive(true)
+        // Browsers of several tests share two cores.
+        Runner::new(Duration::from_secs(90)).allow_disruptive(true)
     }
 
     /// The disruptive way of a probe, as a probe of its own.
@@ -382,16 +383,21 @@ mod tests {
         known.is_some_and(|control| control.kind == seaworthy_checklist::ControlKind::Attest)
     }
 
-    /// Two probes read Git repositories. Without git they cannot be tested, which is a failure where everything must be.
+    /// Some probes need a program: Git, or a browser. Without it they cannot be tested, which is a failure where everything
+    /// must be.
     fn can_be_tested(probe: &dyn Probe) -> bool {
-        let needs_git = probe.control().starts_with("config.");
-        let git_is_here = std::process::Command::new("git").arg("--version").output().is_ok();
+        let control = probe.control();
+        let in_browser = probe.kind() == ProbeKind::Live && (control.starts_with("frontend.") || control == "edge.csp");
+        let git_is_here = || std::process::Command::new("git").arg("--version").output().is_ok();
+        let missing = match () {
+            () if control.starts_with("config.") && !git_is_here() => "git",
+            () if in_browser && seaworthy_browser::find().is_none() => "chromium",
+            () => return true,
+        };
         let must = std::env::var("SEAWORTHY_TEST_REQUIRE").is_ok_and(|what| what == "all");
-        assert!(git_is_here || !must, "git is missing: install the Debian package git");
-        if needs_git && !git_is_here {
-            eprintln!("skipped for {}: git is missing, install the Debian package git", probe.control());
-        }
-        git_is_here || !needs_git
+        assert!(!must, "{missing} is missing: install the Debian package {missing}");
+        eprintln!("skipped for {control}: {missing} is missing, install the Debian package {missing}");
+        false
     }
 
     /// The probe with its known subjects swapped: what a probe that cannot tell them apart looks like.

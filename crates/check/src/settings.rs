@@ -43,6 +43,8 @@ pub struct Settings {
     pub first_byte: Option<HumanDuration>,
     /// The limit on the time of a request's head that the app claims. Behind Seaworthy the admin API tells it.
     pub request_head: Option<HumanDuration>,
+    /// How many bytes of compressed scripts and styles a first visit of the front page may load.
+    pub script_budget: ByteSize,
     /// How long one look of a probe may take.
     pub budget: HumanDuration,
     /// How long a whole run may take. What did not get its turn by then is *not-run*, and says so.
@@ -94,6 +96,7 @@ impl Default for Settings {
             body_limit: None,
             first_byte: None,
             request_head: None,
+            script_budget: ByteSize(350 << 10),
             budget: HumanDuration::seconds(60),
             whole_budget: HumanDuration::seconds(600),
             test_command: None,
@@ -125,6 +128,7 @@ impl Settings {
             body_limit: self.body_limit.map(|size| size.0),
             first_byte: self.first_byte.map(|duration| duration.0),
             request_head: self.request_head.map(|duration| duration.0),
+            script_budget: self.script_budget.0,
         }
     }
 

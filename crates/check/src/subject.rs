@@ -3,6 +3,7 @@
 use std::{any::Any, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use crate::{
+    browsing::Browsing,
     custom::StandIn,
     endpoint::Endpoint,
     http::{Client, Transcript},
@@ -45,6 +46,8 @@ pub struct Subject {
     pub hints: Hints,
     /// The routes of the app, gathered once for all probes.
     pub routes: Gathered,
+    /// The browser and the pages of the run, for all probes.
+    pub browsing: Browsing,
     /// What the experiment of a custom control tries in place of the team's own.
     pub stand_in: Option<StandIn>,
     /// Whom to trust with TLS.
@@ -54,7 +57,7 @@ pub struct Subject {
 }
 
 /// Facts about the app that cannot be guessed; `[check]` and the admin API give them.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Hints {
     /// A path that takes as long as asked: `/slow?seconds={seconds}`.
     pub slow_path: Option<String>,
@@ -80,6 +83,26 @@ pub struct Hints {
     pub first_byte: Option<Duration>,
     /// The claimed limit on the time of a request's head.
     pub request_head: Option<Duration>,
+    /// Bytes of compressed scripts and styles that a first visit may load.
+    pub script_budget: u64,
+}
+
+impl Default for Hints {
+    fn default() -> Self {
+        Self {
+            slow_path: None,
+            error_path: None,
+            upload_path: None,
+            list_paths: Vec::new(),
+            paths: Vec::new(),
+            plain: None,
+            required_env: Vec::new(),
+            body_limit: None,
+            first_byte: None,
+            request_head: None,
+            script_budget: 350 << 10,
+        }
+    }
 }
 
 /// A rate that is claimed.

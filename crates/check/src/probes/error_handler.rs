@@ -105,8 +105,7 @@ async fn failing_again(client: &Client, path: &str, fails: bool) -> Option<Answe
 fn judge(path: &str, answer: &Answer, cases: &mut Cases) -> String {
     // Frames inside JSON strings have their line breaks and quotes escaped.
     let body = answer.text().replace("\\n", "\n").replace("\\\"", "\"");
-    let leak = LEAKS.iter().find_map(|(what, shape)| shape.find(&body).map(|found| (*what, found.as_str().to_owned())));
-    match &leak {
+    match &leak(&body) {
         Some((what, text)) => {
             cases.tried(false, format!("GET {path} shows {what}: {}", text.chars().take(60).collect::<String>()))
         }
@@ -125,7 +124,12 @@ fn id_of(answer: &Answer) -> Option<String> {
     ["request_id", "requestId", "trace_id", "traceId"].iter().find_map(|key| Some(body.get(*key)?.as_str()?.to_owned()))
 }
 
-static LEAKS: LazyLock<Vec<(&str, Regex)>> = LazyLock::new(|| {
+/// Something of the inside in a text: what it is, and what it says.
+pub(super) fn leak(text: &str) -> Option<(&'static str, String)> {
+    LEAKS.iter().find_map(|(what, shape)| shape.find(text).map(|found| (*what, found.as_str().to_owned())))
+}
+
+static LEAKS: LazyLock<Vec<(&'static str, Regex)>> = LazyLock::new(|| {
     let shapes = [
         ("a Python trace", r"Traceback \(most recent call last\)"),
         ("a stack frame", r"(?m)^\s+at .+\(?[/\\\w.:-]+:\d+:\d+\)?"),

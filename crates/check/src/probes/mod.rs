@@ -5,6 +5,7 @@ mod access_logs;
 mod cors;
 mod environments;
 mod error_handler;
+mod frontend;
 mod graceful_shutdown;
 mod https_only;
 mod load_balancing;
@@ -34,6 +35,7 @@ use crate::probe::Probe;
 pub fn all() -> Vec<Box<dyn Probe>> {
     let mut all = reading::all();
     all.extend(looking());
+    all.extend(frontend::all());
     all
 }
 

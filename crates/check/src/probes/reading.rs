@@ -84,7 +84,7 @@ pub struct Source {
 
 impl Source {
     /// What can be read in this folder.
-    fn open(&self, root: &Path, may_run: bool) -> Result<Arc<Repository>, String> {
+    pub(super) fn open(&self, root: &Path, may_run: bool) -> Result<Arc<Repository>, String> {
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, known)) = read.as_ref().filter(|(folder, _)| folder == root) {
             return Ok(known.clone());

@@ -280,7 +280,7 @@ fn filled(template: &str) -> String {
     path
 }
 
-fn changes_something(template: &str) -> bool {
+pub(crate) fn changes_something(template: &str) -> bool {
     const WORDS: [&str; 14] = [
         "logout",
         "signout",

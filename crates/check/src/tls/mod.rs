@@ -75,6 +75,11 @@ impl Trust {
         Self(Arc::new(Roots { only: roots, ..Roots::default() }))
     }
 
+    /// Roots of the team's own are among them, which nobody else knows.
+    pub(crate) fn is_own(&self) -> bool {
+        self.0.file.is_some() || !self.0.only.is_empty()
+    }
+
     fn verifier(&self) -> Result<Arc<WebPkiServerVerifier>, String> {
         self.0.verifier.get_or_init(|| self.0.read()).clone()
     }
