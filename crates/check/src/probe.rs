@@ -45,6 +45,11 @@ pub trait Probe: Send + Sync {
         !self.needs_target() || subject.url.is_some()
     }
 
+    /// It runs the project's own commands, which takes as long as they take: it has a budget of its own.
+    fn runs_code(&self) -> bool {
+        false
+    }
+
     /// Another way to try the same, for when this one is not possible: it breaks something on the live target, and runs
     /// only when that was asked for.
     fn disruptive(&self) -> Option<&dyn Probe> {

@@ -33,6 +33,7 @@ const AT_ONCE: usize = 4;
 #[derive(Debug)]
 pub struct Runner {
     budget: Duration,
+    test_budget: Duration,
     whole: Option<Duration>,
     permission: Permission,
     experiments: Mutex<Experiments>,
@@ -75,7 +76,19 @@ pub enum Step<'a> {
 impl Runner {
     /// Each look at a subject may take this long.
     pub fn new(budget: Duration) -> Self {
-        Self { budget, whole: None, permission: Permission::default(), experiments: Mutex::default() }
+        Self {
+            budget,
+            test_budget: budget,
+            whole: None,
+            permission: Permission::default(),
+            experiments: Mutex::default(),
+        }
+    }
+
+    /// A look that runs the project's own commands may take this long.
+    #[must_use]
+    pub fn with_test_budget(self, test_budget: Duration) -> Self {
+        Self { test_budget, ..self }
     }
 
     /// A whole run may take this long; what did not get its turn by then is *not-run*.
@@ -152,6 +165,8 @@ impl Runner {
 
     /// One control in its turn of a run.
     async fn turn(&self, probe: &dyn Probe, subject: &Subject, deadline: Option<Instant>) -> Finding {
+        // What runs the project's own commands has its own budget, and nobody else's is counted against it.
+        let deadline = deadline.filter(|_| !(probe.runs_code() && subject.run_code));
         let Some(left) = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) else {
             return self.try_control(probe, subject).await;
         };
@@ -222,10 +237,11 @@ impl Runner {
     }
 
     async fn look(&self, probe: &dyn Probe, subject: &Subject) -> Sighting {
-        match timeout(self.budget, probe.look(subject)).await {
+        let budget = if probe.runs_code() && subject.run_code { self.test_budget } else { self.budget };
+        match timeout(budget, probe.look(subject)).await {
             Ok(sighting) => sighting,
             Err(_) => {
-                let why = format!("it was not done within its budget of {} s", self.budget.as_secs());
+                let why = format!("it was not done within its budget of {} s", budget.as_secs());
                 Sighting::unclear(why)
             }
         }

@@ -47,10 +47,14 @@ pub struct Settings {
     pub script_budget: ByteSize,
     /// How long one look of a probe may take.
     pub budget: HumanDuration,
-    /// How long a whole run may take. What did not get its turn by then is *not-run*, and says so.
+    /// How long one look may take that runs the project's own commands (`--run-tests`).
+    pub test_budget: HumanDuration,
+    /// How long a whole run may take, without what runs the project's own commands. What did not get its turn by then is *not-run*, and says so.
     pub whole_budget: HumanDuration,
     /// The command that runs the project's tests, for `--run-tests`, when it is not found out rightly.
     pub test_command: Option<String>,
+    /// A folder of advisories in the format of OSV (one JSON file each), to hold lock files against without a network.
+    pub advisories: Option<PathBuf>,
     /// Layers of the code from the top down, as folders or modules: each may import those below it alone.
     pub layers: Vec<String>,
     /// By control: paths that do not count there, with `*` for anything. The report names them.
@@ -100,6 +104,8 @@ impl Default for Settings {
             budget: HumanDuration::seconds(60),
             whole_budget: HumanDuration::seconds(600),
             test_command: None,
+            advisories: None,
+            test_budget: HumanDuration::seconds(900),
             layers: Vec::new(),
             waived: BTreeMap::new(),
             custom: Vec::new(),
@@ -137,6 +143,7 @@ impl Settings {
         seaworthy_repository::Declared {
             layers: self.layers.clone(),
             test_command: self.test_command.clone(),
+            advisories: self.advisories.clone(),
             waived: self.waived.clone(),
         }
     }

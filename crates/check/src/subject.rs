@@ -97,6 +97,8 @@ impl Default for Hints {
             paths: Vec::new(),
             plain: None,
             required_env: Vec::new(),
+            cors_origins: Vec::new(),
+            rates: Vec::new(),
             body_limit: None,
             first_byte: None,
             request_head: None,

@@ -141,8 +141,10 @@ async fn look(
     formats: &[(Format, Option<PathBuf>)],
 ) -> Result<(Report, bool), Failure> {
     let subject = target::subject(arguments, config).await?;
-    let mut runner =
-        Runner::new(config.check.budget.0).within(config.check.whole_budget.0).allow_disruptive(arguments.disruptive);
+    let mut runner = Runner::new(config.check.budget.0)
+        .with_test_budget(config.check.test_budget.0)
+        .within(config.check.whole_budget.0)
+        .allow_disruptive(arguments.disruptive);
     if config.profile.is_production() {
         runner = runner.in_production(arguments.disruptive_in_production);
     }

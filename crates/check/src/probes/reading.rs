@@ -33,6 +33,10 @@ impl Probe for Reading {
         About { control: Cow::Borrowed(self.0.control()), kind, class }
     }
 
+    fn runs_code(&self) -> bool {
+        self.0.runs_code()
+    }
+
     fn may_look(&self, subject: &Subject) -> bool {
         subject.repo.is_some() && (subject.run_code || !self.0.runs_code())
     }
@@ -80,6 +84,8 @@ pub struct Source {
     read: Arc<Mutex<Option<Read>>>,
     /// What the team has said of it.
     pub declared: seaworthy_repository::Declared,
+    /// Secrets in use: in a file or in history each is a leak.
+    pub live: seaworthy_repository::LiveSecrets,
 }
 
 impl Source {
@@ -92,6 +98,7 @@ impl Source {
         let mut repository = Repository::open(root).map_err(|error| error.to_string())?;
         repository.declared = self.declared.clone();
         repository.may_run = may_run;
+        repository.live = self.live.clone();
         let repository = Arc::new(repository);
         *read = Some((root.to_owned(), repository.clone()));
         Ok(repository)

@@ -117,7 +117,8 @@ impl Git {
         let arguments = ["ls-files", "-z", "--cached", "--others", "--exclude-standard", "--full-name", ":/"];
         let text = self.output(&arguments)?;
         let paths = text.split('\0').filter(|path| !path.is_empty()).map(Path::new);
-        let mut paths: Vec<PathBuf> = paths.filter_map(|path| Some(path.strip_prefix(&below).ok()?.to_owned())).collect();
+        let mut paths: Vec<PathBuf> =
+            paths.filter_map(|path| Some(path.strip_prefix(&below).ok()?.to_owned())).collect();
         paths.sort();
         paths.dedup();
         Ok(paths)

@@ -9,6 +9,7 @@ use std::{
 };
 
 use seaworthy_check::{Change, Client, CommandLauncher, Endpoint, Subject, Transcript};
+use seaworthy_config::looks_secret;
 use seaworthy_evidence::hash;
 use serde_json::Value;
 use tokio::net::lookup_host;
@@ -55,6 +56,12 @@ pub async fn subject(arguments: &CheckArguments, config: &Config) -> Result<Subj
     }
     subject.run_code = arguments.run_tests;
     subject.source.declared = config.check.declared();
+    for (name, value) in config.app.env.iter().filter(|(name, _)| looks_secret(name)) {
+        // One that cannot be resolved here is in no file here either; whoever starts the app will hear of it.
+        if let Ok(value) = value.resolve() {
+            subject.source.live.add(name, value.expose());
+        }
+    }
     subject.repo = Some(arguments.repo.clone().unwrap_or_else(|| ".".into()));
     let source = ConfigSource::new(arguments.config.as_deref(), arguments.profile.as_deref());
     subject.config = Some(config_hash(&source, arguments.start.as_deref()));

@@ -87,8 +87,8 @@ fn look(purpose: Purpose, repository: &Repository) -> Sighting {
     if !repository.may_run {
         return Sighting::not_tried(format!("{names} is set up; {NOT_ALLOWED}"));
     }
-    let workshop =
-        repository.derived(|repository| Workshop(Sandbox::of(repository).map(Mutex::new).map_err(|error| error.to_string())));
+    let workshop = repository
+        .derived(|repository| Workshop(Sandbox::of(repository).map(Mutex::new).map_err(|error| error.to_string())));
     let sandbox = match &workshop.0 {
         Ok(sandbox) => sandbox.lock().unwrap_or_else(std::sync::PoisonError::into_inner),
         Err(why) => return cases.gave_up(why.clone()),

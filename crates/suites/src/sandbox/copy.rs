@@ -26,10 +26,11 @@ pub fn project(
     copy: &Path,
     notes: &mut Vec<String>,
 ) -> Result<usize, SandboxError> {
-    let paths: BTreeSet<PathBuf> = match repository.git().and_then(|git| git.work_files(repository.root()).map_err(|_| "")) {
-        Ok(paths) if !paths.is_empty() => paths.into_iter().collect(),
-        _ => repository.files().map(Path::to_owned).collect(),
-    };
+    let paths: BTreeSet<PathBuf> =
+        match repository.git().and_then(|git| git.work_files(repository.root()).map_err(|_| "")) {
+            Ok(paths) if !paths.is_empty() => paths.into_iter().collect(),
+            _ => repository.files().map(Path::to_owned).collect(),
+        };
     if paths.len() > MOST_FILES {
         return Err(SandboxError::TooLarge(format!("{} files", paths.len())));
     }
