@@ -26,6 +26,11 @@ use crate::{
 /// More calls, names or functions than that in one file tell nothing more.
 const MOST_KEPT: usize = 4_000;
 
+/// Functions, conditions and the like in each other; nobody writes so many.
+const DEEPEST: usize = 200;
+/// Bytes between a comment and what it is about: attributes, decorators.
+const MOST_BETWEEN: usize = 2_000;
+
 /// Reads a file.
 pub(crate) fn read(path: PathBuf, text: &str, language: Language, trees: &mut Trees) -> Module {
     let is_page = path.extension().is_some_and(|ending| ending == "vue" || ending == "svelte");
@@ -212,7 +217,7 @@ impl<'t> Walk<'t> {
     /// The comment that ends right before a place, with nothing but marks of the same thing between.
     fn comment_before(&self, start: usize) -> Option<&'t str> {
         let comment = self.comment?;
-        let between = self.text.get(comment.end..start)?;
+        let between = self.text.get(comment.end..start).filter(|between| between.len() < MOST_BETWEEN)?;
         let blank_lines = between.matches('\n').count() > 1 && between.trim().is_empty();
         let marks = between.trim_start();
         let fits = marks.is_empty() || marks.starts_with("#[") || marks.starts_with('@');
@@ -228,7 +233,11 @@ impl<'t> Walk<'t> {
     }
 
     fn push(&mut self, depth: usize, kind: Kind) {
-        self.scopes.push((depth, kind));
+        if self.scopes.len() < DEEPEST {
+            self.scopes.push((depth, kind));
+        } else {
+            self.module.unread = Some("it is nested too deeply");
+        }
     }
 
     fn is_in(&self, kind: Kind) -> bool {
@@ -275,6 +284,7 @@ impl<'t> Walk<'t> {
     }
 
     fn finish(mut self) -> Module {
+        self.module.imports.truncate(MOST_KEPT);
         for call in &mut self.module.calls {
             call.waived =
                 self.waived_lines.contains(&call.line) || self.waived_from.is_some_and(|from| from <= call.line);
@@ -338,4 +348,37 @@ fn is_debug_switch(condition: &str) -> bool {
     ["debug", "verbose", "node_env", "env.dev", "__dev__", "development", "env.prod"]
         .iter()
         .any(|word| condition.contains(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    #[test]
+    fn a_file_built_to_hurt_is_walked_in_time() {
+        let pieces = [
+            ("a.py", "if x:\n"),
+            ("b.py", "def a():\n def b(): return c\n"),
+            ("c.py", "import a as b, c as d\n"),
+            ("d.js", "try{a();"),
+            ("e.js", "async function a(){b;"),
+            ("f.js", "x.then(a)"),
+            ("g.js", "a?.b"),
+            ("h.tsx", "<a b={() => "),
+            ("i.rb", "def a; end\n"),
+            ("j.go", "func A() {\n"),
+            ("k.rs", "pub fn a() { dbg!(1);"),
+            ("l.ts", "export type A = {ok:true}|"),
+            ("m.js", "/** a */ export "),
+        ];
+        for (name, piece) in pieces {
+            let begun = Instant::now();
+            let language = Language::of(Path::new(name)).unwrap();
+            let module = read(PathBuf::from(name), &piece.repeat(8_000), language, &mut Trees::new());
+            assert!(module.functions.len() <= MOST_KEPT && module.calls.len() <= MOST_KEPT);
+            assert!(begun.elapsed() < Duration::from_secs(20), "{name} {piece}");
+        }
+    }
 }

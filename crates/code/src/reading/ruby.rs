@@ -35,6 +35,10 @@ impl<'t> Walk<'t> {
         let name = self.field(node, "name");
         let before =
             self.text.get(self.comment.map_or(0, |comment| comment.end)..node.start_byte()).unwrap_or_default();
+        // A signature is short.
+        let cut = before.len().saturating_sub(400);
+        let before =
+            before.char_indices().rev().take_while(|(at, _)| *at >= cut).last().map_or("", |(at, _)| &before[at..]);
         let line_above = before.trim_end().lines().last().unwrap_or_default().trim();
         let function = Function {
             name: name.to_owned(),
