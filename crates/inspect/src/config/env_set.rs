@@ -8,7 +8,7 @@ use super::{
     env_example::nothing_read,
     values::{is_placeholder, is_weak, own_value},
 };
-use crate::environment::{Purpose, Setting, first_few, read_by_app, settings};
+use crate::environment::{Purpose, Setting, first_few, is_of_build, read_by_app, settings};
 
 pub(super) struct EnvSet;
 
@@ -22,8 +22,11 @@ impl Inspection for EnvSet {
         if read.is_empty() {
             return nothing_read(repository);
         }
-        let needed: Vec<&str> =
-            read.iter().filter(|read| read.variable.default.is_none()).map(|read| read.name).collect();
+        let needed: Vec<&str> = read
+            .iter()
+            .filter(|read| read.variable.default.is_none() && !is_of_build(read.name))
+            .map(|read| read.name)
+            .collect();
         let all = settings(repository);
         let mut set: BTreeMap<&str, Vec<&Setting>> = BTreeMap::new();
         for setting in all.iter().filter(|setting| setting.purpose != Purpose::Development) {
