@@ -58,11 +58,10 @@ impl Inspection for EnvSet {
             return cases.gave_up(format!("{} of {} variables without a default are set by no file for production ({}); the environment of the live process would tell", missing.len(), needed.len(), first_few(missing.iter().copied(), 3)));
         }
         // A name that is handed through has its value elsewhere.
-        let from_host = |name: &&&str| {
-            set.get(**name).is_some_and(|all| {
-                all.iter().all(|setting| setting.purpose == Purpose::Open && own_value(&setting.value).is_none())
-            })
+        let hands_on = |setting: &&Setting| {
+            setting.value.starts_with('$') && !setting.value.contains(":?") && own_value(&setting.value).is_none()
         };
+        let from_host = |name: &&&str| set.get(**name).is_some_and(|all| all.iter().all(hands_on));
         let open: Vec<&str> = needed.iter().filter(from_host).copied().collect();
         if !open.is_empty() {
             return cases.gave_up(format!("{} of {} variables without a default are handed through from the host ({}), whose environment is not seen here", open.len(), needed.len(), first_few(open.iter().copied(), 3)));
@@ -110,5 +109,9 @@ mod tests {
             .unwrap();
         let found = EnvSet.look(&Repository::open(folder.path()).unwrap());
         assert!(matches!(&found.outcome, Outcome::Unclear(why) if why.contains("SECRET_KEY")), "{found:?}");
+        let compose = "services: {a: {build: ., environment: {API_BASE: \"https://o.invalid\", SECRET_KEY: \"${SECRET_KEY}\"}}}\n";
+        Sample::of(&[("docker-compose.prod.yml", compose)]).write(folder.path()).unwrap();
+        let found = EnvSet.look(&Repository::open(folder.path()).unwrap());
+        assert!(matches!(&found.outcome, Outcome::Unclear(why) if why.contains("handed through")), "{found:?}");
     }
 }
