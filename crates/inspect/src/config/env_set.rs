@@ -8,7 +8,7 @@ use super::{
     env_example::nothing_read,
     values::{is_placeholder, is_weak, own_value},
 };
-use crate::environment::{Purpose, Setting, first_few, read_by_app, settings};
+use crate::environment::{Purpose, Setting, first_few, is_of_build, read_by_app, settings};
 
 pub(super) struct EnvSet;
 
@@ -22,8 +22,11 @@ impl Inspection for EnvSet {
         if read.is_empty() {
             return nothing_read(repository);
         }
-        let needed: Vec<&str> =
-            read.iter().filter(|read| read.variable.default.is_none()).map(|read| read.name).collect();
+        let needed: Vec<&str> = read
+            .iter()
+            .filter(|read| read.variable.default.is_none() && !is_of_build(read.name))
+            .map(|read| read.name)
+            .collect();
         let all = settings(repository);
         let mut set: BTreeMap<&str, Vec<&Setting>> = BTreeMap::new();
         for setting in all.iter().filter(|setting| setting.purpose != Purpose::Development) {
@@ -55,11 +58,10 @@ impl Inspection for EnvSet {
             return cases.gave_up(format!("{} of {} variables without a default are set by no file for production ({}); the environment of the live process would tell", missing.len(), needed.len(), first_few(missing.iter().copied(), 3)));
         }
         // A name that is handed through has its value elsewhere.
-        let from_host = |name: &&&str| {
-            set.get(**name).is_some_and(|all| {
-                all.iter().all(|setting| setting.purpose == Purpose::Open && own_value(&setting.value).is_none())
-            })
+        let hands_on = |setting: &&Setting| {
+            setting.value.starts_with('$') && !setting.value.contains(":?") && own_value(&setting.value).is_none()
         };
+        let from_host = |name: &&&str| set.get(**name).is_some_and(|all| all.iter().all(hands_on));
         let open: Vec<&str> = needed.iter().filter(from_host).copied().collect();
         if !open.is_empty() {
             return cases.gave_up(format!("{} of {} variables without a default are handed through from the host ({}), whose environment is not seen here", open.len(), needed.len(), first_few(open.iter().copied(), 3)));
@@ -107,5 +109,9 @@ mod tests {
             .unwrap();
         let found = EnvSet.look(&Repository::open(folder.path()).unwrap());
         assert!(matches!(&found.outcome, Outcome::Unclear(why) if why.contains("SECRET_KEY")), "{found:?}");
+        let compose = "services: {a: {build: ., environment: {API_BASE: \"https://o.invalid\", SECRET_KEY: \"${SECRET_KEY}\"}}}\n";
+        Sample::of(&[("docker-compose.prod.yml", compose)]).write(folder.path()).unwrap();
+        let found = EnvSet.look(&Repository::open(folder.path()).unwrap());
+        assert!(matches!(&found.outcome, Outcome::Unclear(why) if why.contains("handed through")), "{found:?}");
     }
 }

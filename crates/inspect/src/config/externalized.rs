@@ -158,8 +158,14 @@ fn look(repository: &Repository) -> Sighting {
     let (mut found, mut doubtful) = (Vec::new(), Vec::new());
     for (path, source) in &sources {
         for (what, pattern) in PATTERNS.iter() {
+            // Below `__main__` it is for the developer who starts the file.
+            let program = source.code.find("if __name__").unwrap_or(source.code.len());
             let end = tests_begin(source).unwrap_or(usize::MAX);
-            for hit in pattern.find_iter(&source.code).filter(|hit| !is_excused(source, hit.start())) {
+            for hit in pattern
+                .find_iter(&source.code[..program])
+                .take(MOST_OF_A_FILE)
+                .filter(|hit| !is_excused(source, hit.start()))
+            {
                 let line = source.line(hit.start());
                 let into = if is_parameter(source, hit.start()) { &mut doubtful } else { &mut found };
                 into.extend((line < end).then(|| format!("{}:{line} has {what} in code", path.display())));
@@ -229,12 +235,16 @@ fn is_looked_at(path: &Path) -> bool {
 /// The default of a parameter, which its callers may well set; or a socket between two processes of the app.
 fn is_parameter(source: &Source, at: usize) -> bool {
     let start = source.code[..at].rfind('\n').map_or(0, |before| before + 1);
-    let before = source.code[start..at].trim_start();
-    let line = source.code[start..].lines().next().unwrap_or_default().trim_end();
+    let before = piece(&source.code, start.max(at.saturating_sub(WINDOW)), at).trim_start();
+    let line = piece(&source.code, start.max(at.saturating_sub(WINDOW)), at + WINDOW)
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .trim_end();
     let annotated = before.ends_with("= ") && before.contains(": ") && line.ends_with([',', '"', '\'']);
     let annotated = annotated && !before.contains('(') && !before.starts_with("const ");
     // The app speaks of itself, on a port that it was given.
-    let rest = source.code[at..].lines().next().unwrap_or_default();
+    let rest = piece(&source.code, at, at + WINDOW).lines().next().unwrap_or_default();
     let own_port = OWN_PORT.iter().any(|text| rest.contains(text));
     let loopback = line.contains("127.0.0.1") && line.contains("host") && !line.contains("://");
     annotated
@@ -253,7 +263,8 @@ fn is_in_signature(before: &str) -> bool {
             ')' => depth += 1,
             '(' if depth > 0 => depth -= 1,
             '(' => {
-                let line = before[..at].rsplit('\n').next().unwrap_or_default().trim_start();
+                let line =
+                    piece(before, at.saturating_sub(WINDOW), at).rsplit('\n').next().unwrap_or_default().trim_start();
                 return line.starts_with("def ") || line.starts_with("async def ");
             }
             _ => {}
@@ -263,19 +274,29 @@ fn is_in_signature(before: &str) -> bool {
 }
 
 fn is_excused(source: &Source, at: usize) -> bool {
-    let start = source.code[..at].rfind('\n').map_or(0, |before| before + 1);
-    let end = source.code[at..].find('\n').map_or(source.code.len(), |after| at + after);
-    let line = &source.code[start..end];
+    let code = &source.code;
+    let start = code[..at].rfind('\n').map_or(0, |before| before + 1);
+    let line = piece(code, start.max(at.saturating_sub(WINDOW)), at + WINDOW).lines().next().unwrap_or_default();
     // A call that began on a line above, with its default here.
-    let above: String = source.code[..start].lines().rev().take(2).collect::<Vec<_>>().join("\n");
-    let alternative = source.code[..start].trim_end().ends_with(['|', '?']);
-    let opened = above.trim_end().ends_with('(') && EXCUSES[..12].iter().any(|word| above.contains(word));
-    // In a longer text, or below `__main__`, it is an example.
-    let in_text = source.is_text(at);
-    let main = source.code[..at]
-        .rfind("__name__")
-        .is_some_and(|main| source.code[main..at].contains("__main__") && !source.code[main..at].contains("\ndef "));
-    in_text || opened || alternative || main || EXCUSES.iter().any(|word| line.contains(word))
+    let above = piece(code, start.saturating_sub(WINDOW), start);
+    let last_two = above.lines().rev().take(2);
+    let opened = above.trim_end().ends_with('(')
+        && last_two.into_iter().any(|line| EXCUSES[..12].iter().any(|word| line.contains(word)));
+    let alternative = above.trim_end().ends_with(['|', '?']);
+    source.is_text(at) || opened || alternative || EXCUSES.iter().any(|word| line.contains(word))
+}
+
+/// One is enough to know; all of a generated file would take long.
+const MOST_OF_A_FILE: usize = 100;
+
+/// So many bytes around a place tell what it is for; lines of generated code are longer than anyone reads.
+const WINDOW: usize = 400;
+
+/// What is between two places, moved to where characters begin.
+fn piece(text: &str, from: usize, to: usize) -> &str {
+    let from = text.ceil_char_boundary(from.min(text.len()));
+    let to = text.floor_char_boundary(to.min(text.len()));
+    text.get(from..to).unwrap_or_default()
 }
 
 #[cfg(test)]

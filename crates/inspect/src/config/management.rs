@@ -10,7 +10,7 @@ use seaworthy_repository::{Cases, Inspection, Pattern, Repository, Sample, Sight
 use serde::Deserialize;
 
 use super::env_example::nothing_read;
-use crate::environment::{first_few, is_tool, read_by_app};
+use crate::environment::{first_few, is_of_build, is_tool, read_by_app};
 
 pub(super) struct Management;
 
@@ -47,7 +47,7 @@ impl Inspection for Management {
         }
         let mut cases = Cases::plan(2);
         let mut by_file: BTreeMap<&Path, BTreeSet<&str>> = BTreeMap::new();
-        for variable in &read {
+        for variable in read.iter().filter(|read| !is_of_build(read.name)) {
             for (path, _) in &variable.places {
                 by_file.entry(path).or_default().insert(variable.name);
             }

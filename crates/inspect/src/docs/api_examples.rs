@@ -105,7 +105,11 @@ fn of_documents(repository: &Repository, routes: &Routes) -> Sighting {
         .filter(|word| word.contains('/'))
         .collect();
     let shown = |route: &&Route| words.iter().any(|word| crate::routes::ends_with(word, &route.path));
-    let named: Vec<&Route> = routes.all.iter().filter(|route| !route.path.trim_matches('/').is_empty()).collect();
+    let named: Vec<&Route> = routes
+        .all
+        .iter()
+        .filter(|route| !route.path.trim_matches('/').is_empty() && !is_for_machines(&route.path))
+        .collect();
     let count = named.iter().filter(|route| shown(route)).count();
     let in_code = repository.sources().values().filter(|source| source.matches(&IN_CODE).next().is_some()).count();
     let seen = format!("documents show {count} of {} routes with a call and its answer", named.len());
@@ -117,6 +121,13 @@ fn of_documents(repository: &Repository, routes: &Routes) -> Sighting {
         _ => cases.tried(false, format!("{seen}, and there is no OpenAPI file with examples")),
     }
     cases.sighting(seen)
+}
+
+/// Health checks and metrics are no operations that a person would try.
+fn is_for_machines(path: &str) -> bool {
+    ["health", "ready", "live", "metrics", "ping"]
+        .iter()
+        .any(|word| path.trim_matches('/').rsplit('/').next().is_some_and(|last| last.starts_with(word)))
 }
 
 #[cfg(test)]

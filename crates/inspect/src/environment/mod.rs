@@ -66,6 +66,13 @@ pub(crate) fn is_of_platform(name: &str) -> bool {
     PLATFORM.names.contains(name) || PLATFORM.prefixes.iter().any(|prefix| name.starts_with(prefix.as_str()))
 }
 
+/// The build of a front end puts it in: no process reads it.
+pub(crate) fn is_of_build(name: &str) -> bool {
+    ["VITE_", "NEXT_PUBLIC_", "REACT_APP_", "PUBLIC_", "NUXT_PUBLIC_", "EXPO_PUBLIC_"]
+        .iter()
+        .any(|prefix| name.starts_with(prefix))
+}
+
 /// A framework or a server reads it by itself.
 pub(crate) fn is_of_framework(name: &str) -> bool {
     let prefixed = PLATFORM.framework_prefixes.iter().any(|prefix| name.starts_with(prefix.as_str()));

@@ -213,8 +213,10 @@ impl Reader<'_> {
                 self.add(name, &value, refers(&value));
             }
             for pair in environment.as_array().into_iter().flatten().filter_map(Value::as_str) {
-                let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-                self.add(name, value, !pair.contains('=') || refers(value));
+                // A name alone hands the host's own value through.
+                let handed = format!("${{{pair}}}");
+                let (name, value) = pair.split_once('=').unwrap_or((pair, &handed));
+                self.add(name, value, refers(value));
             }
         }
         self.purpose = before;
@@ -357,7 +359,7 @@ mod tests {
             shown,
             [
                 "A=1 Open",
-                "B=*Open",
+                "B=${B}*Open",
                 "C=${C:-x} Open",
                 "D=${D}*Open",
                 "E=5 Open",
