@@ -109,8 +109,38 @@ fn is_recipe(path: &Path) -> bool {
     let lower = name.to_lowercase();
     let stem = ["dockerfile", "containerfile"].iter().find_map(|word| lower.strip_prefix(word));
     let ending = lower.ends_with(".dockerfile") || lower.ends_with(".containerfile");
-    let text =
-        ["dockerignore", "md", "j2", "tpl", "tmpl", "template", "erb", "py", "go", "js", "ts", "sh", "txt", "toml"];
+    let text = [
+        "rs",
+        "rb",
+        "java",
+        "kt",
+        "php",
+        "json",
+        "yml",
+        "yaml",
+        "vim",
+        "lock",
+        "html",
+        "tsx",
+        "jsx",
+        "mjs",
+        "cs",
+        "lua",
+        "dockerignore",
+        "md",
+        "j2",
+        "tpl",
+        "tmpl",
+        "template",
+        "erb",
+        "py",
+        "go",
+        "js",
+        "ts",
+        "sh",
+        "txt",
+        "toml",
+    ];
     let other = lower.rsplit_once('.').is_some_and(|(_, ending)| text.contains(&ending));
     !other && (ending || stem.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '-', '_'])))
 }

@@ -142,6 +142,8 @@ impl Logins {
             }
             // A default for a developer's own machine, or an example in a text, is no login of production, but also no proof.
             let example = ["example", "hostname", "your", "{", "<"].iter().any(|word| host.contains(word));
+            let example =
+                example || ["password", "your", "xxx"].iter().any(|word| password.to_lowercase().contains(word));
             let own = !host.contains('.') || host.starts_with("127.") || host.starts_with("0.0.") || example;
             if !own {
                 self.see(&address.place, "the password in an address", password);

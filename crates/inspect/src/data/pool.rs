@@ -113,12 +113,14 @@ fn place_of_use(repository: &Repository, mapper: &Mapper) -> Option<(String, Str
     if !mapper.files.is_empty() {
         let mut files = repository
             .files()
+            .filter(|path| !seaworthy_repository::is_test(path))
             .filter(|path| path.file_name().is_some_and(|name| mapper.files.iter().any(|own| name == own.as_str())));
         return files.next().map(|path| (path.display().to_string(), String::new()));
     }
     let uses = mapper.uses.as_ref()?;
     let mut sources = repository.sources().iter().filter(|(path, _)| {
         !stores::is_beside_the_app(path)
+            && !stores::is_for_development(path)
             && speaks(path, &mapper.language)
             && !path.components().any(|part| part.as_os_str() == "migrations" || part.as_os_str() == "alembic")
     });

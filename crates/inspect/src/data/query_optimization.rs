@@ -1,4 +1,4 @@
-//! `data.query-optimization`: no query in a loop over rows, and tests that count statements.
+//! `data.query-optimization`: no query in a loop over rows, and a setting that makes one an error.
 
 use std::{path::Path, sync::LazyLock};
 
@@ -23,7 +23,12 @@ static JAVASCRIPT_LOOP: LazyLock<Regex> = LazyLock::new(|| {
 });
 #[expect(clippy::expect_used, reason = "a constant pattern, compiled in every test")]
 static COUNTED: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"\bassertNumQueries\s*\(|\bdjango_assert_(?:max_)?num_queries\s*\(|\bcount_queries\b|\bassert_num_queries\b|\bnplusone\b|\bBullet\.raise\s*=\s*true|\bstrict_loading_by_default\s*=\s*true|\bqueryCount\b|\bassert_queries_count\b|\bexceed_query_limit\b").expect("the pattern is valid")
+    Regex::new(r"\bassertNumQueries\s*\(|\bdjango_assert_(?:max_)?num_queries\s*\(|\bcount_queries\b|\bassert_num_queries\b|\bqueryCount\b|\bassert_queries_count\b|\bexceed_query_limit\b").expect("the pattern is valid")
+});
+/// Settings that make every query in a loop an error.
+#[expect(clippy::expect_used, reason = "a constant pattern, compiled in every test")]
+static REFUSED: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"\bNPLUSONE_RAISE\s*=\s*True|\bZEAL_RAISE\s*=\s*True|\bBullet\.raise\s*=\s*true|\bstrict_loading_by_default\s*=\s*true").expect("the pattern is valid")
 });
 
 impl Inspection for QueryOptimization {
@@ -38,11 +43,11 @@ impl Inspection for QueryOptimization {
     fn present(&self) -> Sample {
         let views =
             "def posts():\n    for post in Post.objects.select_related(\"author\"):\n        yield post.author.name\n";
-        let test = "class T(TestCase):\n    def test_posts(self):\n        with self.assertNumQueries(1):\n            list(posts())\n";
+        let settings = "INSTALLED_APPS = [\"zeal\"]\nZEAL_RAISE = True\n";
         Sample::of(&[
-            ("requirements.txt", "django\npsycopg\n"),
+            ("requirements.txt", "django\npsycopg\ndjango-zeal\n"),
             ("blog/views.py", views),
-            ("blog/tests/test_views.py", test),
+            ("blog/settings.py", settings),
         ])
     }
 
@@ -70,18 +75,26 @@ fn look(repository: &Repository) -> Sighting {
         first.is_none(),
         first.unwrap_or_else(|| format!("none of {loops} loops over rows asks the database again")),
     );
-    let counted = repository.tests().iter().chain(repository.sources()).find_map(|(path, source)| {
-        let found = source.matches(&COUNTED).next()?;
-        Some(format!("{}:{}", path.display(), source.line(found.get(0)?.start())))
-    });
-    match (counted, repository.not_whole()) {
-        (_, Some(why)) => cases.told_nothing(why),
-        (Some(place), None) => cases.tried(true, format!("{place} counts statements")),
-        (None, None) => {
-            cases.told_nothing("no test counts statements: whether their number grows with the rows is only seen live")
+    let first = |pattern: &Regex| {
+        repository.tests().iter().chain(repository.sources()).find_map(|(path, source)| {
+            let found = source.matches(pattern).next()?;
+            Some(format!("{}:{}", path.display(), source.line(found.get(0)?.start())))
+        })
+    };
+    match (first(&REFUSED), first(&COUNTED), repository.not_whole()) {
+        (_, _, Some(why)) => cases.told_nothing(why),
+        (Some(place), _, None) => cases.tried(true, format!("{place} makes a query in a loop an error")),
+        (None, Some(place), None) => {
+            cases.told_nothing(format!(
+                "{place} counts statements, as tests of single calls do: of the others only a live run tells"
+            ));
+        }
+        (None, None, None) => {
+            cases.told_nothing("no test counts statements: whether their number grows with the rows is only seen live");
         }
     }
-    cases.sighting(format!("none of {loops} loops over rows asks the database again, and tests count statements"))
+    cases
+        .sighting(format!("none of {loops} loops over rows asks the database again, and a query in a loop is an error"))
 }
 
 /// Commands, tasks and migrations serve no request.
@@ -100,6 +113,7 @@ fn is_a_task(path: &Path) -> bool {
         "jobs",
         "cli",
         "workers",
+        "signals",
     ];
     let parts = path.iter().filter_map(|part| part.to_str()).flat_map(|part| part.split(['.', '_', '-']));
     stores::is_beside_the_app(path) || parts.into_iter().any(|part| words.contains(&part))

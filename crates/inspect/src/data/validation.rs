@@ -93,7 +93,9 @@ fn loose(schema: &Schema) -> (Vec<String>, usize) {
             let camel = |column: &str| schema.source == "Prisma" && column.len() > 2 && column.ends_with("id");
             let stem = column.name.strip_suffix("_id");
             let stem = stem.or_else(|| column.name.strip_suffix("id").filter(|_| camel(&column.name)));
-            if !stem.is_some_and(|stem| points_to_a_table(schema, stem)) {
+            // What identifies a row of its own table points nowhere.
+            let own = table.primary.contains(&column.name);
+            if own || !stem.is_some_and(|stem| points_to_a_table(schema, stem)) {
                 continue;
             }
             pointing += 1;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use seaworthy_repository::Repository;
 
-use crate::container::{Cluster, Composition, Recipe};
+use crate::container::{Cluster, Composition, Purpose, Recipe};
 
 /// When a command is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -195,7 +195,8 @@ impl Reader<'_> {
     }
 
     fn of_compositions(&mut self, compositions: &[Composition]) {
-        for composition in compositions {
+        // What a developer starts on his own machine is not how the app runs.
+        for composition in compositions.iter().filter(|one| one.purpose != Purpose::Development) {
             for service in composition.services.values() {
                 let (file, line) = service.place.rsplit_once(':').unwrap_or((&service.place, "1"));
                 let folder = service.build().and_then(|build| build.context).unwrap_or_else(|| service.folder.clone());
