@@ -152,10 +152,9 @@ pub(super) fn services(repository: &Repository) -> (Vec<Service>, Vec<String>) {
         }
     }
     let package = repository.text("package.json").and_then(|text| serde_json::from_str::<Value>(&text).ok());
-    if let Some(value) = package.filter(|package| package["renovate"].is_object()) {
-        if let Ok(covers) = renovate_of(&value["renovate"]) {
-            found.push(Service { name: "Renovate", file: "package.json".into(), covers });
-        }
+    let within = package.filter(|package| package["renovate"].is_object());
+    if let Some(Ok(covers)) = within.map(|package| renovate_of(&package["renovate"])) {
+        found.push(Service { name: "Renovate", file: "package.json".into(), covers });
     }
     let by_clock = repository.pipelines().runs(Purpose::Updates);
     for run in by_clock.iter().filter(|run| run.placed.occasions().on(Event::Schedule) >= Truth::Maybe) {
@@ -307,9 +306,16 @@ fn look(repository: &Repository) -> Sighting {
         match (by, services.first(), problems.first()) {
             (Some(service), _, _) => cases.tried(true, format!("{} of {file} by {}", place.name, service.name)),
             (None, _, Some(problem)) if problem.contains("cannot be read") => cases.told_nothing(problem.clone()),
-            (None, None, None) => cases.tried(false, format!("{file} has {} packages, and neither Dependabot nor Renovate is set up (one that is only switched on at the server leaves no file)", place.name)),
+            (None, None, None) => {
+                let packages =
+                    format!("{file} has {} packages, and neither Dependabot nor Renovate is set up", place.name);
+                cases.tried(false, format!("{packages} (one that is only switched on at the server leaves no file)"));
+            }
             (None, None, Some(problem)) => cases.tried(false, problem.clone()),
-            (None, Some(service), _) => cases.tried(false, format!("{} is not set up for the {} packages of {file} ({})", service.name, place.name, service.file.display())),
+            (None, Some(service), _) => {
+                let what = format!("{} is not set up for the {} packages of {file}", service.name, place.name);
+                cases.tried(false, format!("{what} ({})", service.file.display()));
+            }
         }
     }
     let named: Vec<String> =

@@ -129,8 +129,9 @@ fn nothing(pipelines: &Pipelines, wanted: &Wanted<'_>) -> String {
 pub(crate) fn listed(runs: &[Run<'_>]) -> String {
     let mut seen: Vec<(&str, String)> = Vec::new();
     for run in runs {
-        if !seen.iter().any(|(name, _)| *name == run.tool.name) {
-            seen.push((&run.tool.name, run.placed.place()));
+        let name = run.tool.name_in(run.placed.command);
+        if !seen.iter().any(|(seen, _)| *seen == name) {
+            seen.push((name, run.placed.place()));
         }
     }
     let named = seen.iter().take(5).map(|(name, place)| format!("{name} at {place}"));

@@ -9,6 +9,10 @@ use super::gate::listed;
 
 pub(super) struct CheckedPipeline;
 
+/// Whose pipelines are read.
+const KNOWN: &str =
+    "GitHub, GitLab, CircleCI, Azure, Bitbucket, Jenkins, Travis, Drone, Woodpecker, Buildkite, Forgejo, Gitea";
+
 /// What can refuse a change.
 const CHECKS: [Purpose; 9] = [
     Purpose::Test,
@@ -90,7 +94,7 @@ fn parses(cases: &mut Cases, pipelines: &Pipelines, repository: &Repository) -> 
         (None, true) => match (pipelines.unread.first(), repository.not_whole()) {
             (Some(unread), _) => cases.told_nothing(unread.clone()),
             (None, Some(cut)) => cases.told_nothing(cut),
-            (None, None) => cases.tried(false, "there is no pipeline file (GitHub, GitLab, CircleCI, Azure, Bitbucket, Jenkins, Travis, Drone, Woodpecker, Buildkite, Forgejo, Gitea)"),
+            (None, None) => cases.tried(false, format!("there is no pipeline file ({KNOWN})")),
         },
     }
     !pipelines.all.is_empty()

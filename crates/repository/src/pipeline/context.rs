@@ -16,6 +16,8 @@ pub(super) struct Context<'r> {
     pub(super) file: PathBuf,
     pub(super) text: &'r str,
     pub(super) default_branches: &'r [String],
+    /// The line, counted from 0, from which a text is looked for first: that of the job which is read.
+    pub(super) from: usize,
     /// What it takes from places that are not read.
     pub(super) elsewhere: Vec<String>,
 }
@@ -24,15 +26,16 @@ pub(super) struct Context<'r> {
 pub(super) const MOST: usize = 2_000;
 
 impl Context<'_> {
-    /// The line of the first place where this text stands at the beginning of an entry, or anywhere; 0 when nowhere.
+    /// The line of the first place where this text stands, behind `from` where it is there; 0 when nowhere.
     pub(super) fn line_of(&self, text: &str) -> usize {
         let first = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
         if first.is_empty() {
             return 0;
         }
         let is_comment = |line: &str| line.trim_start().starts_with(['#', '/']);
-        let mut lines = self.text.lines().enumerate().filter(|(_, line)| !is_comment(line));
-        lines.find(|(_, line)| line.contains(first)).map_or(0, |(index, _)| index + 1)
+        let lines = || self.text.lines().enumerate().filter(|(_, line)| !is_comment(line) && line.contains(first));
+        let behind = lines().find(|(index, _)| *index >= self.from);
+        behind.or_else(|| lines().next()).map_or(0, |(index, _)| index + 1)
     }
 
     /// The line of `name:`.

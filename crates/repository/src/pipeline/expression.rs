@@ -179,7 +179,8 @@ impl Reader<'_> {
             self.depth += 1;
             let inner = if self.depth > DEEPEST { Value::Unknown } else { self.single() };
             self.depth -= 1;
-            return value(not(truth(&inner)));
+            // One leg of a matrix has the opposite too.
+            return if inner == Value::Fits { inner } else { value(not(truth(&inner))) };
         }
         if self.takes("(") {
             let inner = self.either();
@@ -286,7 +287,7 @@ mod tests {
         evaluate(text, &|name| match name {
             "github.event_name" => Value::Text("push".into()),
             "github.ref" | "variables['Build.SourceBranch']" => Value::Text("refs/heads/main".into()),
-            "github.repository" => Value::Fits,
+            "github.repository" | "matrix.custom" => Value::Fits,
             "github.actor" | "github.event.head_commit.message" => Value::Ordinary,
             "$CI_COMMIT_BRANCH" => Value::Text("main".into()),
             "$CI_COMMIT_TAG" => Value::Nothing,
@@ -305,8 +306,9 @@ mod tests {
             "startsWith(github.ref, 'refs/heads/') || secrets.X",
             "always()",
             "true",
+            "${{ !matrix.custom }}",
         ];
-        assert_eq!(yes.map(told), [Truth::Yes; 8]);
+        assert_eq!(yes.map(told), [Truth::Yes; 9]);
         let no = [
             "false",
             "${{ false }}",

@@ -71,14 +71,16 @@ pub(super) struct LockFile {
     pub(super) packages: Vec<Locked>,
 }
 
+/// Names and versions, or why they cannot be read.
+type Named = Result<Vec<(String, String)>, String>;
+
 /// A format of lock files.
 #[derive(Debug)]
 pub(super) struct Format {
     /// The file's name.
     pub(super) name: &'static str,
     pub(super) ecosystem: Ecosystem,
-    /// Names and versions, or why it cannot be read.
-    read: fn(&str) -> Result<Vec<(String, String)>, String>,
+    read: fn(&str) -> Named,
     /// A small one with one package of this version, for the control experiment.
     pub(super) sample: fn(&str) -> String,
 }

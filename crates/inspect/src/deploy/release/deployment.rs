@@ -61,8 +61,10 @@ fn judged(run: Run<'_>) -> Deployment<'_> {
     let says_deploy = own.iter().any(|text| text.to_lowercase().contains("deploy")) || placed.job.environment.is_some();
     let of_documents =
         own[..2].iter().any(|text| ["doc", "storybook", "pages"].iter().any(|word| text.to_lowercase().contains(word)));
-    let sure = !of_documents && !AMBIGUOUS.contains(&run.tool.name.as_str())
-        || (!of_documents && says_deploy && run.tool.name != "GitHub Pages");
+    // A plan of infrastructure is no release, whatever its job is called.
+    let tool = run.tool.name.as_str();
+    let by_words = says_deploy && !["GitHub Pages", "Terraform"].contains(&tool);
+    let sure = !of_documents && (!AMBIGUOUS.contains(&tool) || by_words);
     Deployment { target: target.or(by_branch).unwrap_or(Target::Unsaid), sure, run }
 }
 

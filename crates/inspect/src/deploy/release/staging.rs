@@ -64,7 +64,9 @@ fn not_there(
             (Failure::Ignored(why) | Failure::Unsure(why), _) => why,
             (_, Some(how)) => format!("it waits for a person ({how})"),
             (Failure::Stops, None) if occasions.on(Event::StagingBranch) > Truth::No => {
-                return cases.gave_up(format!("{} deploys another branch to staging: whether what is merged gets there by itself is not in the files", one.name()));
+                let what = format!("{} deploys another branch to staging", one.name());
+                return cases
+                    .gave_up(format!("{what}: whether what is merged gets there by itself is not in the files"));
             }
             (Failure::Stops, None) if occasions.on(Event::DefaultBranch) == Truth::Maybe || !one.sure => {
                 return cases.gave_up(format!("{}: when it runs, or what it deploys, is not in the files", one.name()));

@@ -130,6 +130,7 @@ fn jobs(context: &mut Context<'_>, document: &Value, occasions: Occasions, depth
             found.extend(called);
             // What others need goes by the name of the calling job.
         } else {
+            context.from = job.line.saturating_sub(1);
             job.steps = steps(context, document, own);
         }
         found.push(job);
@@ -185,9 +186,14 @@ fn steps(context: &mut Context<'_>, document: &Value, job: &Value) -> Vec<Step> 
     let default = |key: &str| text(&job["defaults"]["run"][key]).or_else(|| text(&document["defaults"]["run"][key]));
     let folder = default("working-directory").unwrap_or_default();
     let shell = default("shell");
-    items(&job["steps"])
-        .flat_map(|own| step(context, own, &folder, shell.as_deref(), (&job["env"], &document["env"]), 0))
-        .collect()
+    let environment = (&job["env"], &document["env"]);
+    let mut found: Vec<Step> = Vec::new();
+    for own in items(&job["steps"]) {
+        found.extend(step(context, own, &folder, shell.as_deref(), environment, 0));
+        // The next one stands below.
+        context.from = found.last().map_or(context.from, |last| context.from.max(last.line));
+    }
+    found
 }
 
 fn step(

@@ -81,6 +81,7 @@ fn workflow(context: &mut Context<'_>, document: &Value, own: &Value) -> Vec<Job
         let steps = match &document["jobs"][id.as_str()] {
             Value::Null => vec![context.action(None, &id, &inputs(settings))],
             own => {
+                context.from = context.line_of_key(&id).saturating_sub(1);
                 let mut all = steps(context, document, &settings["pre-steps"], 0);
                 all.extend(steps(context, document, &own["steps"], 0));
                 all

@@ -168,11 +168,16 @@ fn job(context: &mut Context<'_>, whole: &Value, name: &str, own: &Value, workfl
     let lines: Vec<String> = before.into_iter().flatten().chain(script(whole, &own["script"], 0)).collect();
     let mut steps = Vec::new();
     if !lines.is_empty() {
-        let mut step = context.script(Some(name), &lines.join("\n"), Shell::STRICT, Path::new(""));
+        context.from = context.line_of_key(name).saturating_sub(1);
+        let whole_script = lines.join("\n");
+        let mut step = context.script(Some(name), &whole_script, Shell::STRICT, Path::new(""));
         let first = script(whole, &own["script"], 0).first().cloned().unwrap_or_default();
         // Lines come from several places: the job's own script is where a person looks.
         step.line = context.line_of(&first);
-        step.commands.iter_mut().for_each(|command| command.offset = 0);
+        for command in &mut step.commands {
+            let at = context.line_of(whole_script.lines().nth(command.offset).unwrap_or_default());
+            command.offset = at.saturating_sub(step.line);
+        }
         steps.push(step);
     }
     if !own["trigger"].is_null() {

@@ -85,8 +85,14 @@ pub(super) fn read(repository: &Repository) -> Pipelines {
         // Jenkins has no YAML.
         let documents = if system == "Jenkins" { Ok(vec![Value::Null]) } else { documents(&text) };
         let file = path.to_owned();
-        let mut context =
-            Context { repository, file, text: &text, default_branches: &default_branches, elsewhere: Vec::new() };
+        let mut context = Context {
+            repository,
+            file,
+            text: &text,
+            default_branches: &default_branches,
+            from: 0,
+            elsewhere: Vec::new(),
+        };
         let jobs = documents.and_then(|documents| {
             let all = documents.iter().map(|document| reader(&mut context, document)).collect::<Result<Vec<_>, _>>()?;
             Ok(all.into_iter().flatten().collect::<Vec<_>>())

@@ -127,7 +127,11 @@ pub(super) fn just(repository: &Repository, words: &[String], folder: &Path) -> 
     };
     let mut recipes = BTreeMap::<String, Target>::new();
     let (mut current, mut first) = (None::<String>, None::<String>);
+    let mut variables = BTreeMap::new();
     for line in source.lines() {
+        if let Some((name, value)) = line.split_once(":=").filter(|_| !line.starts_with([' ', '\t'])) {
+            variables.insert(name.trim().to_owned(), value.trim().trim_matches(['"', '\'']).to_owned());
+        }
         let indented = line.starts_with([' ', '\t']);
         if let Some(name) = current.as_ref().filter(|_| indented) {
             recipes.entry(name.clone()).or_default().lines.push(line.trim().to_owned());
@@ -148,12 +152,26 @@ pub(super) fn just(repository: &Repository, words: &[String], folder: &Path) -> 
     let mut order = Vec::new();
     wanted.iter().for_each(|name| collect(&recipes, name, &mut order));
     let tasks = order.iter().map(|name| {
-        let lines = recipes[*name].lines.iter().map(|line| recipe(line, &BTreeMap::new(), false));
+        let lines =
+            recipes[*name].lines.iter().map(|line| recipe(&filled_in(line, &variables), &BTreeMap::new(), false));
         let label = format!("{}: {name}", file.display());
         Task { label, scripts: lines.collect(), shell: Shell::PLAIN, folder: folder.to_owned(), hooks: false }
     });
     let tasks: Vec<Task> = tasks.collect();
     Some(if tasks.is_empty() { Called::Unread } else { Called::Tasks(tasks) })
+}
+
+/// A line of a justfile; `{{ name }}` is its value where the file has it, and nothing where that is found out later.
+fn filled_in(line: &str, variables: &BTreeMap<String, String>) -> String {
+    let (mut whole, mut rest) = (String::new(), line);
+    while let Some((before, after)) = rest.split_once("{{") {
+        let Some((name, after)) = after.split_once("}}") else { break };
+        whole.push_str(before);
+        whole.push_str(variables.get(name.trim()).map_or("", String::as_str));
+        rest = after;
+    }
+    whole.push_str(rest);
+    whole
 }
 
 pub(super) fn taskfile(repository: &Repository, words: &[String], folder: &Path) -> Option<Called> {

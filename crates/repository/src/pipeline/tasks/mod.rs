@@ -123,11 +123,12 @@ impl<'r> Tasks<'r> {
         }
         walk.found.push(command);
         let outer = std::mem::replace(&mut walk.failure, failure);
-        tasks.iter().for_each(|task| self.follow_task(task, walk));
+        let at = offset + line;
+        tasks.iter().for_each(|task| self.follow_task(task, at, walk));
         walk.failure = outer;
     }
 
-    fn follow_task(self, task: &Task, walk: &mut Walk) {
+    fn follow_task(self, task: &Task, offset: usize, walk: &mut Walk) {
         if walk.through.len() >= DEEPEST || walk.through.contains(&task.label) {
             return;
         }
@@ -136,22 +137,22 @@ impl<'r> Tasks<'r> {
             let outer = walk.failure.clone();
             walk.failure = own.clone().and(&outer);
             if task.hooks {
-                self.hook(script, &task.folder, walk);
+                self.hook(script, task, offset, walk);
             } else {
-                self.follow_script(script, task.shell, &task.folder, 0, walk);
+                self.follow_script(script, task.shell, &task.folder, offset, walk);
             }
             walk.failure = outer;
         }
         walk.through.pop();
     }
 
-    fn hook(self, id: &str, folder: &Path, walk: &mut Walk) {
+    fn hook(self, id: &str, task: &Task, offset: usize, walk: &mut Walk) {
         walk.found.push(Command {
             kind: CommandKind::Hook,
             words: vec![id.to_owned()],
             version: None,
-            folder: folder.to_owned(),
-            offset: 0,
+            folder: task.folder.clone(),
+            offset,
             through: walk.through.clone(),
             failure: walk.failure.clone(),
             opaque: false,

@@ -40,10 +40,10 @@ pub(super) fn unwrap(words: &[String], is_file: impl Fn(&str) -> bool) -> (Vec<S
     for _ in 0..8 {
         let Some(first) = words.first_mut() else { break };
         // `${PREFIX}pytest`: a folder before the program.
-        if let Some((_, program)) = first.strip_prefix("${").and_then(|rest| rest.split_once('}')) {
-            if program.starts_with(|letter: char| letter.is_alphanumeric() || letter == '/') {
-                *first = program.trim_start_matches('/').to_owned();
-            }
+        let behind = first.strip_prefix("${").and_then(|rest| rest.split_once('}')).map(|(_, program)| program);
+        let behind = behind.filter(|name| name.starts_with(|letter: char| letter.is_alphanumeric() || letter == '/'));
+        if let Some(program) = behind.map(|name| name.trim_start_matches('/').to_owned()) {
+            *first = program;
         }
         if is_file(first) {
             break;
@@ -113,10 +113,9 @@ impl Wrapper {
         let mut rest: Vec<String> = words.get(at..)?.to_vec();
         // `docker run … aquasec/trivy image …`
         let program = image.map(|image| file_name(image.split(['@', ':']).next().unwrap_or(image)));
-        if let Some(program) = program.filter(|own| self.programs.iter().any(|program| program == own)) {
-            if rest.first().map(String::as_str) != Some(program) {
-                rest.insert(0, program.to_owned());
-            }
+        let program = program.filter(|own| self.programs.iter().any(|program| program == own));
+        if let Some(program) = program.filter(|own| rest.first().is_none_or(|first| first != own)) {
+            rest.insert(0, program.to_owned());
         }
         (!rest.is_empty()).then_some(rest)
     }

@@ -131,16 +131,25 @@ impl Tool {
         fits.then_some(length)
     }
 
+    /// As people call it in this command: an entry may stand for several programs.
+    pub fn name_in(&self, command: &Command) -> &str {
+        if command.kind != CommandKind::Shell || self.commands.len() < 2 {
+            return &self.name;
+        }
+        let fitting = self.commands.iter().filter(|own| begins(&command.words, own).is_some());
+        fitting.max_by_key(|own| own.len()).map_or(&self.name, |own| own)
+    }
+
     /// Why it never fails as it is called, when that is so.
     pub fn lenient(&self, command: &Command) -> Option<String> {
         if self.reports.is_some() {
             return None;
         }
         if let Some(word) = self.lenient.iter().find(|word| has(command, word)) {
-            return Some(format!("with `{word}` {} never fails", self.name));
+            return Some(format!("with `{word}` {} never fails", self.name_in(command)));
         }
         let strict = self.strict.is_empty() || self.strict.iter().any(|word| has(command, word));
-        (!strict).then(|| format!("{} never fails without `{}`", self.name, self.strict[0]))
+        (!strict).then(|| format!("{} never fails without `{}`", self.name_in(command), self.strict[0]))
     }
 }
 
