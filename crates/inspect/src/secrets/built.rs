@@ -86,12 +86,16 @@ const AS_THEY_ARE: &[&str] = &["public", "static", "assets", "www", "wwwroot", "
 
 /// Shows the pages and scripts that browsers get without a build, and counts them.
 pub(super) fn read_unbuilt(repository: &Repository, pages: &[&str], see: &mut See<'_>) -> usize {
+    // Where JavaScript runs no server, all of it is for browsers.
+    let no_server = repository.named(&["package.json"]).next().is_none();
     let is_delivered = |path: &&Path| {
         let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
         let mut folders = path.parent().into_iter().flat_map(Path::components);
         pages.contains(&ending)
             || (["js", "mjs", "json", "map"].contains(&ending)
-                && folders.any(|folder| folder.as_os_str().to_str().is_some_and(|name| AS_THEY_ARE.contains(&name))))
+                && (no_server
+                    || folders
+                        .any(|folder| folder.as_os_str().to_str().is_some_and(|name| AS_THEY_ARE.contains(&name)))))
     };
     let mut shown = 0;
     for path in repository.files().filter(|path| !is_test(path) && !path.starts_with("docs")).filter(is_delivered) {
