@@ -185,7 +185,10 @@ impl Bench<'_> {
                     "{name} lets a planted type error pass: it may not read the files that were tried"
                 ));
             }
-            Ok(false) => cases.tried(false, format!("{name} lets a planted violation pass ({})", self.found.shown_by)),
+            Ok(false) => cases.tried(
+                false,
+                format!("{name} does not end with an error for a planted violation ({})", self.found.shown_by),
+            ),
             Err(why) => cases.told_nothing(why),
         }
     }
