@@ -15,6 +15,8 @@ use crate::{
     testing::NOT_ALLOWED,
 };
 
+pattern!(FINDING: r"(?i)\berror\b|\bwarning\b|:\d+|would reformat|^Diff in");
+
 /// A tool for one purpose.
 struct Check(Purpose);
 
@@ -183,7 +185,10 @@ impl Bench<'_> {
                     "{name} lets a planted type error pass: it may not read the files that were tried"
                 ));
             }
-            Ok(false) => cases.tried(false, format!("{name} lets a planted violation pass ({})", self.found.shown_by)),
+            Ok(false) => cases.tried(
+                false,
+                format!("{name} does not end with an error for a planted violation ({})", self.found.shown_by),
+            ),
             Err(why) => cases.told_nothing(why),
         }
     }
@@ -193,8 +198,11 @@ impl Bench<'_> {
         if !self.found.tool.findings.contains(&status) || is_unresolved(&ran.text()) {
             return cases.told_nothing(format!("{name} does not work here (status {status}): {}", ran.last_words()));
         }
-        let first = ran.text().lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default().to_owned();
-        let first: String = first.chars().take(200).collect();
+        let text = ran.text();
+        let lines = || text.lines().map(str::trim).filter(|line| !line.is_empty());
+        // What a tool says of itself comes before what it found.
+        let found = lines().find(|line| FINDING.is_match(line)).or_else(|| lines().next());
+        let first: String = found.unwrap_or_default().chars().take(200).collect();
         // A program of the machine may be another version than the project's.
         match self.is_the_projects_own() {
             true => cases.tried(false, format!("{name} is not clean: {first}")),

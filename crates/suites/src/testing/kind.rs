@@ -132,7 +132,10 @@ fn run(kind: Kind, repository: &Repository, tests: &TestFiles, mut cases: Cases,
         let name = session.suites.get(run.suite).map_or("", |suite| suite.name.as_str());
         let own: Vec<&Test> = run.tests.iter().flatten().filter(|test| is_of_kind(test)).collect();
         match own.is_empty() && run.tests.is_ok() {
-            true => cases.told_nothing(format!("{name} does not say which of its tests are {} tests", kind.name())),
+            true => cases.told_nothing(format!(
+                "{name} named none of the {} tests here: they may have a command of their own",
+                kind.name()
+            )),
             false => passing::judge(&mut cases, run, name, &mut own.into_iter()),
         }
     }
