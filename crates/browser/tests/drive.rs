@@ -1,5 +1,7 @@
 //! A real browser on small pages: what it tells, what it is told, and that nothing of it is left.
 
+#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "these are tests, and say why they are skipped")]
+
 use std::{
     io::{Read, Write},
     net::TcpListener,

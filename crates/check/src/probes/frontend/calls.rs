@@ -126,6 +126,28 @@ async fn pressing(visit: &Visit<'_>, page: &Page) -> Result<Option<Place>, Brows
     Ok(None)
 }
 
+/// Names of links that stay on this site and in this window, in the order of the page, each once.
+pub(super) async fn own_links(page: &Page) -> Result<Vec<String>, BrowserError> {
+    const OWN: &str = "[...document.querySelectorAll('a[href]')].filter(one => one.target !== '_blank' && !one.hasAttribute('download') \
+        && new URL(one.href, location.href).origin === location.origin \
+        && one.getAttribute('href')[0] !== '#').map(one => (one.getAttribute('aria-label') || one.innerText).replace(/\\s+/g, ' ').trim())";
+    let own = page.evaluate(OWN).await?;
+    let own: Vec<&str> = own.as_array().into_iter().flatten().filter_map(|name| name.as_str()).collect();
+    let mut names: Vec<String> = Vec::new();
+    for control in page.controls().await?.into_iter().filter(|one| one.role == "link") {
+        let dangerous =
+            words::deletes(&control.name) || crate::routes::changes_something(&format!("/{}", control.name));
+        if own.contains(&control.name.as_str())
+            && !control.name.is_empty()
+            && !dangerous
+            && !names.contains(&control.name)
+        {
+            names.push(control.name);
+        }
+    }
+    Ok(names)
+}
+
 /// Fills what is to be filled and presses the control of this name; false when it is not there.
 async fn press_named(page: &Page, name: &str) -> Result<bool, BrowserError> {
     let controls = page.controls().await?;

@@ -23,7 +23,7 @@ pub(super) const PROBE: PageProbe = PageProbe { control: "frontend.code-splittin
 const CHUNKS: usize = 2;
 /// So much code in all is nothing to split: it is less than what a second request costs.
 const NOTHING_TO_SPLIT: u64 = 30 << 10;
-const LINKS: usize = 8;
+const LINKS: usize = 5;
 const FOLLOWED: Duration = Duration::from_secs(4);
 
 const LINKED: &str =
@@ -68,27 +68,7 @@ fn look<'a>(visit: &'a Visit<'a>, cases: &'a mut Cases) -> Working<'a, Result<St
             return not_applicable(format!("{start} loads no script of this site: there is nothing to split"));
         }
         let named = chunks_named(visit, &page, &opened.observed.requests).await;
-        let mut all = first.clone();
-        let mut visited = 0;
-        // Followed as a person does, so that what is fetched is what the page's own code asks for.
-        for name in links(&page).await? {
-            visit.open(&page, start).await?;
-            let Some(link) = page.controls().await?.into_iter().find(|one| one.role == "link" && one.name == name)
-            else {
-                continue;
-            };
-            if page.press(&link).await.is_err() {
-                continue;
-            }
-            page.settle(FOLLOWED).await;
-            visited += 1;
-            all.extend(scripts(visit, &page.observed().requests));
-        }
-        for path in visit.pages.iter().skip(1) {
-            let opened = visit.open(&page, path).await?;
-            visited += 1;
-            all.extend(scripts(visit, &opened.observed.requests));
-        }
+        let (all, visited) = go_on(visit, &page, &first).await?;
         let fetched = all.len() - first.len();
         let later: BTreeSet<&String> = all.keys().chain(&named).filter(|url| !first.contains_key(*url)).collect();
         let (own, total) = (first.values().sum::<u64>(), all.values().sum::<u64>());
@@ -133,12 +113,38 @@ fn look<'a>(visit: &'a Visit<'a>, cases: &'a mut Cases) -> Working<'a, Result<St
     })
 }
 
-async fn links(page: &Page) -> Result<BTreeSet<String>, Stop> {
-    let controls = page.controls().await?;
-    let names = controls.into_iter().filter(|one| one.role == "link" && !one.name.is_empty()).map(|one| one.name);
-    let harmless =
-        names.filter(|name| !super::words::deletes(name) && !crate::routes::changes_something(&format!("/{name}")));
-    Ok(harmless.take(LINKS).collect())
+/// Everything that was loaded after the first visit as well, and how many more visits there were.
+async fn go_on(
+    visit: &Visit<'_>,
+    page: &Page,
+    first: &BTreeMap<String, u64>,
+) -> Result<(BTreeMap<String, u64>, usize), Stop> {
+    let start = &visit.pages[0];
+    let mut all = first.clone();
+    let mut visited = 0;
+    // Followed as a person does, so that what is fetched is what the page's own code asks for.
+    for name in calls::own_links(page).await?.into_iter().take(LINKS) {
+        visit.open(page, start).await?;
+        let Some(link) = page.controls().await?.into_iter().find(|one| one.role == "link" && one.name == name) else {
+            continue;
+        };
+        if page.press(&link).await.is_err() {
+            continue;
+        }
+        page.settle(FOLLOWED).await;
+        visited += 1;
+        all.extend(scripts(visit, &page.observed().requests));
+    }
+    // Whole loads only where following links did not show enough.
+    for path in visit.pages.iter().skip(1) {
+        if all.len() >= first.len() + CHUNKS {
+            break;
+        }
+        let opened = visit.open(page, path).await?;
+        visited += 1;
+        all.extend(scripts(visit, &opened.observed.requests));
+    }
+    Ok((all, visited))
 }
 
 /// Scripts of this site that were loaded, by address, with their sizes.

@@ -115,18 +115,20 @@ async fn planted(visit: &Visit<'_>, path: &str, answer: &Answer, cases: &mut Cas
     Ok(())
 }
 
+/// Directives and their sources.
+type Policy = BTreeMap<String, Vec<String>>;
+
 /// What a policy lacks; all of a page's policies must allow a thing, so that the strictest counts for each directive.
 fn faults(answer: &Answer) -> Vec<String> {
     let values = answer.headers.get_all("content-security-policy").iter().filter_map(|value| value.to_str().ok());
-    let policies: Vec<BTreeMap<String, Vec<String>>> =
-        values.flat_map(|value| value.split(',')).map(directives).collect();
+    let policies: Vec<Policy> = values.flat_map(|value| value.split(',')).map(directives).collect();
     if policies.is_empty() {
         let learning = answer.headers.contains_key("content-security-policy-report-only");
         return vec![
             if learning { "its policy only reports, and forbids nothing" } else { "no Content-Security-Policy" }.into(),
         ];
     }
-    let any = |held: &dyn Fn(&BTreeMap<String, Vec<String>>) -> bool| policies.iter().any(held);
+    let any = |held: &dyn Fn(&Policy) -> bool| policies.iter().any(held);
     let mut faults = Vec::new();
     if !any(&|policy| forbids_inline(policy)) {
         faults.push("its policy allows inline scripts ('unsafe-inline' without a nonce, or no script-src)".to_owned());
@@ -151,8 +153,8 @@ fn faults(answer: &Answer) -> Vec<String> {
     faults
 }
 
-fn directives(policy: &str) -> BTreeMap<String, Vec<String>> {
-    let mut all = BTreeMap::new();
+fn directives(policy: &str) -> Policy {
+    let mut all = Policy::new();
     for directive in policy.split(';') {
         let mut words = directive.split_whitespace().map(str::to_lowercase);
         if let Some(name) = words.next() {
@@ -163,12 +165,12 @@ fn directives(policy: &str) -> BTreeMap<String, Vec<String>> {
     all
 }
 
-fn scripts_of(policy: &BTreeMap<String, Vec<String>>) -> Option<&Vec<String>> {
+fn scripts_of(policy: &Policy) -> Option<&Vec<String>> {
     policy.get("script-src").or_else(|| policy.get("default-src"))
 }
 
 /// A nonce or hash has browsers ignore `'unsafe-inline'`.
-fn forbids_inline(policy: &BTreeMap<String, Vec<String>>) -> bool {
+fn forbids_inline(policy: &Policy) -> bool {
     let elements = policy.get("script-src-elem").or_else(|| scripts_of(policy));
     elements.is_some_and(|sources| {
         let keyed = sources.iter().any(|one| one.starts_with("'nonce-") || one.starts_with("'sha"));

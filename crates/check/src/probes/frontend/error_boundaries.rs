@@ -177,13 +177,7 @@ async fn late_code(visit: &Visit<'_>, page: &Page, cases: &mut Cases, tally: &mu
     page.intercept(calls::harmless).await?;
     let path = &visit.pages[0];
     visit.open(page, path).await?;
-    let links: Vec<String> = page
-        .controls()
-        .await?
-        .into_iter()
-        .filter(|one| one.role == "link" && !one.name.is_empty())
-        .map(|one| one.name)
-        .collect();
+    let links = calls::own_links(page).await?;
     for name in links.iter().take(LINKS) {
         page.intercept(calls::harmless).await?;
         let before = visit.open(page, path).await?;

@@ -29,6 +29,13 @@
   };
   const size = (elements) => elements.reduce((sum, one) => sum + 1 + one.getElementsByTagName("*").length, 0);
 
+  const isBoundary = (fiber) => fiber.tag === 1 && fiber.stateNode && (fiber.stateNode.componentDidCatch || fiber.type.getDerivedStateFromError);
+  const holdsBoundary = (fiber) => {
+    if (!fiber) return false;
+    for (let child = fiber.child; child; child = child.sibling) if (isBoundary(child) || holdsBoundary(child)) return true;
+    return false;
+  };
+
   const reactParts = () => {
     const parts = [];
     const walk = (fiber, depth) => {
@@ -36,8 +43,7 @@
       if ([0, 1, 11, 15].includes(fiber.tag)) {
         const elements = elementsOf(fiber);
         const type = fiber.type && (fiber.type.render || fiber.type);
-        const boundary = fiber.tag === 1 && fiber.stateNode && (fiber.stateNode.componentDidCatch || fiber.type.getDerivedStateFromError);
-        if (elements.length && !boundary) {
+        if (elements.length && !isBoundary(fiber)) {
           parts.push({ name: (type && (type.displayName || type.name)) || "a component", size: size(elements), depth, elements, fiber, kind: "React" });
         }
       }
@@ -137,7 +143,11 @@
     const inner = all.filter((part) => !all.some((other) => other !== part && other.depth > part.depth && other.size === part.size
       && other.elements[0] === part.elements[0]));
     const large = inner.filter((part) => part.size >= Math.max(3, hosts * 0.08)).sort((one, other) => other.size - one.size);
-    return large.slice(0, most);
+    // What is around everything, or around what catches, is the frame: its own errors have nobody above them.
+    const within = (part, other) => other !== part && other.depth > part.depth && part.elements.some((one) => one.contains(other.elements[0]));
+    const frames = (part) => holdsBoundary(part.fiber) || part.size >= hosts * 0.85 && large.some((other) => within(part, other));
+    const parts = large.filter((part) => !frames(part));
+    return (parts.length ? parts : large).slice(0, most);
   };
 
   const outside = (part) => [...document.querySelectorAll("a[href], button, input:not([type=hidden])")]
