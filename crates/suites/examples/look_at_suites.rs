@@ -1,4 +1,4 @@
-//! Looks at folders with every inspection of this room: `look [--run] [--only CONTROL] DIR…`. For those who write inspections.
+//! Looks at folders with every inspection of this room: `look_at_suites [--run] [--only CONTROL] DIR…`. For those who write inspections.
 #![expect(clippy::print_stdout, reason = "a program for the terminal")]
 
 use std::{env, path::Path, time::Instant};
@@ -25,7 +25,7 @@ fn main() {
             }
         };
         repository.may_run = run;
-        for inspection in seaworthy_code::all() {
+        for inspection in seaworthy_suites::all() {
             if only.as_ref().is_some_and(|only| only != inspection.control()) {
                 continue;
             }
