@@ -1,7 +1,7 @@
 //! What happened in a page: requests, console, uncaught errors, dialogs. Written by the thread that reads the protocol.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -109,6 +109,8 @@ struct State {
     observed: Observed,
     /// Where the requests are, by the protocol's id.
     places: HashMap<String, usize>,
+    /// Requests that were decided before they were told of: the two come in any order.
+    decided: HashSet<String>,
     decide: Option<Decide>,
     accepts_dialogs: bool,
     /// Loads that are done.
@@ -121,6 +123,7 @@ impl Log {
         let state = State {
             observed: Observed::default(),
             places: HashMap::new(),
+            decided: HashSet::new(),
             decide: None,
             accepts_dialogs: false,
             loaded: Vec::new(),
@@ -222,7 +225,7 @@ impl State {
             size: 0,
             failure: None,
             took: None,
-            ours: false,
+            ours: self.decided.remove(&id),
             id,
             started: Instant::now(),
         });
@@ -300,11 +303,14 @@ impl Listener for Log {
                 let asked = Asked::read(params);
                 let decide = state.decide.clone();
                 let then = decide.map_or(Then::Pass, |decide| decide(&asked));
-                let network = params["networkId"].as_str().and_then(|id| state.places.get(id).copied());
                 if then != Then::Pass
-                    && let Some(request) = network.and_then(|place| state.observed.requests.get_mut(place))
+                    && let Some(id) = params["networkId"].as_str()
                 {
-                    request.ours = true;
+                    let place = state.places.get(id).copied();
+                    match place.and_then(|place| state.observed.requests.get_mut(place)) {
+                        Some(request) => request.ours = true,
+                        None => drop(state.decided.insert(id.to_owned())),
+                    }
                 }
                 let (method, command) = then.command(&params["requestId"], &asked);
                 connection.tell(&self.session, method, command);
