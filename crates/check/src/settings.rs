@@ -126,6 +126,7 @@ impl Settings {
             layers: self.layers.clone(),
             test_command: self.test_command.clone(),
             waived: self.waived.clone(),
+            ..seaworthy_repository::Declared::default()
         }
     }
 
