@@ -65,7 +65,11 @@ pub(super) fn image_files(repository: &Repository) -> Vec<PathBuf> {
             || name.starts_with("dockerfile.")
             || name.ends_with(".dockerfile");
         let aside = [".devcontainer", "example", "docs"].iter().any(|word| path.to_string_lossy().contains(word));
-        let others = name.ends_with(".dockerignore") || ["dev", "test"].iter().any(|word| name.contains(word));
+        // `dockerfile.toml` says something of one, and is none.
+        let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
+        let data =
+            ["dockerignore", "toml", "md", "txt", "json", "yml", "yaml", "rs", "py", "js", "ts", "go", "rb", "php"];
+        let others = data.contains(&ending) || ["dev", "test"].iter().any(|word| name.contains(word));
         named && !aside && !others && !is_test(path)
     };
     repository.files().filter(is_one).map(Path::to_owned).collect()
@@ -136,7 +140,9 @@ mod tests {
     #[test]
     fn without_images_it_does_not_apply() {
         let folder = tempfile::tempdir().unwrap();
-        Sample::of(&[("app.py", "")]).write(folder.path()).unwrap();
+        Sample::of(&[("app.py", ""), ("stacks/dockerfile.toml", ""), ("tests/Dockerfile", "")])
+            .write(folder.path())
+            .unwrap();
         let seen = look(&Repository::open(folder.path()).unwrap());
         assert!(matches!(seen.outcome, Outcome::NotApplicable(_)));
     }

@@ -16,6 +16,11 @@ pub(super) fn difference(repository: &Repository, place: &Place, lock: &Path) ->
         format!("{} names {name}, which {} does not have: they are not in step", manifest.display(), lock.display())
     };
     let name = lock.file_name()?.to_str()?;
+    // Whether a folder further down belongs to what a lock file is for is not said everywhere.
+    let beside = lock.parent() == Some(place.folder.as_path());
+    if !beside && name != "package-lock.json" {
+        return None;
+    }
     if ["package-lock.json", "npm-shrinkwrap.json"].contains(&name) {
         return npm(repository, place, lock, &text);
     }
@@ -76,6 +81,9 @@ fn npm(repository: &Repository, place: &Place, lock: &Path, text: &str) -> Optio
     let locked: Value = serde_json::from_str(text).ok()?;
     let own: Value = serde_json::from_str(&repository.text(manifest)?).ok()?;
     let inside = place.folder.strip_prefix(lock.parent()?).ok()?.to_string_lossy().into_owned();
+    if !inside.is_empty() && locked["packages"][&inside].is_null() {
+        return None;
+    }
     for key in ["dependencies", "devDependencies"] {
         for (name, range) in own[key].as_object().into_iter().flatten() {
             let optional = own["optionalDependencies"][name].is_string();
@@ -107,5 +115,10 @@ pub(super) fn pinned_requirements(repository: &Repository, place: &Place) -> Opt
         let mut lines = joined.lines().map(|line| line.split(" #").next().unwrap_or_default().trim());
         lines.all(|line| line.is_empty() || line.starts_with(['#', '-']) || line.contains("==") || line.contains(" @ "))
     };
-    beside.map(|file| file.path.clone()).find(|path| pinned(path))
+    // What is pinned for tests alone pins nothing of the app.
+    let of_app = |path: &PathBuf| {
+        let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
+        !["dev", "test", "lint", "doc", "ci", "build"].iter().any(|word| name.contains(word))
+    };
+    beside.map(|file| file.path.clone()).filter(of_app).find(|path| pinned(path))
 }

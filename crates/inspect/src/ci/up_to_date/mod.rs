@@ -198,6 +198,10 @@ mod tests {
             "next"
         ));
         assert!(broken(sample("999.0.0").with(&[("Dockerfile", "ARG V=3.8\nFROM python:${V}-slim\n")]), "Python 3.8"));
+        assert!(broken(
+            Sample::of(&[("requirements.txt", "flask\n"), ("requirements-dev.txt", "pytest==8.0\n")]),
+            "no lock file"
+        ));
         assert!(broken(sample("999.0.0").with(&[(".gitignore", "package-lock.json\n")]), "ignored"));
         assert!(broken(
             sample("999.0.0").with(&[("compose.yml", "services:\n  db:\n    image: postgres:11\n")]),
