@@ -257,6 +257,13 @@ mod tests {
         );
         let committed = Credentials.present().with(&[(".env", "# A=1\nPOSTGRES_PASSWORD=changethis\n")]);
         assert!(broken(&outcome(&Credentials, &committed), ".env:2"));
+        let code = |text: &str| {
+            outcome(&Credentials, &Sample::of(&[("a.py", text), ("requirements.txt", "redis\npsycopg\n")]))
+        };
+        let login = "redis://app:Super1Secret@cache.internal.net:6379";
+        assert!(broken(&code(&format!("u = \"{login}\"\n")), "a.py:1"));
+        let described = code(&format!("\"\"\"Use it so:\n    connect(\"{login}\")\n\"\"\"\n"));
+        assert!(matches!(described, Outcome::Unclear(_)), "{described:?}");
         assert!(broken(&with("DATABASE_URL: 'postgres://postgres:${P}@db/a'"), "everything"));
         assert!(broken(&with("POSTGRES_HOST_AUTH_METHOD: trust"), "everyone"));
         let Outcome::Broken(reason) = with("POSTGRES_PASSWORD: hunter2x") else { panic!() };

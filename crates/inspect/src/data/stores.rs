@@ -67,7 +67,11 @@ pub(crate) fn addresses(repository: &Repository, runs: &Runs) -> Vec<Address> {
         if is_beside_the_app(path) {
             continue;
         }
-        for matched in ADDRESS.find_iter(&source.code).filter(|matched| source.is_text(matched.start())) {
+        for matched in ADDRESS.find_iter(&source.code).filter(|matched| {
+            // It begins the text: one further in is described, not used.
+            let before = matched.start().checked_sub(1);
+            source.is_text(matched.start()) && before.is_some_and(|before| !source.is_text(before))
+        }) {
             found.extend(read(
                 matched.as_str(),
                 &format!("{}:{}", path.display(), source.line(matched.start())),

@@ -41,7 +41,6 @@ fn look(repository: &Repository) -> Sighting {
     if runs.recipes.is_empty() {
         return without_recipe(repository, &runs);
     }
-    let several = runs.recipes.len() > 1;
     for recipe in &runs.recipes {
         cases.note(format!(
             "{}: {} stages, ships {}",
@@ -49,7 +48,7 @@ fn look(repository: &Repository) -> Sighting {
             recipe.file.stages.len(),
             recipe.shipped
         ));
-        if several && is_bare_base(repository, recipe) {
+        if is_bare_base(repository, recipe) {
             cases.note(format!("{} is a base for others: no command", recipe.file.path.display()));
             continue;
         }

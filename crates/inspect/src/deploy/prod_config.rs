@@ -70,6 +70,12 @@ fn look(repository: &Repository) -> Sighting {
     for container in &lasting {
         of_container(&mut cases, container);
     }
+    let services: usize = judged.iter().map(|one| one.services.len()).sum();
+    if let Some(problem) = judged.iter().flat_map(|one| &one.problems).next() {
+        cases.told_nothing(problem.clone());
+    } else if services == 0 && lasting.is_empty() && !judged.is_empty() {
+        cases.told_nothing("the compose files hold no service");
+    }
     if judged.is_empty() && lasting.is_empty() {
         match (platform, runs.recipes.is_empty()) {
             (Some(file), _) => {
@@ -83,7 +89,7 @@ fn look(repository: &Repository) -> Sighting {
     }
     let sighting = cases.sighting(format!(
         "{} compose services and {} containers of a cluster: production command, limits, restarts, no mounted source",
-        judged.iter().map(|one| one.services.len()).sum::<usize>(),
+        services,
         lasting.len()
     ));
     // One compose file that is none for production is the common mistake; its own problem names the place.
@@ -251,6 +257,15 @@ mod tests {
             assert!(broken(&outcome, word), "{service}: {outcome:?}");
         }
         assert!(holds(&with(&format!("image: 'postgres:18', ports: ['127.0.0.1:5432:5432'], {GOOD}"))));
+    }
+
+    #[test]
+    fn files_without_a_service_prove_nothing() {
+        let dockerfile = ("Dockerfile", "FROM a:1\nCMD [\"node\", \"a.js\"]\n");
+        for text in ["services: [1, 2]\n", "services: {}\n", "a: [\n"] {
+            let seen = outcome(&ProdConfig, &Sample::of(&[dockerfile, ("compose.prod.yml", text), ("a.js", "x")]));
+            assert!(matches!(seen, Outcome::Unclear(_)), "{text}: {seen:?}");
+        }
     }
 
     #[test]
