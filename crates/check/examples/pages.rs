@@ -22,11 +22,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
     }
     let all = probes();
-    let pages = |probe: &&Box<dyn Probe>| {
+    let pages = |probe: &&dyn Probe| {
         let control = probe.control();
         probe.needs_target() && (control.starts_with("frontend.") || control == "edge.csp") && control.contains(&only)
     };
-    let wanted: Vec<&dyn Probe> = all.iter().filter(pages).map(Box::as_ref).collect();
+    let wanted: Vec<&dyn Probe> = all.iter().map(Box::as_ref).filter(pages).collect();
     let started = Instant::now();
     let found = Runner::new(Duration::from_secs(120)).run(&wanted, &subject, |_| {}).await;
     for one in found {

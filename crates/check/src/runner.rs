@@ -207,9 +207,10 @@ impl Runner {
         }
     }
 
-    /// Does the control experiments of these probes side by side, so that they need not be waited for later.
+    /// Does the control experiments of these probes side by side, so that they need not be waited for later. Costly ones
+    /// wait until somebody asks: an app without pages needs no browser, and drills measure time.
     async fn prepare(&self, probes: &[&dyn Probe]) {
-        join_all(probes.iter().map(|probe| self.experiment(*probe))).await;
+        join_all(probes.iter().filter(|probe| !probe.costly()).map(|probe| self.experiment(*probe))).await;
     }
 
     async fn look(&self, probe: &dyn Probe, subject: &Subject) -> Sighting {
@@ -365,9 +366,13 @@ mod tests {
         probes::all().into_iter().chain(custom).chain(ways.map(|probe| Box::new(OtherWay(probe)) as Box<dyn Probe>))
     }
 
-    /// Does the same to every probe, side by side: most of the time is waiting.
+    /// Does the same to every probe, side by side: most of the time is waiting. Those that need much of the processor come
+    /// after those that measure time.
     async fn each(test: impl AsyncFn(Box<dyn Probe>)) {
-        join_all(all().filter(|probe| can_be_tested(&**probe)).map(|probe| test(probe))).await;
+        let (costly, light): (Vec<_>, Vec<_>) =
+            all().filter(|probe| can_be_tested(&**probe)).partition(|probe| probe.costly());
+        join_all(light.into_iter().map(&test)).await;
+        join_all(costly.into_iter().map(&test)).await;
     }
 
     /// Then a probe can see what is missing, and passes nothing.
@@ -380,11 +385,10 @@ mod tests {
     /// must be.
     fn can_be_tested(probe: &dyn Probe) -> bool {
         let control = probe.control();
-        let in_browser = probe.kind() == ProbeKind::Live && (control.starts_with("frontend.") || control == "edge.csp");
         let git_is_here = || std::process::Command::new("git").arg("--version").output().is_ok();
         let missing = match () {
             () if control.starts_with("config.") && !git_is_here() => "git",
-            () if in_browser && seaworthy_browser::find().is_none() => "chromium",
+            () if probe.costly() && seaworthy_browser::find().is_none() => "chromium",
             () => return true,
         };
         let must = std::env::var("SEAWORTHY_TEST_REQUIRE").is_ok_and(|what| what == "all");
@@ -399,6 +403,9 @@ mod tests {
     impl Probe for Sabotaged {
         fn about(&self) -> About {
             self.0.about()
+        }
+        fn costly(&self) -> bool {
+            self.0.costly()
         }
         fn look<'a>(&'a self, subject: &'a Subject) -> Working<'a, Sighting> {
             self.0.look(subject)
