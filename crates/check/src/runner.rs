@@ -371,8 +371,8 @@ mod tests {
     async fn each(test: impl AsyncFn(Box<dyn Probe>)) {
         let (costly, light): (Vec<_>, Vec<_>) =
             all().filter(|probe| can_be_tested(&**probe)).partition(|probe| probe.costly());
-        join_all(light.into_iter().map(&test)).await;
-        join_all(costly.into_iter().map(&test)).await;
+        join_all(light.into_iter().map(|probe| test(probe))).await;
+        join_all(costly.into_iter().map(|probe| test(probe))).await;
     }
 
     /// Then a probe can see what is missing, and passes nothing.
