@@ -75,6 +75,7 @@ impl Page {
                 self.connection.tell(&self.session, "Input.dispatchMouseEvent", event);
             }
         }
+        self.log.touched();
         Ok(())
     }
 
@@ -97,6 +98,7 @@ impl Page {
             let event = json!({"type": kind, "key": key, "code": key, "windowsVirtualKeyCode": code});
             self.call("Input.dispatchKeyEvent", event).await?;
         }
+        self.log.touched();
         Ok(())
     }
 }

@@ -167,6 +167,11 @@ impl Log {
         if busy { Duration::ZERO } else { state.busy_at.elapsed() }
     }
 
+    /// Something was done to the page: what comes of it has not begun yet, and it is not quiet.
+    pub(crate) fn touched(&self) {
+        self.state().busy_at = Instant::now();
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -128,7 +128,8 @@ impl Page {
         Ok(Loaded { status: document.and_then(|one| Some(one.answer.as_ref()?.status)), complete })
     }
 
-    /// Waits until nothing is on its way any more and what came has been drawn, at most so long. True when it came to that.
+    /// Waits until nothing is on its way any more, for a while after the last press, and what came has been drawn; at most so
+    /// long. True when it came to that.
     pub async fn settle(&self, budget: Duration) -> bool {
         let deadline = Instant::now() + budget;
         let mut changes = self.log.changes();

@@ -50,6 +50,11 @@ pub trait Probe: Send + Sync {
         false
     }
 
+    /// Its control experiment costs so much that it is done only when its result is needed, and not beforehand.
+    fn costly(&self) -> bool {
+        false
+    }
+
     /// Another way to try the same, for when this one is not possible: it breaks something on the live target, and runs
     /// only when that was asked for.
     fn disruptive(&self) -> Option<&dyn Probe> {

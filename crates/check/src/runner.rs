@@ -226,9 +226,10 @@ impl Runner {
         }
     }
 
-    /// Does the control experiments of these probes side by side, so that they need not be waited for later.
+    /// Does the control experiments of these probes side by side, so that they need not be waited for later. Costly ones
+    /// wait until somebody asks: an app without pages needs no browser, and drills measure time.
     async fn prepare(&self, probes: &[&dyn Probe], subject: &Subject) {
-        let needed = probes.iter().filter(|probe| probe.may_look(subject));
+        let needed = probes.iter().filter(|probe| probe.may_look(subject) && !probe.costly());
         let (waiting, computing): (Vec<&dyn Probe>, _) = needed.partition(|probe| probe.kind() == ProbeKind::Live);
         // Those on servers mostly wait; those on folders read and run, and there are many.
         let computing =
@@ -388,9 +389,15 @@ mod tests {
         probes::all().into_iter().chain(custom).chain(ways.map(|probe| Box::new(OtherWay(probe)) as Box<dyn Probe>))
     }
 
-    /// Does the same to every probe, side by side: most of the time is waiting.
+    /// Does the same to every probe, side by side: most of the time is waiting. Those that need much of the processor come
+    /// after those that measure time.
     async fn each(test: impl AsyncFn(Box<dyn Probe>)) {
-        join_all(all().filter(|probe| can_be_tested(&**probe)).map(|probe| test(probe))).await;
+        let (working, waiting): (Vec<_>, Vec<_>) = all()
+            .filter(|probe| can_be_tested(&**probe))
+            .partition(|probe| probe.costly() || probe.kind() == ProbeKind::Static);
+        join_all(waiting.into_iter().map(|probe| test(probe))).await;
+        // What computes has its turn, or everybody's time is up.
+        stream::iter(working).for_each_concurrent(AT_ONCE, async |probe| test(probe).await).await;
     }
 
     /// Then a probe can see what is missing, and passes nothing.
@@ -403,11 +410,10 @@ mod tests {
     /// must be.
     fn can_be_tested(probe: &dyn Probe) -> bool {
         let control = probe.control();
-        let in_browser = probe.kind() == ProbeKind::Live && (control.starts_with("frontend.") || control == "edge.csp");
         let git_is_here = || std::process::Command::new("git").arg("--version").output().is_ok();
         let missing = match () {
             () if control.starts_with("config.") && !git_is_here() => "git",
-            () if in_browser && seaworthy_browser::find().is_none() => "chromium",
+            () if probe.costly() && seaworthy_browser::find().is_none() => "chromium",
             () => return true,
         };
         let must = std::env::var("SEAWORTHY_TEST_REQUIRE").is_ok_and(|what| what == "all");
@@ -422,6 +428,9 @@ mod tests {
     impl Probe for Sabotaged {
         fn about(&self) -> About {
             self.0.about()
+        }
+        fn costly(&self) -> bool {
+            self.0.costly()
         }
         fn look<'a>(&'a self, subject: &'a Subject) -> Working<'a, Sighting> {
             self.0.look(subject)

@@ -37,6 +37,10 @@ impl Probe for Reading {
         self.0.runs_code()
     }
 
+    fn costly(&self) -> bool {
+        self.0.runs_code()
+    }
+
     fn may_look(&self, subject: &Subject) -> bool {
         subject.repo.is_some() && (subject.run_code || !self.0.runs_code())
     }

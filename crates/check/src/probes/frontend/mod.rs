@@ -80,6 +80,10 @@ impl Probe for PageProbe {
         About { control: self.control.into(), kind: ProbeKind::Live, class: SafetyClass::Active }
     }
 
+    fn costly(&self) -> bool {
+        true
+    }
+
     fn look<'a>(&'a self, subject: &'a Subject) -> Working<'a, Sighting> {
         Box::pin(async move {
             let visit = match subject.visit().await {
@@ -220,7 +224,10 @@ mod tests {
         assert!(!profile.exists(), "the browser ends with the run");
     }
 
+    /// For those who write a probe: `SEAWORTHY_TEST_ONLY=CONTROL cargo test -p seaworthy-check told_apart -- --ignored --nocapture`.
+    /// The four tests in `runner.rs` hold the same for all.
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    #[ignore = "the tests of the runner do the same for every probe"]
     async fn known_subjects_are_told_apart() {
         let Some(()) = can_be_tested() else { return };
         for probe in all() {
