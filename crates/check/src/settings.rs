@@ -145,7 +145,6 @@ impl Settings {
             test_command: self.test_command.clone(),
             advisories: self.advisories.clone(),
             waived: self.waived.clone(),
-            ..seaworthy_repository::Declared::default()
         }
     }
 
