@@ -17,6 +17,7 @@ use futures_util::{
     future::{join, join_all},
     stream::{self, FuturesUnordered},
 };
+use seaworthy_checklist::{Catalogue, ControlKind};
 use seaworthy_evidence::{Experiment, Finding, ProbeKind, SafetyClass, Verdict};
 use tokio::{sync::OnceCell, time::timeout};
 
@@ -208,7 +209,10 @@ impl Runner {
         if let Some(aside) = subject.transcript.unverified() {
             sighting.observed = format!("{} ({aside})", sighting.observed);
         }
-        let (verdict, reason) = judge(&sighting, experiment.as_ref());
+        let (verdict, mut reason) = judge(&sighting, experiment.as_ref());
+        if verdict == Verdict::NotRun && matches!(sighting.outcome, Outcome::ForAPerson(_)) {
+            reason.push_str(what_is_left(&about.control));
+        }
         Finding {
             control: about.control.into_owned(),
             verdict,
@@ -324,9 +328,16 @@ fn judge(sighting: &Sighting, experiment: Option<&Experiment>) -> (Verdict, Stri
         Outcome::Unclear(why) => (Verdict::Inconclusive, why.clone()),
         Outcome::NotTried(what) => (Verdict::NotRun, what.clone()),
         Outcome::NotApplicable(why) => (Verdict::NotApplicable, why.clone()),
-        Outcome::ForAPerson(seen) => {
-            (Verdict::NotRun, format!("{seen}; the rest only a person can say: seaworthy attest"))
-        }
+        Outcome::ForAPerson(seen) => (Verdict::NotRun, seen.clone()),
+    }
+}
+
+/// Who or what must say the rest of a control whose cases held.
+fn what_is_left(control: &str) -> &'static str {
+    let known = Catalogue::built_in().find(control);
+    match known.is_some_and(|control| control.kind == ControlKind::Attest) {
+        true => "; the rest only a person can say: seaworthy attest",
+        false => "; the rest shows in a run that no probe of this release makes",
     }
 }
 
@@ -400,10 +411,13 @@ mod tests {
         stream::iter(working).for_each_concurrent(AT_ONCE, async |probe| test(probe).await).await;
     }
 
+    /// What a repository shows of these is not all of it: a load that was held, a scan that ran.
+    const HALF_SEEN: [&str; 2] = ["testing.load", "testing.security"];
+
     /// Then a probe can see what is missing, and passes nothing.
     fn only_a_person_can_say(probe: &dyn Probe) -> bool {
         let known = seaworthy_checklist::Catalogue::built_in().find(&probe.control());
-        known.is_some_and(|control| control.kind == seaworthy_checklist::ControlKind::Attest)
+        known.is_some_and(|control| control.kind == ControlKind::Attest)
     }
 
     /// Some probes need a program: Git, or a browser. Without it they cannot be tested, which is a failure where everything
@@ -450,7 +464,11 @@ mod tests {
             let finding = runner().try_control(&*probe, &fixture.subject).await;
             assert_eq!(
                 finding.verdict,
-                if only_a_person_can_say(&*probe) { Verdict::NotRun } else { Verdict::Pass },
+                if only_a_person_can_say(&*probe) || HALF_SEEN.contains(&&*probe.control()) {
+                    Verdict::NotRun
+                } else {
+                    Verdict::Pass
+                },
                 "{}: {} {:?}",
                 probe.control(),
                 finding.reason,
