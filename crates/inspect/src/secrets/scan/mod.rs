@@ -3,6 +3,8 @@
 mod assigned;
 #[cfg(test)]
 mod corpus;
+#[cfg(test)]
+mod dice;
 mod live;
 mod place;
 mod public;
