@@ -60,9 +60,9 @@ pub struct Matcher {
 }
 
 /// Less is unmatched.
-const THRESHOLD: f64 = 0.66;
+const THRESHOLD: f64 = 0.64;
 /// The same for a control that has a probe: a wrong tick costs more than a line that stays open.
-const PROVABLE_THRESHOLD: f64 = 0.68;
+const PROVABLE_THRESHOLD: f64 = 0.65;
 /// A part of a line names a further control from here on…
 const COMPOSITE: f64 = 0.76;
 /// …if its words explain this much of it.
