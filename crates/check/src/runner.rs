@@ -196,14 +196,15 @@ impl Runner {
         let subject = Subject { transcript: Default::default(), ..subject.clone() };
         let about = probe.about();
         let refusal = self.permission.refusal().filter(|_| about.class == SafetyClass::Disruptive);
-        let mut sighting = match (refusal, unreachable(probe, &subject).await) {
-            (Some(why), _) => Sighting::not_tried(why),
-            (None, Some(why)) => Sighting::unclear(why),
-            (None, None) => self.look(probe, &subject).await,
+        let (mut sighting, looked) = match (refusal, unreachable(probe, &subject).await) {
+            (Some(why), _) => (Sighting::not_tried(why), false),
+            (None, Some(why)) => (Sighting::unclear(why), false),
+            (None, None) => (self.look(probe, &subject).await, true),
         };
         // Without a look there is nothing that an experiment could support.
         let experiment = match sighting.outcome {
             Outcome::NotTried(_) | Outcome::NotApplicable(_) => None,
+            _ if !looked => None,
             _ => Some(self.experiment(probe).await),
         };
         if let Some(aside) = subject.transcript.unverified() {
