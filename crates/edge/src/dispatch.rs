@@ -56,7 +56,7 @@ impl Core {
             let table = self.table.load();
             let (route, handler) = match &own {
                 None => {
-                    let route = table.find(request.method(), request.uri().path());
+                    let route = table.of(request.method(), request.uri().path(), request.headers());
                     (route.name.clone(), &*route.handler)
                 }
                 Some(_) => (OWN_ROUTE.into(), table.own()),

@@ -2,7 +2,10 @@
 
 use std::{fmt, str::FromStr, sync::Arc};
 
-use http::Method;
+use http::{
+    HeaderMap, Method,
+    header::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN},
+};
 use seaworthy_core::Handler;
 use thiserror::Error;
 
@@ -94,12 +97,23 @@ impl RouteTable {
         &self.own
     }
 
-    /// The route of a request: the most specific path, its own method before any.
-    pub(crate) fn find(&self, method: &Method, path: &str) -> &Route {
+    /// The route of a request. A preflight asks on behalf of another one (Fetch standard, CORS-preflight): it has that
+    /// one's route, or a policy for `POST /x` would say nothing of who may post there.
+    pub(crate) fn of(&self, method: &Method, path: &str, headers: &HeaderMap) -> &Route {
+        let asked = headers.get(ACCESS_CONTROL_REQUEST_METHOD).filter(|_| headers.contains_key(ORIGIN));
+        let asked =
+            asked.filter(|_| *method == Method::OPTIONS).and_then(|asked| Method::from_bytes(asked.as_bytes()).ok());
+        self.find(asked.as_ref().unwrap_or(method), path)
+    }
+
+    /// The most specific path, its own method before any. HEAD is GET without the body (RFC 9110, 9.3.2), so what limits
+    /// GET limits it.
+    fn find(&self, method: &Method, path: &str) -> &Route {
         let Ok(found) = self.paths.at(path) else { return &self.fallback };
-        let exact = found.value.iter().find(|(wanted, _)| wanted.as_ref() == Some(method));
+        let of = |method: &Method| found.value.iter().find(|(wanted, _)| wanted.as_ref() == Some(method));
+        let get = || of(&Method::GET).filter(|_| *method == Method::HEAD);
         let any = || found.value.iter().find(|(wanted, _)| wanted.is_none());
-        exact.or_else(any).map_or(&self.fallback, |(_, route)| route)
+        of(method).or_else(get).or_else(any).map_or(&self.fallback, |(_, route)| route)
     }
 }
 
@@ -194,7 +208,7 @@ impl fmt::Display for Pattern {
 
 #[cfg(test)]
 mod tests {
-    use http::Response;
+    use http::{HeaderValue, Response};
     use seaworthy_core::empty_body;
 
     use super::*;
@@ -221,6 +235,22 @@ mod tests {
         assert_eq!(name(Method::GET, "/api/"), "/api/*");
         assert_eq!(name(Method::GET, "/api/x/y"), "/api/*");
         assert_eq!(name(Method::GET, "/other"), "*");
+    }
+
+    #[test]
+    fn a_preflight_has_the_route_of_the_request_that_it_asks_for_and_head_that_of_get() {
+        let table = table(&["POST /admin", "GET /search", "/search"]).unwrap();
+        let headers = |asked: &'static str| {
+            let origin = (ORIGIN, HeaderValue::from_static("https://a.test"));
+            HeaderMap::from_iter([origin, (ACCESS_CONTROL_REQUEST_METHOD, HeaderValue::from_static(asked))])
+        };
+        let name = |method: Method, path: &str, headers: &HeaderMap| table.of(&method, path, headers).name.to_string();
+        assert_eq!(name(Method::OPTIONS, "/admin", &headers("POST")), "POST /admin");
+        assert_eq!(name(Method::OPTIONS, "/admin", &headers("PUT")), "*");
+        assert_eq!(name(Method::OPTIONS, "/admin", &HeaderMap::new()), "*", "no preflight");
+        assert_eq!(name(Method::GET, "/admin", &headers("POST")), "*", "no preflight");
+        assert_eq!(name(Method::HEAD, "/search", &HeaderMap::new()), "GET /search");
+        assert_eq!(name(Method::DELETE, "/search", &HeaderMap::new()), "/search");
     }
 
     #[test]

@@ -61,8 +61,13 @@ pub fn standing(
 pub fn was_seen_to_fail(control: &str, records: &[Record]) -> bool {
     let seen = records.iter().rev().find_map(|record| match &record.content {
         Content::Finding(seen) if seen.finding.control == control => {
-            // Nothing but a look counts; one that leaves the rest to a person tried something.
-            (seen.finding.verdict != Verdict::NotRun || seen.finding.executed > 0).then_some(seen.finding.verdict)
+            // A look that told nothing takes no failure back; one that leaves the rest to a person saw its part hold.
+            let told = match seen.finding.verdict {
+                Verdict::Fail | Verdict::Pass => true,
+                Verdict::NotRun => seen.finding.executed > 0,
+                _ => false,
+            };
+            told.then_some(seen.finding.verdict)
         }
         _ => None,
     });

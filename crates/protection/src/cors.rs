@@ -106,7 +106,9 @@ impl Policy {
             // Also where there was no origin: a cache must not give this answer to a page.
             headers.append(VARY, HeaderValue::from_static("origin"));
         }
-        let Some(allowed) = origin.and_then(|origin| self.allowed(origin)) else { return };
+        // With a star every answer says the same, asked from where it may be: caches keep one.
+        let star = || self.any.then(|| HeaderValue::from_static("*"));
+        let Some(allowed) = origin.and_then(|origin| self.allowed(origin)).or_else(star) else { return };
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, allowed);
         if self.credentials {
             headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
@@ -293,6 +295,8 @@ mod tests {
         assert_eq!(answer.headers()[ACCESS_CONTROL_ALLOW_ORIGIN], "*");
         assert!(!answer.headers().contains_key(ACCESS_CONTROL_ALLOW_CREDENTIALS));
         assert!(!answer.headers().contains_key(VARY));
+        let plain = ask(&open, Method::GET, &[]).await;
+        assert_eq!(plain.headers()[ACCESS_CONTROL_ALLOW_ORIGIN], "*", "a cache may give it to a page");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use seaworthy_config::{ByteSize, Findings, HumanDuration, Section};
 use serde::Deserialize;
 
-use crate::rate_limit::{RateHeaders, RatePolicy};
+use crate::rate_limit::{RateHeaders, RateSetting};
 
 /// Limits and security headers.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -17,9 +17,9 @@ pub struct Settings {
     pub headers: HeaderSettings,
     /// Which other sites' pages may read answers.
     pub cors: CorsSettings,
-    /// The most requests of one client, by address: `"100/min"`, `"10/s"`, `"20/10s"`. Each route that has no rate of its own
-    /// counts for itself. More is answered 429, and the app never sees it.
-    pub rate: Option<RatePolicy>,
+    /// The most requests of one client, by address: `"100/min"`, `"10/s"`, `"20/10s"`, or `"off"`. Each route counts
+    /// for itself. More is answered 429, and the app never sees it.
+    pub rate: Option<RateSetting>,
     /// How answers tell of the rate: `standard` (`RateLimit`, `RateLimit-Policy`), `both` with the older `X-RateLimit-*`, or
     /// `off`.
     pub rate_headers: RateHeaders,
@@ -71,7 +71,7 @@ pub struct RoutePolicy {
     /// In place of `protection.body_limit`.
     pub body_limit: Option<ByteSize>,
     /// In place of `protection.rate`.
-    pub rate: Option<RatePolicy>,
+    pub rate: Option<RateSetting>,
     /// In place of `protection.cors`.
     pub cors: Option<CorsSettings>,
 }
@@ -119,7 +119,10 @@ impl CorsSettings {
                 "name the origins, or leave credentials out",
             );
         }
-        for method in self.methods.iter().filter(|method| Method::from_bytes(method.as_bytes()).is_err()) {
+        for method in self.methods.iter().filter(|method| {
+            // Browsers compare them letter by letter.
+            Method::from_bytes(method.as_bytes()).is_err() || method.bytes().any(|letter| letter.is_ascii_lowercase())
+        }) {
             let message = format!("`{method}` is not a method");
             findings.add(format!("{at}.methods"), "SEA_CONFIG_WRONG_VALUE", message, "write for example \"GET\"");
         }

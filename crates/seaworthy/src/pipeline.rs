@@ -12,7 +12,7 @@ use std::sync::Arc;
 use seaworthy_core::{Handler, Shutdown};
 use seaworthy_edge::{ErrorPages, Files, Forward, NothingHere, OwnAnswers, Pattern, Pool, RouteError, RouteTable};
 use seaworthy_observability::{AccessLog, Observe};
-use seaworthy_protection::{BodyLimit, Cors, RateLimits, SecurityHeaders};
+use seaworthy_protection::{BodyLimit, Cors, RateLimits, RateSetting, SecurityHeaders};
 use tower::ServiceBuilder;
 
 use crate::config::{Config, RouteEntry};
@@ -57,7 +57,8 @@ fn pipeline(
 
     let cors = route.protection.cors.as_ref().unwrap_or(&config.protection.cors);
 
-    let rate = route.protection.rate.as_ref().or(config.protection.rate.as_ref());
+    let rate = route.protection.rate.or(config.protection.rate);
+    let rate = rate.as_ref().and_then(RateSetting::policy);
 
     let layers = ServiceBuilder::new()
         .layer(Observe::route(name, shared.log.clone())) // a line and numbers for everything below, refusals included
@@ -79,6 +80,7 @@ fn own_answers(config: &Config, log: Option<AccessLog>) -> Handler {
     let service = ServiceBuilder::new()
         .layer(Observe::route("(edge)", log))
         .option_layer(SecurityHeaders::layer(&config.protection.headers))
+        .option_layer(Cors::layer(&config.protection.cors))
         .service(OwnAnswers);
     Handler::new(service)
 }

@@ -87,12 +87,17 @@ async fn look(subject: &Subject) -> Sighting {
     let listed = &subject.hints.cors_origins;
     let hostile = hostile(listed, client.address().host());
     let mut cases = Cases::plan(paths.len() * (hostile.len() + 1) + listed.len() * 2);
+    let mut telling = false;
     for path in &paths {
         for origin in &hostile {
-            refused(&mut cases, origin, path, &client, false).await;
+            telling |= refused(&mut cases, origin, path, &client, false).await;
         }
         // A preflight of one that must not pass; which one makes no difference to whoever compares.
         refused(&mut cases, &hostile[0], path, &client, true).await;
+    }
+    // Whoever is turned away at the door sees nothing of what the app says behind it.
+    if !telling {
+        cases.told_nothing("every answer is a refusal (401, 403, 429 or 5xx): what the app says of CORS is behind it");
     }
     for origin in listed {
         for preflight in [false, true] {
@@ -110,24 +115,35 @@ async fn look(subject: &Subject) -> Sighting {
     ))
 }
 
-async fn refused(cases: &mut Cases, origin: &str, path: &str, client: &Client, preflight: bool) {
+/// Whether the answer is one that the app gives to whoever it lets in.
+async fn refused(cases: &mut Cases, origin: &str, path: &str, client: &Client, preflight: bool) -> bool {
     let what = what(origin, path, preflight);
     match ask(client, origin, path, preflight).await {
-        Ok(answer) => match answer.header("access-control-allow-origin") {
-            None => cases.tried(true, format!("{what}: nothing is allowed")),
-            // Naming another origin than the one that asks allows nobody.
-            Some(other) if other != "*" && other != origin => {
-                cases.tried(true, format!("{what}: only {other} is allowed"));
-            }
-            Some(allowed) => {
-                let credentials = match answer.header("access-control-allow-credentials") {
-                    Some("true") => ", with the user's cookies",
-                    _ => "",
-                };
-                cases.tried(false, format!("{what} → Access-Control-Allow-Origin: {allowed}{credentials}"));
-            }
-        },
-        Err(error) => cases.told_nothing(error.to_string()),
+        Ok(answer) => {
+            judge(cases, &what, origin, &answer);
+            !matches!(answer.status.as_u16(), 401 | 403 | 429 | 500..)
+        }
+        Err(error) => {
+            cases.told_nothing(error.to_string());
+            false
+        }
+    }
+}
+
+fn judge(cases: &mut Cases, what: &str, origin: &str, answer: &Answer) {
+    match answer.header("access-control-allow-origin") {
+        None => cases.tried(true, format!("{what}: nothing is allowed")),
+        // Naming another origin than the one that asks allows nobody.
+        Some(other) if other != "*" && other != origin => {
+            cases.tried(true, format!("{what}: only {other} is allowed"));
+        }
+        Some(allowed) => {
+            let credentials = match answer.header("access-control-allow-credentials") {
+                Some("true") => ", with the user's cookies",
+                _ => "",
+            };
+            cases.tried(false, format!("{what} → Access-Control-Allow-Origin: {allowed}{credentials}"));
+        }
     }
 }
 
@@ -177,6 +193,13 @@ mod tests {
             assert!(all.iter().any(|other| other == one), "{one}: {all:?}");
         }
         assert!(!all.contains(&"https://a.test:8443".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn a_closed_door_tells_nothing_of_what_is_behind_it() {
+        let fixture = fixture::public(|_| reply(401, &[], "who are you?")).unwrap();
+        let seen = look(&fixture.subject).await;
+        assert!(matches!(seen.outcome, crate::probe::Outcome::Unclear(_)), "{seen:?}");
     }
 
     #[tokio::test]

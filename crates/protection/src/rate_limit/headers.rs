@@ -47,9 +47,10 @@ impl Written {
         if self.which == RateHeaders::Off {
             return;
         }
-        let (remaining, reset) = (decision.remaining, decision.reset_seconds());
+        // `t` is when more is to be had, not when all of it is (draft 10, 4.1.2).
+        let (remaining, next, reset) = (decision.remaining, decision.next_seconds(), decision.reset_seconds());
         headers.insert(POLICY, self.policy.clone());
-        if let Ok(state) = HeaderValue::from_str(&format!("\"default\";r={remaining};t={reset}")) {
+        if let Ok(state) = HeaderValue::from_str(&format!("\"default\";r={remaining};t={next}")) {
             headers.insert(STATE, state);
         }
         if self.which == RateHeaders::Both {

@@ -16,8 +16,8 @@ use super::policy::RatePolicy;
 
 /// Locks are held for tens of nanoseconds; with so many of them two cores rarely want the same one.
 const SHARDS: usize = 64;
-/// So many clients a shard: a million in all, some 60 MB at the very most.
-const MOST_A_SHARD: usize = 16_384;
+/// So many clients a shard: a quarter of a million for each route that has a rate, some 16 MB at the very most.
+const MOST_A_SHARD: usize = 4_096;
 
 /// Who is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -37,6 +37,8 @@ pub(super) struct Decision {
     pub remaining: u64,
     /// Until the budget is whole again.
     pub reset: Duration,
+    /// Until it grows by one.
+    pub next: Duration,
     /// Until one more may pass.
     pub retry: Duration,
 }
@@ -83,6 +85,11 @@ impl Decision {
     }
 
     /// Whole seconds, never too few.
+    pub(super) fn next_seconds(&self) -> u64 {
+        ceiling(if self.allowed { self.next } else { self.retry })
+    }
+
+    /// Whole seconds, never too few.
     pub(super) fn reset_seconds(&self) -> u64 {
         ceiling(self.reset)
     }
@@ -122,6 +129,7 @@ impl Limiter {
             allowed,
             remaining: spare / self.interval,
             reset: Duration::from_nanos(whole_at - now),
+            next: Duration::from_nanos(if whole_at == now { 0 } else { (whole_at - now - 1) % self.interval + 1 }),
             retry: Duration::from_nanos((whole_at + self.interval).saturating_sub(now + self.window)),
         }
     }
@@ -137,6 +145,7 @@ impl Shard {
         if now.saturating_sub(self.swept_at) >= due {
             self.swept_at = now;
             self.whole_at.retain(|_, whole_at| *whole_at > now);
+            self.whole_at.shrink_to(self.whole_at.len() * 2);
         }
         if self.whole_at.len() >= MOST_A_SHARD
             && let Some(somebody) = self.whole_at.keys().next().copied()

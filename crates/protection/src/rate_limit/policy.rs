@@ -16,6 +16,25 @@ pub struct RatePolicy {
     pub(super) window: Duration,
 }
 
+/// What stands in the config: a rate, or `off` where a common one must not hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RateSetting {
+    /// No limit.
+    Off,
+    /// This one.
+    At(RatePolicy),
+}
+
+impl RateSetting {
+    /// The rate, where there is one.
+    pub fn policy(&self) -> Option<&RatePolicy> {
+        match self {
+            Self::Off => None,
+            Self::At(policy) => Some(policy),
+        }
+    }
+}
+
 /// A rate that cannot be read.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum RateError {
@@ -23,7 +42,9 @@ pub enum RateError {
     #[error("`{0}` is not a rate; write for example \"100/min\", \"10/s\" or \"20/10s\"")]
     Shape(String),
     /// None at all, or a window of no length or of more than a day.
-    #[error("`{0}` lets nothing pass, or counts over more than a day; write at least 1, over 1 s to 1 d")]
+    #[error(
+        "`{0}` lets nothing pass, or counts over no whole seconds or more than a day; write at least 1, over 1 s to 1 d"
+    )]
     Range(String),
     /// A key that needs to know more than an address.
     #[error("`per {0}` is not known; this release counts `per client`, by address: who is signed in is not known yet")]
@@ -63,7 +84,9 @@ impl FromStr for RatePolicy {
             "d" | "day" => Duration::from_secs(86_400),
             other => other.parse::<HumanDuration>().map_err(|_| shape())?.0,
         };
-        let in_range = (Duration::from_secs(1)..=Duration::from_secs(86_400)).contains(&window);
+        // The fields that tell of it know whole seconds alone.
+        let in_range =
+            (Duration::from_secs(1)..=Duration::from_secs(86_400)).contains(&window) && window.subsec_nanos() == 0;
         let requests = NonZeroU64::new(requests).filter(|requests| in_range && requests.get() <= 1_000_000_000);
         Ok(Self { requests: requests.ok_or_else(|| RateError::Range(text.to_owned()))?, window })
     }
@@ -75,13 +98,16 @@ impl fmt::Display for RatePolicy {
     }
 }
 
-impl<'de> Deserialize<'de> for RatePolicy {
+impl<'de> Deserialize<'de> for RateSetting {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Cow::<str>::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+        match &*Cow::<str>::deserialize(deserializer)? {
+            "off" => Ok(Self::Off),
+            text => text.parse().map(Self::At).map_err(de::Error::custom),
+        }
     }
 }
 
-impl JsonSchema for RatePolicy {
+impl JsonSchema for RateSetting {
     fn inline_schema() -> bool {
         true
     }
@@ -120,7 +146,7 @@ mod tests {
         assert!(matches!(wrong("1/fortnight"), RateError::Shape(_)));
         assert!(matches!(wrong("0/s"), RateError::Range(_)));
         assert!(matches!(wrong("1/2d"), RateError::Range(_)));
-        assert!(matches!(wrong("1/1ms"), RateError::Range(_)));
+        assert!(matches!(wrong("1/1ms"), RateError::Range(_)) && matches!(wrong("20/1500ms"), RateError::Range(_)));
         assert_eq!(wrong("1/s per user"), RateError::Per("user".into()));
     }
 }

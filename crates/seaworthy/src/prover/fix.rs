@@ -19,6 +19,9 @@ struct Fix {
     /// Seaworthy does it anyway, once it is around the app.
     #[serde(default)]
     on: bool,
+    /// Only where nothing is said of it: what a team has chosen here is not for us to replace.
+    #[serde(default)]
+    keep: bool,
     /// Keys and their values.
     #[serde(default)]
     set: BTreeMap<String, toml::Value>,
@@ -84,7 +87,7 @@ pub fn propose(report: &Report, source: &ConfigSource, behind: bool) -> Proposal
     for fix in FIXES.iter().filter(|fix| failed(report, &fix.control)) {
         let mut tried = document.clone();
         for (key, value) in &fix.set {
-            let Some(value) = fitting(value, url) else { continue };
+            let Some(value) = fitting(value, url).filter(|_| !(fix.keep && is_set(&document, key))) else { continue };
             set(tried.as_table_mut(), &key.split('.').collect::<Vec<_>>(), value);
         }
         let changes = tried.to_string() != document.to_string();
@@ -117,6 +120,15 @@ pub fn propose(report: &Report, source: &ConfigSource, behind: bool) -> Proposal
 
 fn failed(report: &Report, control: &str) -> bool {
     report.findings.get(control).is_some_and(|finding| finding.verdict == Verdict::Fail)
+}
+
+/// Whether the file says something of a key.
+fn is_set(document: &DocumentMut, key: &str) -> bool {
+    let mut item = Some(document.as_item());
+    for part in key.split('.') {
+        item = item.and_then(|item| item.get(part));
+    }
+    item.is_some()
 }
 
 /// The value with the host of the checked address filled in; `None` where that is none that the world could ask for.

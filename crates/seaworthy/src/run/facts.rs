@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use seaworthy_observability::{LogSink, MetricsExport};
-use seaworthy_protection::RatePolicy;
+use seaworthy_protection::{RatePolicy, RateSetting};
 use serde_json::{Value, json};
 
 use super::{doors::EdgeAddresses, reload::ReloadState};
@@ -88,15 +88,17 @@ fn rates(config: &Config) -> Vec<Value> {
     let told = |path: Option<String>, rate: &RatePolicy| json!({ "path": path, "requests": rate.requests(), "window_seconds": rate.window().as_secs() });
     let mut all = Vec::new();
     for route in &config.routes {
-        let Some(rate) = &route.protection.rate else { continue };
+        let Some(rate) = route.protection.rate.as_ref().and_then(RateSetting::policy) else { continue };
         // `GET /a/*` or `/a`: a path that any client can ask for.
         let (method, path) = route.edge.r#match.split_once(' ').unwrap_or(("GET", &route.edge.r#match));
         let path = path.trim().replace('*', "seaworthy-check");
         let plain = matches!(method, "GET" | "*") && path.starts_with('/') && !path.contains('{');
         all.push(told(plain.then_some(path), rate));
     }
-    if let Some(rate) = &config.protection.rate {
-        all.push(told(Some("/seaworthy-check/no-such-page".into()), rate));
+    if let Some(rate) = config.protection.rate.as_ref().and_then(RateSetting::policy) {
+        // A route for everything below `/` takes that path too, with its own rate.
+        let taken = config.routes.iter().any(|route| route.edge.r#match.trim_start_matches("GET ").trim() == "/*");
+        all.push(told((!taken).then(|| "/seaworthy-check/no-such-page".into()), rate));
     }
     all
 }
