@@ -27,6 +27,7 @@ struct Switch {
     on: Pattern,
     off: Option<Pattern>,
     set: Option<Pattern>,
+    unsure: Option<Pattern>,
     #[serde(default)]
     served: bool,
 }
@@ -184,7 +185,8 @@ impl Switch {
             let found = pattern.iter().flat_map(|pattern| source.matches(&pattern.0));
             found.filter_map(|found| found.get(0)).map(|whole| whole.start()).collect()
         };
-        let off = starts(&self.off);
+        let unsure = starts(&self.unsure);
+        let off: Vec<usize> = starts(&self.off).into_iter().filter(|at| !unsure.contains(at)).collect();
         // What `environ.Env` is told elsewhere in the file says it for `env("DEBUG")` too.
         let set = starts(&self.set);
         let elsewhere = off.iter().any(|at| !set.contains(at)) && !set.is_empty();
@@ -330,7 +332,12 @@ mod tests {
         ] {
             assert_eq!(django(text), Outcome::Holds, "{text}");
         }
-        for text in ["DEBUG = local", "DEBUG = env(\"DEBUG\")", "DEBUG = os.environ.get(\"DEBUG\")"] {
+        for text in [
+            "DEBUG = local",
+            "DEBUG = env(\"DEBUG\")",
+            "DEBUG = os.environ.get(\"DEBUG\")",
+            "DEBUG = not config(\"PROD\", default=False, cast=bool)",
+        ] {
             assert!(matches!(django(text), Outcome::Unclear(_)), "{text}");
         }
         assert_eq!(outcome(&[("a.py", "app = FastAPI(lifespan=load(), title=\"a\")\n")]), Outcome::Holds);
