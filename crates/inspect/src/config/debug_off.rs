@@ -26,6 +26,8 @@ struct Switch {
     files: Vec<String>,
     on: Pattern,
     off: Option<Pattern>,
+    set: Option<Pattern>,
+    unsure: Option<Pattern>,
     #[serde(default)]
     served: bool,
 }
@@ -108,6 +110,7 @@ fn of_code(repository: &Repository, starts: &[ProductionStart], cases: &mut Case
     let mut count = 0;
     for switch in &SWITCHES.switch {
         let mut on: Option<String> = None;
+        let mut doubtful: Option<String> = None;
         let (mut off, mut off_in_production) = (0, false);
         for (path, source) in repository.sources().iter().filter(|(path, _)| switch.fits(path)) {
             if switch.requires.as_ref().is_some_and(|requires| source.matches(&requires.0).next().is_none()) {
@@ -126,15 +129,21 @@ fn of_code(repository: &Repository, starts: &[ProductionStart], cases: &mut Case
                 ));
             }
             let bad = certain.first().map(|at| source.line(*at));
-            let good =
-                bad.is_none() && switch.off.as_ref().is_some_and(|pattern| source.matches(&pattern.0).next().is_some());
+            let good = bad.is_none().then(|| switch.off_in(source));
+            if let Some(Off::Doubtful(line)) = good {
+                doubtful.get_or_insert(format!("{}:{line}", path.display()));
+            }
+            let good = good == Some(Off::Yes);
             if let Some(line) = bad {
                 on.get_or_insert(format!("{}:{line}", path.display()));
             }
             off += usize::from(good);
-            off_in_production |= good && path.to_string_lossy().to_lowercase().contains("prod");
+            off_in_production |= good && is_for_production(path);
         }
         let ignored = off_in_production || (switch.served && served);
+        if let Some(place) = doubtful.filter(|_| !ignored) {
+            cases.told_nothing(format!("{place} sets {} to what only a run tells", switch.name));
+        }
         match on.filter(|_| !ignored) {
             Some(place) => cases.tried(false, format!("{place} switches {} on", switch.name)),
             None if off > 0 => cases.tried(true, format!("{} is off in {off} files", switch.name)),
@@ -144,6 +153,21 @@ fn of_code(repository: &Repository, starts: &[ProductionStart], cases: &mut Case
         count += 1;
     }
     count
+}
+
+/// A word of the path says so; `products` does not.
+fn is_for_production(path: &Path) -> bool {
+    let text = path.to_string_lossy().to_lowercase();
+    text.split(|letter: char| !letter.is_alphanumeric()).any(|word| ["prod", "production"].contains(&word))
+}
+
+/// Whether a file switches it off.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Off {
+    Yes,
+    /// It sets it on this line, to what only a run tells.
+    Doubtful(usize),
+    Unsaid,
 }
 
 /// The line above begins an `if`, other than the one of a program that is run by itself.
@@ -156,6 +180,23 @@ fn is_below_condition(source: &Source, at: usize) -> bool {
 }
 
 impl Switch {
+    fn off_in(&self, source: &Source) -> Off {
+        let starts = |pattern: &Option<Pattern>| -> Vec<usize> {
+            let found = pattern.iter().flat_map(|pattern| source.matches(&pattern.0));
+            found.filter_map(|found| found.get(0)).map(|whole| whole.start()).collect()
+        };
+        let unsure = starts(&self.unsure);
+        let off: Vec<usize> = starts(&self.off).into_iter().filter(|at| !unsure.contains(at)).collect();
+        // What `environ.Env` is told elsewhere in the file says it for `env("DEBUG")` too.
+        let set = starts(&self.set);
+        let elsewhere = off.iter().any(|at| !set.contains(at)) && !set.is_empty();
+        match set.iter().find(|at| !off.contains(at)).filter(|_| !elsewhere) {
+            Some(at) => Off::Doubtful(source.line(*at)),
+            None if off.is_empty() => Off::Unsaid,
+            None => Off::Yes,
+        }
+    }
+
     fn fits(&self, path: &Path) -> bool {
         let ending = path.extension().and_then(|own| own.to_str()).unwrap_or_default();
         let text = path.to_string_lossy();
@@ -268,6 +309,46 @@ mod tests {
         ]));
         assert!(is_broken(&[("config/environments/production.rb", "  config.consider_all_requests_local = true\n")]));
         assert!(is_broken(&[("next.config.js", "module.exports = { productionBrowserSourceMaps: true }\n")]));
+    }
+
+    #[test]
+    fn a_text_is_true_and_what_is_unsure_tells_nothing() {
+        let django = |text: &str| outcome(&[("s/settings.py", &format!("{text}\nINSTALLED_APPS = []\n"))]);
+        for text in [
+            "DEBUG = os.environ.get(\"DEBUG\", \"False\")",
+            "DEBUG = bool(os.getenv(\"DEBUG\", \"0\"))",
+            "DEBUG = int(os.environ.get(\"DEBUG\", 1))",
+        ] {
+            assert!(matches!(django(text), Outcome::Broken(_)), "{text}");
+        }
+        for text in [
+            "DEBUG = False",
+            "DEBUG = int(os.environ.get(\"DEBUG\", 0))",
+            "DEBUG = bool(int(os.getenv(\"DEBUG\", \"0\")))",
+            "DEBUG = config(\"DEBUG\", default=False, cast=bool)",
+            "DEBUG = os.getenv(\"DEBUG\") == \"1\"",
+            "DEBUG = strtobool(os.getenv(\"DEBUG\", \"no\"))",
+            "env = environ.Env(DEBUG=(bool, False))\nDEBUG = env(\"DEBUG\")",
+        ] {
+            assert_eq!(django(text), Outcome::Holds, "{text}");
+        }
+        for text in [
+            "DEBUG = local",
+            "DEBUG = env(\"DEBUG\")",
+            "DEBUG = os.environ.get(\"DEBUG\")",
+            "DEBUG = not config(\"PROD\", default=False, cast=bool)",
+        ] {
+            assert!(matches!(django(text), Outcome::Unclear(_)), "{text}");
+        }
+        assert_eq!(outcome(&[("a.py", "app = FastAPI(lifespan=load(), title=\"a\")\n")]), Outcome::Holds);
+        assert_eq!(outcome(&[("a.py", "app = FastAPI(title=\"a\", debug=False)\n")]), Outcome::Holds);
+        assert!(matches!(outcome(&[("a.py", "app = FastAPI(debug=settings.debug)\n")]), Outcome::Unclear(_)));
+    }
+
+    #[test]
+    fn products_are_no_production() {
+        let on = ("s/base.py", "DEBUG = True\nINSTALLED_APPS = []\n");
+        assert!(is_broken(&[on, ("products/settings.py", "DEBUG = False\nINSTALLED_APPS = []\n")]));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::{path::Path, sync::LazyLock};
 
 use regex::Regex;
-use seaworthy_repository::{Cases, Inspection, Repository, Sample, Sighting};
+use seaworthy_repository::{Cases, Inspection, Repository, Sample, Sighting, Variable};
 
 use super::values::{holds_secret, is_placeholder, is_weak, own_value, password_in};
 use crate::environment::{Purpose, Setting, is_tool, settings};
@@ -70,13 +70,16 @@ fn of_variables(repository: &Repository, cases: &mut Cases) -> usize {
         let place = variable.places.first().map_or(String::new(), |(path, line)| format!("{}:{line}", path.display()));
         let is_number =
             |text: &str| text.parse::<f64>().is_ok() || ["True", "False", "true", "false", "None"].contains(&text);
-        let default = variable.default.as_deref().filter(|default| !default.is_empty() && !is_number(default));
+        // A number may be a known password as well.
+        let is_none =
+            |text: &str| text.is_empty() || is_number(text) && !(is_weak(text) && text.parse::<f64>().is_ok());
+        let default = variable.default.as_deref().filter(|default| !is_none(default));
         match (default, address) {
             (None, _) => cases.tried(true, format!("{name} has no default")),
             (Some(_), Some((_, host))) if is_own_machine(host) => {
                 cases.told_nothing(format!("{place}: {name} falls back to an address on the own machine with its password; only the live value tells"));
             }
-            (Some(default), _) if is_refused(repository, default) => {
+            (Some(default), _) if is_refused(repository, name, variable, default) => {
                 cases.tried(true, format!("{name} has a default, which the code compares with and refuses"));
             }
             (Some(_), _) => cases.tried(
@@ -88,31 +91,39 @@ fn of_variables(repository: &Repository, cases: &mut Cases) -> usize {
     count
 }
 
-/// The code compares something with this value: it is meant to be caught.
-fn is_refused(repository: &Repository, default: &str) -> bool {
+/// The code compares this variable with its default: it is meant to be caught. The same literal elsewhere says nothing.
+fn is_refused(repository: &Repository, name: &str, variable: &Variable, default: &str) -> bool {
+    const MARKS: &[&str] =
+        &["==", "!=", " in (", " in [", " in {", "startswith(", "includes(", "startsWith(", "is_in("];
     let quoted = [format!("\"{default}\""), format!("'{default}'")];
+    let names = names_of(repository, name, variable);
     repository.sources().values().any(|source| {
         quoted.iter().any(|text| {
             source.code.match_indices(text.as_str()).any(|(at, _)| {
                 let before = source.code[..at].trim_end();
-                [
-                    "==",
-                    "!=",
-                    "===",
-                    "!==",
-                    " in (",
-                    " in [",
-                    " in {",
-                    "startswith(",
-                    "includes(",
-                    "startsWith(",
-                    "is_in(",
-                ]
-                .iter()
-                .any(|mark| before.ends_with(mark.trim_end()) || before.ends_with(mark))
+                let line = before.rsplit('\n').next().unwrap_or_default().to_lowercase();
+                MARKS.iter().any(|mark| before.ends_with(mark)) && names.iter().any(|name| line.contains(name.as_str()))
             })
         })
     })
+}
+
+/// What a comparison with the variable would say, in lower case: its name, its last word, and what it is assigned to.
+fn names_of(repository: &Repository, name: &str, variable: &Variable) -> Vec<String> {
+    let mut names = vec![name.to_lowercase()];
+    let last = name.rsplit('_').next().unwrap_or_default().to_lowercase();
+    names.extend(["key", "secret", "password", "token"].contains(&last.as_str()).then_some(last));
+    for (path, line) in &variable.places {
+        let Some(source) = repository.sources().get(path) else { continue };
+        let text = source.code.lines().nth(line.saturating_sub(1)).unwrap_or_default();
+        let Some((left, _)) = text.split_once('=') else { continue };
+        let left = left.split(':').next().unwrap_or_default().trim();
+        let is_part = |letter: char| letter.is_alphanumeric() || letter == '_';
+        let own = left.rsplit(|letter: char| !is_part(letter)).next().unwrap_or_default();
+        // Of one or two letters, any line has them.
+        names.extend((own.len() > 2).then(|| own.to_lowercase()));
+    }
+    names
 }
 
 fn of_literals(repository: &Repository, cases: &mut Cases) -> usize {
@@ -290,6 +301,19 @@ mod tests {
         assert_eq!(outcome(&[("a.py", numbers)]), Outcome::Holds);
         assert_eq!(outcome(&[("a.py", read), ("settings/local.py", "SECRET_KEY = 'x-local-y'\n")]), Outcome::Holds);
         assert!(matches!(outcome(&[("a.py", "print(1)")]), Outcome::Unclear(_)));
+    }
+
+    #[test]
+    fn a_comparison_of_something_else_refuses_nothing() {
+        let role = "import os\nP = os.getenv(\"ADMIN_PASSWORD\", \"admin\")\nif user.role == \"admin\": pass\n";
+        assert!(is_broken(&[("a.py", role)]));
+        let own = "const jwt = process.env.JWT_SECRET || 'secret';\nif (jwt === 'secret') throw new Error();\n";
+        assert_eq!(outcome(&[("a.js", own)]), Outcome::Holds);
+    }
+
+    #[test]
+    fn a_known_number_is_a_default() {
+        assert!(is_broken(&[("a.js", "const s = process.env.JWT_SECRET || \"123456\";\n")]));
     }
 
     #[test]

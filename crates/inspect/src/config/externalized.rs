@@ -62,13 +62,11 @@ const EXCUSES: &[&str] = &[
     "??",
     "print(",
     "console.",
-    "log(",
     "logger",
     "logging",
     "log.",
     ".info(",
     ".debug(",
-    "warn",
     "echo(",
     "help=",
     "help:",
@@ -90,9 +88,6 @@ const EXCUSES: &[&str] = &[
     "allow_origins",
     "allowedHosts",
     "CSRF",
-    "cors",
-    "CORS",
-    "origin",
     "raise ",
     "throw ",
     "Error(",
@@ -105,11 +100,22 @@ const EXCUSES: &[&str] = &[
     "fallback",
     "$schema",
     "schema.json",
-    ".get(",
     "default'",
     "default\"",
     "host.docker.internal",
 ];
+
+/// Excuses that are also parts of other words: `catalog(`, `original`.
+#[expect(clippy::expect_used, reason = "a constant pattern, compiled in every test")]
+static WORDS: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"(?:^|[^A-Za-z])(?:log\(|(?:origins?|warn(?:ings?)?|cors|CORS)(?:[^a-z]|$))")
+        .expect("the pattern is valid")
+});
+
+/// The default of a dictionary; the address that `requests.get` asks is none.
+#[expect(clippy::expect_used, reason = "a constant pattern, compiled in every test")]
+static DEFAULT: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r#"\.get\(\s*["'][^"'\n]+["']\s*,\s*$"#).expect("the pattern is valid"));
 
 /// The own machine, with a port that the code puts in.
 const OWN_PORT: &[&str] = &[
@@ -283,7 +289,9 @@ fn is_excused(source: &Source, at: usize) -> bool {
     let opened = above.trim_end().ends_with('(')
         && last_two.into_iter().any(|line| EXCUSES[..12].iter().any(|word| line.contains(word)));
     let alternative = above.trim_end().ends_with(['|', '?']);
-    source.is_text(at) || opened || alternative || EXCUSES.iter().any(|word| line.contains(word))
+    let default = DEFAULT.is_match(piece(code, at.saturating_sub(WINDOW), at));
+    let said = EXCUSES.iter().any(|word| line.contains(word)) || WORDS.is_match(line);
+    source.is_text(at) || opened || alternative || default || said
 }
 
 /// One is enough to know; all of a generated file would take long.
@@ -324,6 +332,9 @@ mod tests {
             "const r = connect('redis://cache:6379')\n",
             "const u = 'http://10.0.3.7:9200'\n",
             "const b = \"s3://orders-production/files\"\n",
+            "axios.get(\"http://localhost:4000\")\n",
+            "const items = catalog('http://localhost:4000/x')\n",
+            "const original = 'http://localhost:4000/x'\n",
             "const d = 'orders.abc123.eu-central-1.rds.amazonaws.com'\n",
         ] {
             assert_eq!(count("src/a.js", text), 1, "{text}");
@@ -339,6 +350,8 @@ mod tests {
             "const s = 'https://api.stripe.com/v1'\n",
             "if (host === 'localhost') {}\n",
             "app.listen(3000, '0.0.0.0')\n",
+            "const u = options.get('url', 'http://localhost:8000')\n",
+            "const corsOptions = ['http://localhost:8000']\n",
             "// see http://localhost:3000/x\n",
             "const v = '10.0.3.7-beta'\n",
         ] {

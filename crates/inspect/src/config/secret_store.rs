@@ -1,12 +1,19 @@
 //! `config.secret-store`: secrets come from a store, and no file holds one in the clear. Rotation and the log of reads are the
 //! store's own, and not seen here.
 
-use std::{path::Path, sync::LazyLock};
+use std::{
+    path::{Component, Path, PathBuf},
+    sync::LazyLock,
+};
 
-use seaworthy_repository::{Cases, Inspection, Pattern, Repository, Sample, Sighting, is_test};
+use seaworthy_repository::{Cases, Inspection, Pattern, Repository, Sample, Sighting, is_test, yaml};
 use serde::Deserialize;
+use serde_json::Value;
 
-use super::values::{holds_secret, is_placeholder, own_value, password_in};
+use super::{
+    starts::is_for_development,
+    values::{holds_secret, is_placeholder, own_value, password_in},
+};
 use crate::environment::{Purpose, Setting, settings};
 
 pub(super) struct SecretStore;
@@ -25,6 +32,7 @@ struct Store {
     name: String,
     files: Vec<String>,
     endings: Vec<String>,
+    starts: String,
     text: Option<Pattern>,
 }
 
@@ -40,6 +48,7 @@ impl Inspection for SecretStore {
     fn look(&self, repository: &Repository) -> Sighting {
         let mut cases = Cases::plan(2);
         let count = plaintext(repository, &mut cases);
+        for_clusters(repository, &mut cases);
         let found = stores(repository);
         match found.first() {
             Some((name, place)) if *name == READ_BY_THE_APP => {
@@ -96,6 +105,133 @@ fn plaintext(repository: &Repository, cases: &mut Cases) -> usize {
     secrets.len()
 }
 
+/// Values of charts, and files that compose mounts as secrets: each in the clear is a case that fails.
+fn for_clusters(repository: &Repository, cases: &mut Cases) {
+    let (mut bad, mut doubtful) = (None, None);
+    for path in repository.files().filter(|path| !is_test(path) && !is_for_development(path)) {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let (values, compose) = (name.starts_with("values"), name.contains("compose"));
+        if !(values || compose) || !(name.ends_with(".yaml") || name.ends_with(".yml")) {
+            continue;
+        }
+        let Some(text) = repository.text(path).filter(|text| text.len() < 1 << 20) else { continue };
+        for document in yaml(&text).unwrap_or_default() {
+            if values {
+                let mut leaf = |name: &str, value: &str| {
+                    let into = if may_be_a_name(name, value) { &mut doubtful } else { &mut bad };
+                    into.get_or_insert(format!("{} has the value of {name} in the clear", path.display()));
+                };
+                secret_leaves(&document, 0, &mut leaf);
+            } else if let Some(file) = mounted_in_clear(repository, path, &document) {
+                bad.get_or_insert(format!("{} mounts {file} as a secret, which is in the repository", path.display()));
+            }
+        }
+    }
+    match (bad, doubtful) {
+        (Some(bad), _) => {
+            cases.plan_more(1);
+            cases.tried(false, bad);
+        }
+        (None, Some(doubtful)) => cases.told_nothing(format!("{doubtful}, or the name of a secret that is elsewhere")),
+        (None, None) => {}
+    }
+}
+
+fn secret_leaves(value: &Value, depth: usize, leaf: &mut dyn FnMut(&str, &str)) {
+    if depth > 24 {
+        return;
+    }
+    match value {
+        Value::Object(fields) => {
+            for (name, inner) in fields {
+                let text = match inner {
+                    Value::String(text) => text.clone(),
+                    Value::Number(number) if name.to_lowercase().ends_with("password") => number.to_string(),
+                    _ => String::new(),
+                };
+                if is_told_by_key(name) && is_clear(&text) {
+                    leaf(name, &text);
+                }
+                secret_leaves(inner, depth + 1, leaf);
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|inner| secret_leaves(inner, depth + 1, leaf)),
+        _ => {}
+    }
+}
+
+/// Charts have many keys that are no secrets: `topologyKey`, `authDatabase`, `existingSecret`.
+fn is_told_by_key(name: &str) -> bool {
+    let snake = in_snake(name);
+    let parts: Vec<&str> = snake.split('_').collect();
+    let opens = ["API", "ACCESS", "PRIVATE", "ENCRYPTION", "SIGNING", "MASTER", "JWT", "ACCOUNT", "SESSION"];
+    let telling = ["SECRET", "PASSWORD", "TOKEN", "APIKEY"].iter().any(|word| snake.contains(word))
+        || parts.iter().any(|part| ["PASS", "PWD", "PASSWD", "PASSPHRASE", "SALT"].contains(part))
+        || parts.ends_with(&["KEY"]) && parts.iter().any(|part| opens.contains(part));
+    telling && holds_secret(&snake) && !snake.contains("EXISTING")
+}
+
+/// `adminPassword` as a variable would be named.
+fn in_snake(name: &str) -> String {
+    let mut snake = String::new();
+    for letter in name.chars() {
+        let begins = letter.is_uppercase() && snake.ends_with(|last: char| last.is_lowercase() || last.is_numeric());
+        snake.extend(begins.then_some('_'));
+        snake.push(if letter == '-' || letter == '.' { '_' } else { letter });
+    }
+    snake.to_uppercase()
+}
+
+/// Neither nothing, nor encrypted, nor a reference to where it is.
+fn is_clear(value: &str) -> bool {
+    let references = ["/", "ENC[", "ref+", "vault:", "op://", "arn:", "$", "{"];
+    own_value(value).is_some_and(|value| {
+        !is_placeholder(value)
+            && !["true", "false"].contains(&value)
+            && !references.iter().any(|start| value.starts_with(start))
+            && !ENCRYPTED.iter().any(|mark| value.contains(mark))
+    })
+}
+
+const ENCRYPTED: &[&str] = &["ENC[AES256_GCM", "BEGIN AGE ENCRYPTED", "BEGIN PGP MESSAGE", "$ANSIBLE_VAULT"];
+
+/// `secret: orders-db` and `passwordKey: password` name a secret of the cluster, or a key of it.
+fn may_be_a_name(name: &str, value: &str) -> bool {
+    let name = name.to_lowercase();
+    let plain = |letter: char| letter.is_ascii_lowercase() || "-._".contains(letter);
+    ["secret", "secrets", "key", "ref"].iter().any(|end| name.ends_with(end)) && value.chars().all(plain)
+}
+
+/// The file of a secret of compose, when it lies in the repository. Elsewhere, its host knows where it comes from.
+fn mounted_in_clear(repository: &Repository, path: &Path, document: &Value) -> Option<String> {
+    let files = document["secrets"].as_object()?.values().filter_map(|secret| secret["file"].as_str());
+    let folder = path.parent().unwrap_or(Path::new(""));
+    files.map(|file| inside(&folder.join(file))).find_map(|file| {
+        let own = repository.files().any(|path| path == file);
+        let text = repository.text(&file).filter(|_| own)?;
+        is_clear_file(&text).then(|| file.display().to_string())
+    })
+}
+
+fn is_clear_file(text: &str) -> bool {
+    !is_placeholder(text) && !ENCRYPTED.iter().any(|mark| text.contains(mark))
+}
+
+/// Without `.` and `..`.
+fn inside(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                plain.pop();
+            }
+            other => plain.push(other),
+        }
+    }
+    plain
+}
+
 fn stores(repository: &Repository) -> Vec<(&'static str, String)> {
     let mut found: Vec<(&'static str, String)> = Vec::new();
     let own: Vec<&Path> = repository.files().filter(|path| !is_test(path)).collect();
@@ -107,7 +243,9 @@ fn stores(repository: &Repository) -> Vec<(&'static str, String)> {
         });
         let holds = |path: &&&Path| {
             let ending = path.extension().and_then(|own| own.to_str()).unwrap_or_default();
-            let text = store.text.as_ref().filter(|_| store.endings.iter().any(|own| own == ending));
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            let fits = store.endings.iter().any(|own| own == ending) && name.starts_with(&store.starts);
+            let text = store.text.as_ref().filter(|_| fits);
             text.is_some_and(|pattern| match repository.sources().get(**path) {
                 Some(source) => source.matches(&pattern.0).next().is_some(),
                 None => repository
@@ -142,7 +280,14 @@ mod tests {
     #[test]
     fn only_a_visible_store_holds() {
         let compose = "services:\n  a:\n    build: .\n    environment: {SECRET_KEY_FILE: /run/secrets/key}\n    secrets: [key]\nsecrets:\n  key:\n    file: ./key.txt\n";
-        assert_eq!(outcome(&[("compose.yaml", compose)]), Outcome::Holds);
+        assert!(matches!(outcome(&[("compose.yaml", compose)]), Outcome::Unclear(_)));
+        let tracked = [("compose.yaml", compose), ("key.txt", "kX9vT2qL\n"), (".sops.yaml", "x: 1")];
+        assert!(matches!(outcome(&tracked), Outcome::Broken(_)));
+        let external = compose.replace("file: ./key.txt", "external: true");
+        assert_eq!(outcome(&[("compose.yaml", &external)]), Outcome::Holds);
+        let bare =
+            "kind: Job\nspec:\n  env:\n  - name: SECRET_KEY\n    valueFrom:\n      secretKeyRef: {name: a, key: b}\n";
+        assert!(matches!(outcome(&[("k/a.yaml", bare)]), Outcome::Unclear(_)));
         assert!(matches!(outcome(&[("a.py", "import os\nA = os.environ['SECRET_KEY']\n")]), Outcome::Unclear(_)));
         assert!(matches!(outcome(&[("k/a.yaml", "# kind: SealedSecret\nkind: Job\n")]), Outcome::Unclear(_)));
         assert!(matches!(
@@ -156,5 +301,21 @@ mod tests {
             ]),
             Outcome::Broken(_)
         ));
+    }
+
+    #[test]
+    fn values_of_a_chart_are_walked() {
+        let with = |values: &str| outcome(&[(".sops.yaml", "x: 1"), ("chart/values.yaml", values)]);
+        assert!(matches!(with("postgresql:\n  auth:\n    adminPassword: kX9vT2qL\n"), Outcome::Broken(_)));
+        assert!(matches!(with("auth:\n  secret: orders-db\n"), Outcome::Unclear(_)));
+        let good = "topologyKey: kubernetes.io/hostname\nauth:\n  existingSecret: orders\n  password: \"\"\n  token: ENC[AES256_GCM,data:a]\n";
+        assert_eq!(with(good), Outcome::Holds);
+    }
+
+    #[test]
+    fn a_reference_counts_in_our_own_file_only() {
+        let text = "key = \"file:./key\"\n";
+        assert_eq!(outcome(&[("seaworthy.toml", text)]), Outcome::Holds);
+        assert!(matches!(outcome(&[("other.toml", text)]), Outcome::Unclear(_)));
     }
 }

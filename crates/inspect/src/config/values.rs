@@ -10,6 +10,7 @@ struct Weak {
     values: BTreeSet<String>,
     pieces: Vec<String>,
     harmless_parts: BTreeSet<String>,
+    harmless_keys: Vec<String>,
 }
 
 #[expect(clippy::expect_used, reason = "a constant text, read in every test")]
@@ -20,8 +21,10 @@ static WEAK: LazyLock<Weak> =
 pub(super) fn holds_secret(name: &str) -> bool {
     let upper = name.to_ascii_uppercase();
     let harmless = upper.split('_').any(|part| WEAK.harmless_parts.contains(part));
+    let harmless = harmless || WEAK.harmless_keys.iter().any(|key| upper.ends_with(&format!("{key}_KEY")));
     is_secret(name)
         && !harmless
+        && !["PRIMARY_KEY", "ROUTING_KEY"].contains(&upper.as_str())
         && !upper.ends_with("_AUTH")
         && upper != "AUTH"
         && !upper.starts_with("NEXT_PUBLIC_")
@@ -104,9 +107,15 @@ mod tests {
             "SECRET_KEY_FILE",
             "TOKEN_URL",
             "JWT_SECRET_ALGORITHM",
+            "PARTITION_KEY",
+            "ORDERS_SORT_KEY",
+            "PRIMARY_KEY",
+            "ROUTING_KEY",
+            "MESSAGE_KEY",
         ] {
             assert!(!holds_secret(name), "{name}");
         }
+        assert!(holds_secret("COSMOS_PRIMARY_KEY") && holds_secret("CACHE_PASSWORD"));
         assert!(is_weak("changeme") && is_weak("django-insecure-abc") && is_weak("Postgres") && !is_weak("kX9vT2qL"));
         assert!(
             is_placeholder("")

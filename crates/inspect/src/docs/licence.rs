@@ -68,18 +68,9 @@ fn look(repo: &Path) -> Sighting {
         (false, true) => cases.told_nothing(format!("{} holds no licence text that we know", names.join(", "))),
         (false, false) => cases.tried(true, format!("{} is {}", names.join(", "), licences.join(" and "))),
     }
-    if let Some((manifest, named)) = manifest_licence(repo).filter(|_| !licences.is_empty()) {
+    for (manifest, named) in manifest_licences(repo).into_iter().filter(|_| !licences.is_empty()) {
         cases.plan_more(1);
-        let ids: Vec<&str> =
-            named.split(|character: char| !(character.is_ascii_alphanumeric() || "-.+".contains(character))).collect();
-        let plain =
-            |id: &str| id.trim_end_matches("-only").trim_end_matches("-or-later").trim_end_matches('+').to_owned();
-        let names = |id: &&str, licence: &str| {
-            plain(id).eq_ignore_ascii_case(licence) || (licence == "BSD" && id.starts_with("BSD-"))
-        };
-        let same = named.starts_with("SEE LICENSE IN")
-            || licences.iter().any(|licence| ids.iter().any(|id| names(id, licence)));
-        let same = same || (named.eq_ignore_ascii_case("UNLICENSED") && licences.contains(&"proprietary"));
+        let same = licences.iter().any(|licence| says(&named, licence));
         cases.tried(same, format!("{manifest} says {named}, the text is {}", licences.join(" and ")));
     }
     cases.note(format!("licence files: {}", names.join(", ")));
@@ -94,22 +85,82 @@ fn recognise(path: &Path) -> Option<&'static str> {
     KNOWN.iter().find(|(_, words)| words.iter().all(|word| text.contains(word))).map(|(name, _)| *name)
 }
 
-/// The licence that a manifest in the root names.
-fn manifest_licence(repo: &Path) -> Option<(&'static str, String)> {
+/// Whether a manifest's words name this licence.
+fn says(named: &str, licence: &str) -> bool {
+    if named.starts_with("SEE LICENSE IN") || named.eq_ignore_ascii_case("UNLICENSED") && licence == "proprietary" {
+        return true;
+    }
+    let lower = named.to_lowercase().replace(" or ", "\n").replace(" and ", "\n");
+    let whole = lower.split(['\n', ',', ';', '/', '|', '(', ')']);
+    let words = lower.split(|character: char| !(character.is_ascii_alphanumeric() || "-.+".contains(character)));
+    let licence = normal(licence);
+    whole.chain(words).map(normal).any(|name| name == licence || (licence == "bsd" && name.starts_with("bsd")))
+}
+
+/// `Apache License, Version 2.0`, `GPLv3` and `GPL-3.0-only` in the way that all of them are written alike.
+fn normal(name: &str) -> String {
+    let lower = name.trim().to_lowercase();
+    let lower = lower.trim_end_matches('+').trim_end_matches("-only").trim_end_matches("-or-later");
+    let mut plain: String = lower.chars().filter(|letter| letter.is_ascii_alphanumeric() || *letter == '.').collect();
+    let replaced = [
+        ("license", ""),
+        ("licence", ""),
+        ("software", ""),
+        ("version", ""),
+        ("gnulessergeneralpublic", "lgpl"),
+        ("gnuafferogeneralpublic", "agpl"),
+        ("gnugeneralpublic", "gpl"),
+        ("mozillapublic", "mpl"),
+        ("v1", "1"),
+        ("v2", "2"),
+        ("v3", "3"),
+    ];
+    for (long, short) in replaced.into_iter().filter(|_| lower != "unlicense") {
+        plain = plain.replace(long, short);
+    }
+    plain.trim_end_matches(".0").to_owned()
+}
+
+/// The licences that the manifests in the root name.
+fn manifest_licences(repo: &Path) -> Vec<(&'static str, String)> {
+    let mut found = Vec::new();
     if let Ok(text) = fs::read_to_string(repo.join("package.json")) {
-        let manifest: serde_json::Value = serde_json::from_str(&text).ok()?;
-        return manifest["license"].as_str().map(|licence| ("package.json", licence.to_owned()));
+        let manifest: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+        found.extend(manifest["license"].as_str().map(|licence| ("package.json", licence.to_owned())));
     }
     for (file, path) in [("Cargo.toml", ["package", "license"]), ("pyproject.toml", ["project", "license"])] {
         let Ok(text) = fs::read_to_string(repo.join(file)) else { continue };
-        let manifest: toml::Table = text.parse().ok()?;
+        let Ok(manifest) = text.parse::<toml::Table>() else { continue };
         let licence = manifest.get(path[0]).and_then(|section| section.get(path[1]));
         let licence = licence.and_then(|value| value.as_str().or_else(|| value.get("text")?.as_str()));
-        return licence.map(|licence| (file, licence.to_owned()));
+        found.extend(licence.map(|licence| (file, licence.to_owned())));
     }
-    None
+    found
 }
 
 fn file_name(path: &Path) -> String {
     path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use seaworthy_repository::Outcome;
+
+    use super::*;
+
+    #[test]
+    fn every_manifest_is_compared_and_names_are_alike() {
+        let with = |cargo: &str| {
+            let folder = tempfile::tempdir().unwrap();
+            let text = "Permission is hereby granted, free of charge, to any person";
+            let cargo = format!("[package]\nlicense = \"{cargo}\"\n");
+            let files = [("LICENSE", text), ("package.json", "{\"name\": \"a\"}"), ("Cargo.toml", &cargo)];
+            Sample::of(&files).write(folder.path()).unwrap();
+            look(folder.path()).outcome
+        };
+        assert_eq!(with("MIT OR Apache-2.0"), Outcome::Holds);
+        assert!(matches!(with("GPL-3.0-only"), Outcome::Broken(_)));
+        assert!(says("Apache License 2.0", "Apache-2.0") && says("GPLv3", "GPL-3.0") && says("Unlicense", "Unlicense"));
+        assert!(says("BSD-3-Clause", "BSD") && !says("GPLv2", "GPL-3.0") && !says("MIT", "ISC"));
+    }
 }

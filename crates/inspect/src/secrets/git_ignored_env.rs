@@ -1,8 +1,11 @@
 //! `config.gitignore-env`: `.env` is ignored, and none was ever committed.
 
-use std::{collections::BTreeSet, path::Path};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
-use seaworthy_repository::{Cases, Git, Inspection, Repository, Sample, Sighting, is_secret};
+use seaworthy_repository::{Cases, Git, Inspection, Repository, Sample, Sighting, is_secret, is_test};
 
 use super::scan::{assignment, looks_secret};
 
@@ -36,10 +39,9 @@ fn look(repository: &Repository) -> Sighting {
         Err(why) => return Cases::plan(3).gave_up(why),
     };
     let mut cases = Cases::plan(3);
-    match git.ignores(".env") {
-        Ok(ignored) => {
-            cases.tried(ignored, if ignored { ".env is ignored" } else { ".gitignore does not ignore .env" })
-        }
+    match first_open(repository, git) {
+        Ok(None) => cases.tried(true, ".env is ignored"),
+        Ok(Some(path)) => cases.tried(false, format!(".gitignore does not ignore {path}")),
         Err(why) => cases.told_nothing(why),
     }
     look_at_disk(repository, git, &mut cases);
@@ -67,12 +69,56 @@ fn look(repository: &Repository) -> Sighting {
     cases.sighting("ignored, and in no commit of the whole history")
 }
 
-/// Env files that lie here must each be ignored, not only one at the root.
-fn look_at_disk(repository: &Repository, git: &Git, cases: &mut Cases) {
+/// Files that make a folder one where a `.env` would be put.
+const MARKS: &[&str] = &[
+    "package.json",
+    "pyproject.toml",
+    "requirements.txt",
+    "Cargo.toml",
+    "go.mod",
+    "Gemfile",
+    "composer.json",
+    "pom.xml",
+    "mix.exs",
+    ".env.example",
+    ".env.sample",
+    ".env.template",
+    ".env.dist",
+    "env.example",
+];
+
+/// Each question starts a program; so many folders show how the rules are written.
+const MOST_FOLDERS: usize = 100;
+
+/// The first `.env` that git would take: at the root, and in each folder with a manifest or an example.
+fn first_open(repository: &Repository, git: &Git) -> Result<Option<String>, String> {
+    if !git.ignores(".env")? {
+        return Ok(Some(".env".to_owned()));
+    }
+    let above = above(repository, git);
+    let folders: BTreeSet<&Path> =
+        repository.named(MARKS).filter(|path| !is_test(path)).filter_map(Path::parent).collect();
+    for folder in folders.into_iter().take(MOST_FOLDERS) {
+        let path = folder.join(".env");
+        if above.join(&path).to_str().map_or(Ok(true), |path| git.ignores(path))? {
+            continue;
+        }
+        return Ok(Some(path.display().to_string()));
+    }
+    Ok(None)
+}
+
+/// Where this folder is within the one that git has.
+fn above(repository: &Repository, git: &Git) -> PathBuf {
     let root = repository.root();
     let top = git.top().unwrap_or(root);
     let above = root.canonicalize().ok();
-    let above = above.as_deref().and_then(|root| root.strip_prefix(top).ok()).unwrap_or(Path::new("")).to_owned();
+    above.as_deref().and_then(|root| root.strip_prefix(top).ok()).unwrap_or(Path::new("")).to_owned()
+}
+
+/// Env files that lie here must each be ignored, not only one at the root.
+fn look_at_disk(repository: &Repository, git: &Git, cases: &mut Cases) {
+    let above = above(repository, git);
     // Ignored files are not among the repository's own.
     let own: Vec<&Path> = repository.files().filter(|path| path.to_str().is_some_and(is_env_file)).collect();
     let open = own.iter().find(|path| {
@@ -113,10 +159,10 @@ pub(super) fn is_env_file(path: &str) -> bool {
 }
 
 fn is_harmless(name: &str) -> bool {
-    // `.env.vault` is encrypted.
+    // `.env.vault` and `.env.gpg` are encrypted, `.env.j2` is filled in elsewhere.
     let words = [
         "example", "sample", "template", "tpl", "dist", "default", "defaults", "schema", "vault", "md", "d.ts", "ts",
-        "js",
+        "js", "j2", "tmpl", "erb", "enc", "gpg", "age", "sops",
     ];
     words.iter().any(|word| name.ends_with(word))
         || ["example.", "sample.", "template."]
@@ -185,6 +231,19 @@ mod tests {
         assert_eq!(outcome(&sample), Outcome::Holds);
         let sample = sample.with(&[("api/.env", "A=1\n")]);
         assert!(matches!(outcome(&sample), Outcome::Broken(why) if why.contains("api/.env")));
+    }
+
+    #[test]
+    fn the_env_file_of_each_folder_must_be_ignored() {
+        let with = |rule: &str| {
+            outcome(
+                &Sample::of(&[(".gitignore", rule), ("api/package.json", "{}"), ("tests/a/package.json", "{}")])
+                    .committed(),
+            )
+        };
+        assert_eq!(with(".env\n"), Outcome::Holds);
+        assert!(matches!(with("/.env\n"), Outcome::Broken(why) if why.contains("api/.env")));
+        assert!(!is_env_file(".env.j2") && !is_env_file("a/.env.prod.gpg"));
     }
 
     #[test]

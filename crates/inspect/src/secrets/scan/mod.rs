@@ -200,7 +200,8 @@ impl Scan<'_> {
     /// In the documentation of code, or behind a word that announces an example.
     fn is_documentation(&self, at: usize) -> bool {
         let docstrings = self.docstrings.get_or_init(|| place::docstrings(self.content, self.path));
-        docstrings.iter().any(|(from, to)| (*from..*to).contains(&at)) || place::is_announced(self.content, at)
+        docstrings.iter().any(|(from, to)| (*from..*to).contains(&at))
+            || place::is_announced(self.content, at, self.kind)
     }
 
     /// In a comment, or in a line that no person writes, it takes more to believe.

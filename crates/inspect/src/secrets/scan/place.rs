@@ -167,9 +167,9 @@ fn quotes(content: &[u8]) -> Option<usize> {
     content.windows(3).position(|three| three == b"\"\"\"" || three == b"\x27\x27\x27")
 }
 
-/// Whether what stands before a place says that an example follows.
-pub(super) fn is_announced(content: &[u8], at: usize) -> bool {
-    let near = content[at.saturating_sub(160)..at].to_ascii_lowercase();
+/// Whether what stands before a place, on its line, says that an example follows. Settings have values, not examples.
+pub(super) fn is_announced(content: &[u8], at: usize, kind: Kind) -> bool {
+    let near = before_on_line(content, at, 160);
     let marks: [&[u8]; 9] = [
         b"e.g.",
         b"example:",
@@ -181,12 +181,18 @@ pub(super) fn is_announced(content: &[u8], at: usize) -> bool {
         b"such as",
         b"looks like",
     ];
-    marks.iter().any(|mark| memchr(&near, mark).is_some())
+    kind != Kind::Settings && marks.iter().any(|mark| memchr(&near, mark).is_some())
+}
+
+/// In lower case; a line above speaks of something else.
+fn before_on_line(content: &[u8], at: usize, most: usize) -> Vec<u8> {
+    let near = &content[at.saturating_sub(most)..at];
+    near.rsplit(|byte| *byte == b'\n').next().unwrap_or_default().to_ascii_lowercase()
 }
 
 /// Whether a place is that of a hint in a form: `placeholder: "e.g. …"`.
 pub(super) fn is_placeholder(content: &[u8], at: usize) -> bool {
-    let near = content[at.saturating_sub(24)..at].to_ascii_lowercase();
+    let near = before_on_line(content, at, 24);
     [&b"e.g."[..], b"placeholder"].iter().any(|mark| memchr(&near, mark).is_some())
 }
 
@@ -229,9 +235,19 @@ mod tests {
         ] {
             assert_eq!(kind(path), Kind::Foreign, "{path}");
         }
+        for path in ["src/integration/stripe.py", "internal/unit/a.go", "external/a.rb", "demo/a.py"] {
+            assert_eq!(kind(path), Kind::Code, "{path}");
+        }
         for path in [".env.example", "public/app.min.js", "dist/a.js"] {
             assert_eq!(kind(path), Kind::Made, "{path}");
         }
+    }
+
+    #[test]
+    fn an_example_is_announced_on_its_own_line() {
+        let (same, above) = (&b"# such as key = "[..], &b"# placeholder of the form\nkey = "[..]);
+        assert!(is_announced(same, same.len(), Kind::Code) && !is_announced(same, same.len(), Kind::Settings));
+        assert!(!is_announced(above, above.len(), Kind::Code));
     }
 
     #[test]
