@@ -300,6 +300,9 @@ fn is_settings(path: &Path) -> bool {
         || path.starts_with(".github/workflows")
 }
 
+/// Services whose keys cost money. Their models and addresses are no secrets: a word for a key is asked for.
+const SERVICES: &[&str] = &["GEMINI", "GOOGLE_AI", "GENAI", "GENERATIVE_AI", "DEEPSEEK", "OPENROUTER", "REPLICATE"];
+
 /// A name that can only be a secret's. A token or key alone may be one that is made for browsers.
 fn is_secret_of_server(name: &str) -> bool {
     const PUBLIC: &[&str] = &[
@@ -354,8 +357,6 @@ fn is_secret_of_server(name: &str) -> bool {
         "MONGO_URI",
         "MONGODB_URI",
     ];
-    // Names of services whose keys cost money. Their models and addresses are no secrets: a word for a key is asked for.
-    const SERVICES: &[&str] = &["GEMINI", "GOOGLE_AI", "GENAI", "GENERATIVE_AI", "DEEPSEEK", "OPENROUTER", "REPLICATE"];
     let own = PUBLIC_PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix)).unwrap_or(name).to_ascii_uppercase();
     let is_address = ["DATABASE_URL", "MONGO_URI", "MONGODB_URI"].contains(&own.as_str());
     let is_key = ["KEY", "TOKEN"].iter().any(|word| own.contains(word));
