@@ -44,7 +44,11 @@ pub(crate) fn gate<'p>(repository: &'p Repository, wanted: &Wanted<'_>) -> Gate<
         (wanted.when)(&run.placed.occasions()) >= Truth::Maybe && !matches!(run.failure(), Failure::Ignored(_))
     };
     if let Some(run) = others.iter().find(open) {
-        return Gate::Unclear(format!("{}: {}", described(run), reason(run, wanted)));
+        let filter = path_filter(repository, run).filter(|_| (wanted.when)(&run.placed.occasions()) == Truth::Maybe);
+        return Gate::Unclear(match filter {
+            Some(filter) => format!("{}: {filter}", described(run)),
+            None => format!("{}: {}", described(run), reason(run, wanted)),
+        });
     }
     let hinted = |text: &str| {
         let text = text.to_lowercase();
@@ -68,6 +72,15 @@ pub(crate) fn gate<'p>(repository: &'p Repository, wanted: &Wanted<'_>) -> Gate<
         Some(cut) => Gate::Unclear(format!("{why}; {cut}")),
         None => Gate::Broken(why),
     }
+}
+
+/// How the file of a run keeps it to changes of some paths, when it does.
+pub(crate) fn path_filter(repository: &Repository, run: &Run<'_>) -> Option<String> {
+    let text = repository.text(&run.placed.pipeline.file)?;
+    let line = text.lines().map(|line| line.trim_start_matches([' ', '-']));
+    let key = line.filter_map(|line| line.split_once(':')).map(|(key, _)| key);
+    let key = key.into_iter().find(|key| ["paths", "paths-ignore", "changes"].contains(key))?;
+    Some(format!("its file filters by `{key}`: a change to other files may not be checked"))
 }
 
 /// Whether its failure counts: its own, or that of the place that it reports to.

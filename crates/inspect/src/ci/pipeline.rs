@@ -5,7 +5,7 @@ use seaworthy_repository::{
     pipeline::{CommandKind, Event, Failure, Pipelines, Purpose, Run, Truth},
 };
 
-use super::gate::listed;
+use super::gate::{listed, path_filter};
 
 pub(super) struct CheckedPipeline;
 
@@ -70,7 +70,7 @@ fn look(repository: &Repository) -> Sighting {
         counts.iter().filter(|run| run.placed.occasions().before_merge() == Truth::Yes).cloned().collect(),
         counts.iter().filter(|run| run.placed.occasions().on(Event::DefaultBranch) == Truth::Yes).cloned().collect(),
     );
-    proposed(&mut cases, pipelines, &checks, &before);
+    proposed(&mut cases, repository, &checks, &before);
     // Without any known check there is nothing to ask of the default branch.
     if !checks.is_empty() {
         merged(&mut cases, &counts, &before, &after);
@@ -101,7 +101,8 @@ fn parses(cases: &mut Cases, pipelines: &Pipelines, repository: &Repository) -> 
 }
 
 /// Whether anything can refuse what is proposed.
-fn proposed(cases: &mut Cases, pipelines: &Pipelines, checks: &[Run<'_>], before: &[Run<'_>]) {
+fn proposed(cases: &mut Cases, repository: &Repository, checks: &[Run<'_>], before: &[Run<'_>]) {
+    let pipelines = repository.pipelines();
     let maybe = |run: &&Run<'_>| {
         run.placed.occasions().before_merge() >= Truth::Maybe && !matches!(run.failure(), Failure::Ignored(_))
     };
@@ -110,10 +111,9 @@ fn proposed(cases: &mut Cases, pipelines: &Pipelines, checks: &[Run<'_>], before
         (Some(_), _, _) => cases.tried(true, format!("{} checks can refuse a proposed change", before.len())),
         (None, Some(run), _) => {
             let place = run.placed.place();
-            cases.told_nothing(format!(
-                "{} at {place} may refuse a change; whether it runs there and counts is not in the files",
-                run.placed.name()
-            ));
+            let why = path_filter(repository, run)
+                .unwrap_or_else(|| "whether it runs there and counts is not in the files".to_owned());
+            cases.told_nothing(format!("{} at {place} may refuse a change; {why}", run.placed.name()));
         }
         (None, None, Some((what, _))) => {
             cases.told_nothing(format!("what checks a change is not in these files: {what}"))
@@ -161,7 +161,9 @@ fn merged(cases: &mut Cases, counts: &[Run<'_>], before: &[Run<'_>], after: &[Ru
     let maybe = counts.iter().any(|run| run.placed.occasions().on(Event::DefaultBranch) == Truth::Maybe);
     match (after.is_empty(), before.is_empty(), maybe) {
         (false, _, _) => cases.tried(true, format!("{} checks run on the default branch", after.len())),
-        (true, _, true) => cases.told_nothing("whether it runs on the default branch is set on the server"),
+        (true, _, true) => {
+            cases.told_nothing("whether a check runs on the default branch is set on the server, or by a filter of paths")
+        }
         (true, false, false) => cases.told_nothing(
             "no check runs on the default branch: whether commits can be pushed there past the pull request is set on the server",
         ),
@@ -182,6 +184,13 @@ mod tests {
     }
 
     const BOTH: &str = "on: [push, pull_request]\n";
+
+    #[test]
+    fn a_filter_of_paths_is_named() {
+        let on = "on:\n  push:\n    paths: ['web/**']\n  pull_request:\n    paths: ['web/**']\n";
+        let seen = outcome(on, "      - run: npm test\n");
+        assert!(matches!(&seen, Outcome::Unclear(why) if why.contains("`paths`")), "{seen:?}");
+    }
 
     #[test]
     fn steps_that_cannot_fail_refuse_nothing() {

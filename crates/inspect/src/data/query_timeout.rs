@@ -24,6 +24,13 @@ static CLIENT: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r#"\bcommand_timeout\b["']?\]?\s*[:=]|\bquery_timeout\s*[:=]|\bsocketTimeoutMS\b|\bread_timeout\s*=|\brequestTimeout\s*:|\bmax_query_execution_time\b|\bsocketTimeout\b"#).expect("the pattern is valid")
 });
 
+/// Libraries by which Rust speaks to a database.
+#[expect(clippy::expect_used, reason = "a constant pattern, compiled in every test")]
+static RUST_DATABASE: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"\b(?:sqlx|diesel|diesel_async|tokio_postgres|postgres|sea_orm|deadpool_postgres|mysql|mysql_async)::")
+        .expect("the pattern is valid")
+});
+
 impl Inspection for QueryTimeout {
     fn control(&self) -> &'static str {
         "data.query-timeout"
@@ -80,7 +87,10 @@ fn look(repository: &Repository) -> Sighting {
             false,
             format!("no limit for statements in {} sources, nor in any configuration", repository.sources().len()),
         ),
-        (None, None) => cases.told_nothing("no code that connects to a database is seen"),
+        // Nothing shows that the app should set it where it connects.
+        (None, None) => cases.told_nothing(
+            "no code that connects to a database is seen; a limit may be set outside of the repository, by ALTER ROLE … SET statement_timeout",
+        ),
     }
     cases.sighting("")
 }
@@ -90,7 +100,12 @@ fn limit_in(path: &Path, source: &Source, cases: &mut Cases) -> Option<String> {
     // In a migration or a task it may be for that one alone.
     let single = ["migrations", "versions", "management", "tasks"];
     let single = path.iter().filter_map(|part| part.to_str()).any(|part| single.contains(&part));
-    for found in LIMIT.captures_iter(&source.code) {
+    // Rust has its tests and samples within the source: a text there is a setting only where a database is spoken to.
+    let texts_count =
+        path.extension().is_none_or(|ending| ending != "rs") || source.matches(&RUST_DATABASE).next().is_some();
+    let all = LIMIT.captures_iter(&source.code);
+    let counts = |start: usize| texts_count || !source.is_text(start);
+    for found in all.filter(|found| found.get(0).is_some_and(|whole| counts(whole.start()))) {
         let place = format!("{}:{}", path.display(), source.line(found.get(0)?.start()));
         let off = ["0", "0s", "none", "null", "false"].contains(&found["value"].to_lowercase().as_str());
         match () {
@@ -153,4 +168,32 @@ fn in_configuration(repository: &Repository, runs: &Runs) -> Option<String> {
         })
     };
     of_service.map(|service| service.place.clone()).or_else(in_file)
+}
+
+#[cfg(test)]
+mod tests {
+    use seaworthy_repository::Outcome;
+
+    use super::*;
+
+    #[test]
+    fn a_text_in_rust_is_a_setting_only_beside_a_database() {
+        let of = |code: &str| {
+            let manifest =
+                "[package]\nname = \"a\"\n[dependencies]\nsqlx = { version = \"0.8\", features = [\"postgres\"] }\n";
+            let folder = tempfile::tempdir().unwrap();
+            let files = [
+                ("Cargo.toml", manifest),
+                ("compose.yaml", "services:\n  db:\n    image: postgres:17\n"),
+                ("src/a.rs", code),
+            ];
+            Sample::of(&files).write(folder.path()).unwrap();
+            look(&Repository::open(folder.path()).unwrap()).outcome
+        };
+        let sample = "fn a() -> &'static str { \"options=-c statement_timeout=30000\" }\n";
+        let seen = of(sample);
+        assert!(matches!(&seen, Outcome::Unclear(why) if why.contains("ALTER ROLE")), "{seen:?}");
+        let pool = "fn a() { sqlx::postgres::PgConnectOptions::new().options([(\"statement_timeout\", \"30000\")]) }\n";
+        assert_eq!(of(pool), Outcome::Holds);
+    }
 }

@@ -36,6 +36,9 @@ const FOLDERS: &[&str] = &[
     "frontend/dist",
     "frontend/build",
 ];
+/// Of these, the ones that people also commit beside the source: they show no build.
+const ALSO_SOURCE: &[&str] =
+    &["public/js", "public/assets", "static/js", "static/assets", "staticfiles", "priv/static", "wwwroot", "www"];
 /// What a browser loads as a text.
 const ENDINGS: &[&str] =
     &["js", "mjs", "cjs", "css", "html", "htm", "json", "map", "txt", "xml", "webmanifest", "wasm", "rsc"];
@@ -79,6 +82,33 @@ pub(super) fn read(root: &Path, repository: &Repository, see: &mut See<'_>) -> B
         }
     }
     built
+}
+
+/// The first project with a bundler and a script that builds, below which no build has left anything.
+pub(super) fn unbuilt(repository: &Repository, bundlers: &[&str]) -> Option<String> {
+    let holds = |folder: &Path| std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some());
+    let committed = |folder: &Path| {
+        let is_code = |path: &Path| path.extension().is_some_and(|ending| ending == "js" || ending == "css");
+        repository.files().any(|path| path.starts_with(folder) && is_code(path))
+    };
+    let is_output = |folder: &Path, name: &str| {
+        holds(&repository.root().join(folder)) && (!ALSO_SOURCE.contains(&name) || !committed(folder))
+    };
+    let packages: Vec<&Path> = repository.named(&["package.json"]).filter(|path| !is_test(path)).take(100).collect();
+    let folders: Vec<&Path> = packages.iter().filter_map(|path| path.parent()).collect();
+    let is_built = |folder: &Path| {
+        let below = folders.iter().filter(|other| other.starts_with(folder));
+        below.into_iter().any(|other| FOLDERS.iter().any(|name| is_output(&other.join(name), name)))
+    };
+    let builds = |path: &Path| {
+        let text = repository.text(path)?;
+        let package: serde_json::Value = serde_json::from_str(&text).ok()?;
+        let script = package["scripts"].as_object()?.keys().any(|name| name == "build" || name.starts_with("build:"));
+        let mut needs = ["dependencies", "devDependencies"].iter().filter_map(|key| package[*key].as_object());
+        Some(script && needs.any(|all| bundlers.iter().any(|name| all.contains_key(*name))))
+    };
+    let mut open = packages.iter().filter(|path| builds(path) == Some(true));
+    open.find(|path| !path.parent().is_some_and(is_built)).map(|path| path.display().to_string())
 }
 
 /// Folders of files that a server hands out as they are, and templates that it fills.

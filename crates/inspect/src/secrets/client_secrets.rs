@@ -79,6 +79,9 @@ static WHOLE_ENVIRONMENT: LazyLock<Regex> = LazyLock::new(|| {
 /// `env: { API_SECRET: process.env.API_SECRET }` of Next.js is written into the bundle.
 static NEXT_ENVIRONMENT: LazyLock<Regex> =
     LazyLock::new(|| constant(r"\b(?:env|publicRuntimeConfig)\s*:\s*\{([^{}]{0,4000})\}"));
+/// With one of these a Google key opens the models too, and is no longer one that a vendor makes for browsers.
+static GOOGLE_MODELS: LazyLock<Regex> =
+    LazyLock::new(|| constant(r"generativelanguage|@google/genai|@google/generative-ai"));
 static NAME: LazyLock<Regex> = LazyLock::new(|| constant(r#"(?m)(?:^|[,{\s])['"]?([A-Za-z_][A-Za-z0-9_]+)['"]?\s*:"#));
 /// The client library asks for this word before it takes a key in a browser.
 static IN_BROWSER: LazyLock<Regex> = LazyLock::new(|| constant(r"\bdangerouslyAllowBrowser\s*:\s*true\b"));
@@ -120,13 +123,17 @@ fn with_bundle(code: &str) -> Sample {
 
 fn look(repository: &Repository) -> Sighting {
     let live = server_values(repository);
-    let mut findings = Vec::new();
+    let (mut findings, mut google, mut models) = (Vec::new(), Vec::new(), false);
     let mut see = |path: &str, text: &[u8]| {
+        models |= GOOGLE_MODELS.is_match(&String::from_utf8_lossy(text));
         if !repository.is_waived(CONTROL, Path::new(path)) {
             // Keys that a vendor makes for browsers are public.
             let of_text = scan(text, path, &live).findings.into_iter();
-            findings
-                .extend(of_text.filter(|finding| finding.title != "Google API key" && !is_public_token(finding, text)));
+            let (of_google, others): (Vec<_>, Vec<_>) = of_text
+                .filter(|finding| !is_public_token(finding, text))
+                .partition(|finding| finding.title == "Google API key");
+            findings.extend(others);
+            google.extend(of_google);
         }
     };
     let built = built::read(repository.root(), repository, &mut see);
@@ -146,7 +153,17 @@ fn look(repository: &Repository) -> Sighting {
         return Sighting::not_tried(format!("there is no build to look at: run `{command}` and check again"));
     }
     cases.note(format!("{} values of the server's own variables were looked for", live.len()));
+    // A bundle that speaks to the models has their key.
+    if models {
+        findings.append(&mut google);
+    }
     look_at_findings(&built, built.texts + as_they_are, &findings, &mut cases);
+    if let Some(project) = built::unbuilt(repository, BUNDLED) {
+        cases.told_nothing(format!("{project} is not built: what browsers get of it cannot be looked at"));
+    }
+    if let Some(why) = google_of_server(repository, google.first()) {
+        cases.told_nothing(why);
+    }
     if let Some(why) = repository.not_whole() {
         cases.told_nothing(why);
     }
@@ -159,6 +176,17 @@ fn look(repository: &Repository) -> Sighting {
         ),
     };
     cases.sighting(format!("{delivered}: no secret, and none of {} values of the server", live.len()))
+}
+
+/// Why a Google key that browsers get may be one for the models, when only other sources than the bundle use them.
+fn google_of_server(repository: &Repository, key: Option<&Finding>) -> Option<String> {
+    let key = key?;
+    let (path, _) = repository.sources().iter().find(|(_, source)| GOOGLE_MODELS.is_match(&source.code))?;
+    let used = path.display();
+    Some(format!(
+        "{}: a Google key, and {used} uses Google's models: whether it is their key cannot be told",
+        key.place
+    ))
 }
 
 fn look_at_findings(built: &Built, files: usize, findings: &[Finding], cases: &mut Cases) {
@@ -272,6 +300,9 @@ fn is_settings(path: &Path) -> bool {
         || path.starts_with(".github/workflows")
 }
 
+/// Services whose keys cost money. Their models and addresses are no secrets: a word for a key is asked for.
+const SERVICES: &[&str] = &["GEMINI", "GOOGLE_AI", "GENAI", "GENERATIVE_AI", "DEEPSEEK", "OPENROUTER", "REPLICATE"];
+
 /// A name that can only be a secret's. A token or key alone may be one that is made for browsers.
 fn is_secret_of_server(name: &str) -> bool {
     const PUBLIC: &[&str] = &[
@@ -318,6 +349,9 @@ fn is_secret_of_server(name: &str) -> bool {
         "SENDGRID_API_KEY",
         "GROQ_API_KEY",
         "MISTRAL_API_KEY",
+        "COHERE_API_KEY",
+        "TOGETHER_API_KEY",
+        "STRIPE_SECRET",
         "CLIENT_SECRET",
         "CREDENTIALS",
         "MONGO_URI",
@@ -325,7 +359,10 @@ fn is_secret_of_server(name: &str) -> bool {
     ];
     let own = PUBLIC_PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix)).unwrap_or(name).to_ascii_uppercase();
     let is_address = ["DATABASE_URL", "MONGO_URI", "MONGODB_URI"].contains(&own.as_str());
-    SECRET.iter().any(|piece| own.contains(piece)) && (is_address || !PUBLIC.iter().any(|piece| own.contains(piece)))
+    let is_key = ["KEY", "TOKEN"].iter().any(|word| own.contains(word));
+    let of_service = SERVICES.iter().any(|name| own == *name || is_key && own.contains(name));
+    (of_service || SECRET.iter().any(|piece| own.contains(piece)))
+        && (is_address || !PUBLIC.iter().any(|piece| own.contains(piece)))
 }
 
 fn build_command(repository: &Repository) -> &'static str {
@@ -360,6 +397,9 @@ mod tests {
             "REACT_APP_OPENAI_API_KEY",
             "VITE_DATABASE_URL",
             "NEXT_PUBLIC_SUPABASE_SERVICE_ROLE_KEY",
+            "VITE_GEMINI_API_KEY",
+            "VITE_GOOGLE_AI_KEY",
+            "NEXT_PUBLIC_OPENROUTER_TOKEN",
         ] {
             assert!(is_secret_of_server(name), "{name}");
         }
@@ -371,6 +411,7 @@ mod tests {
             "VITE_STRIPE_PUBLISHABLE_KEY",
             "VITE_PASSWORD_RESET_URL",
             "VITE_PASSWORD_MIN_LENGTH",
+            "VITE_GEMINI_MODEL",
         ] {
             assert!(!is_secret_of_server(name), "{name}");
         }
@@ -409,6 +450,35 @@ mod tests {
             ("dist/a.js.map", &map.to_string()),
         ];
         assert!(matches!(outcome(&files), Outcome::Broken(why) if why.contains("a.js.map!../src/a.ts")));
+    }
+
+    #[test]
+    fn a_google_key_beside_the_models_is_a_secret() {
+        let of = |bundle: &str, source: &str| {
+            let key = format!("AIza{}", "SyB7kQ2vX9mL4nR8tW1yZ5cF3hJ6pD0gE_u");
+            let bundle = format!("const k=\"{key}\";{bundle}");
+            outcome(&[VITE, ("src/a.ts", source), ("dist/index.html", ""), ("dist/a.js", &bundle)])
+        };
+        assert_eq!(of("fetch('https://maps.googleapis.com')", "x()"), Outcome::Holds);
+        let models = "fetch('https://generativelanguage.googleapis.com')";
+        assert!(matches!(of(models, "x()"), Outcome::Broken(why) if why.contains("Google API key")));
+        assert!(matches!(of("x()", "import { GoogleGenAI } from '@google/genai'\n"), Outcome::Unclear(_)));
+    }
+
+    #[test]
+    fn every_bundled_project_is_built() {
+        let web = r#"{"scripts": {"build": "vite build"}, "devDependencies": {"vite": "6"}}"#;
+        let (app, admin) = (("app/package.json", web), ("admin/package.json", web));
+        let built = [("app/dist/index.html", ""), ("app/dist/a.js", "x")];
+        assert_eq!(outcome(&[app, built[0], built[1]]), Outcome::Holds);
+        let half = outcome(&[app, admin, built[0], built[1]]);
+        assert!(matches!(&half, Outcome::Unclear(why) if why.contains("admin/package.json")), "{half:?}");
+        // What is committed beside the source is no build.
+        let vendored = outcome(&[app, ("app/public/js/jquery.js", "x")]);
+        assert!(matches!(vendored, Outcome::Unclear(_)), "{vendored:?}");
+        // A folder that Git ignores is one that the build writes.
+        let ignored = [app, (".gitignore", "js/\n"), ("app/public/js/a.js", "x")];
+        assert_eq!(outcome(&ignored), Outcome::Holds);
     }
 
     #[test]

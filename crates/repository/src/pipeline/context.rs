@@ -134,6 +134,11 @@ pub(super) fn listed(value: &Value) -> Vec<&Value> {
     }
 }
 
+/// Whether a filter of paths lets every path pass.
+pub(super) fn is_everything(pattern: &str) -> bool {
+    ["**", "**/*", "**/**"].contains(&pattern)
+}
+
 /// Whether a name fits a pattern of the kind that pipelines have: `*` stays within a `/`, `**` does not.
 pub(super) fn fits(pattern: &str, name: &str) -> bool {
     let mut expression = String::from("^");

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::super::{
     Event, Failure, Job, Occasions, Step, Truth,
-    context::{Context, entries, fits, inputs, items, text, texts},
+    context::{Context, entries, fits, inputs, is_everything, items, text, texts},
     expression::{self, Value as Known},
     occasion::{Scenario, tried},
     shell::{Shell, walk::joined},
@@ -67,7 +67,8 @@ fn proposed(context: &Context<'_>, settings: &Value) -> Occasions {
     let types = texts(&settings["types"]);
     let has = |name: &str| types.iter().any(|own| own == name);
     if types.is_empty() || has("opened") || has("synchronize") {
-        let decide = |scenario: &Scenario| branch_fits(settings, &scenario.branch);
+        let on_paths = paths_fit(context, settings);
+        let decide = |scenario: &Scenario| branch_fits(settings, &scenario.branch).min(on_paths);
         let on = tried(context.default_branches, decide).on(Event::PullRequest);
         return Occasions::NEVER.with(Event::PullRequest, on);
     }
@@ -102,13 +103,39 @@ fn listed(patterns: &[String], name: &str) -> Option<bool> {
 fn pushed(context: &Context<'_>, settings: &Value) -> Occasions {
     let branches = ["branches", "branches-ignore"].iter().any(|key| !settings[*key].is_null());
     let tags = ["tags", "tags-ignore"].iter().any(|key| !settings[*key].is_null());
+    // Of a tag nobody asks which paths it touches.
+    let on_paths = paths_fit(context, settings);
     tried(context.default_branches, |scenario| match scenario.event {
         Event::Tag if tags => Truth::Yes,
         Event::Tag => (!branches).into(),
         Event::Schedule | Event::Manual | Event::PullRequest => Truth::No,
         _ if !branches && tags => Truth::No,
-        _ => branch_fits(settings, &scenario.branch),
+        _ => branch_fits(settings, &scenario.branch).min(on_paths),
     })
+}
+
+/// Whether every change to the source touches what the filter of paths names.
+fn paths_fit(context: &Context<'_>, settings: &Value) -> Truth {
+    let (only, ignored) = (texts(&settings["paths"]), texts(&settings["paths-ignore"]));
+    let some = !only.is_empty() && !only.iter().any(|path| is_everything(path));
+    if some || ignored.iter().any(|pattern| touches_source(context, pattern)) { Truth::Maybe } else { Truth::Yes }
+}
+
+/// Whether a pattern names any file that is source, documentation apart.
+fn touches_source(context: &Context<'_>, pattern: &str) -> bool {
+    const BESIDE: [&str; 5] = ["docs", "doc", "examples", "website", ".github"];
+    let wild = |part: &str| part.contains(['*', '?', '[', '{']);
+    let ending = pattern.rsplit_once("*.").map(|(_, ending)| ending);
+    let words: Vec<&str> = pattern.split('/').filter(|part| !part.is_empty() && !wild(part)).collect();
+    let fixed: std::path::PathBuf = pattern.split('/').take_while(|part| !wild(part)).collect();
+    let fitting = |path: &Path| {
+        let has = |word: &&str| path.iter().any(|part| part == *word);
+        path.starts_with(&fixed)
+            && words.iter().all(has)
+            && ending.is_none_or(|ending| path.extension().is_some_and(|own| own == ending))
+            && !BESIDE.iter().any(|folder| path.starts_with(folder))
+    };
+    !pattern.starts_with('!') && context.repository.sources().keys().any(|path| fitting(path))
 }
 
 fn jobs(context: &mut Context<'_>, document: &Value, occasions: Occasions, depth: usize) -> Vec<Job> {

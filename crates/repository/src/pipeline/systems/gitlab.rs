@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::super::{
     Event, Failure, Job, Occasions, Truth,
-    context::{Context, entries, fits, items, listed, text, texts},
+    context::{Context, entries, fits, is_everything, items, listed, text, texts},
     expression::{self, Value as Known},
     occasion::{Scenario, tried},
     shell::Shell,
@@ -236,9 +236,10 @@ fn ruled(context: &Context<'_>, whole: &Value, rules: &[Value], own: &Value) -> 
         for rule in flat.iter().take(100) {
             let fits = match text(&rule["if"]) {
                 Some(condition) => expression::evaluate(&condition, &|name| known(whole, name, scenario)),
-                // `changes` and `exists` fit when the change is about what the job is about.
+                // `exists` fits when the files are what the job is about.
                 None => Truth::Yes,
             };
+            let fits = fits.min(changes_fit(&rule["changes"]));
             let when = text(&rule["when"]).unwrap_or_else(|| default.clone());
             let runs = if when == "never" || when == "on_failure" { Truth::No } else { fits };
             best = if runs > best.0 { (runs, by_hand(rule)) } else { best };
@@ -265,6 +266,12 @@ fn ruled(context: &Context<'_>, whole: &Value, rules: &[Value], own: &Value) -> 
     }
 }
 
+/// Whether every change touches what `changes` names.
+fn changes_fit(changes: &Value) -> Truth {
+    let paths = if changes.is_object() { texts(&changes["paths"]) } else { texts(changes) };
+    if paths.is_empty() || paths.iter().any(|path| is_everything(path)) { Truth::Yes } else { Truth::Maybe }
+}
+
 /// `only` and `except`; without them a job runs in the pipelines of branches and tags.
 fn filtered(context: &Context<'_>, own: &Value) -> Occasions {
     let refs = |value: &Value| match value {
@@ -273,6 +280,7 @@ fn filtered(context: &Context<'_>, own: &Value) -> Occasions {
     };
     let (only, except) = (refs(&own["only"]), refs(&own["except"]));
     let by_variables = !own["only"]["variables"].is_null();
+    let on_changes = changes_fit(&own["only"]["changes"]);
     tried(context.default_branches, |scenario| {
         let among = |list: &[String]| list.iter().any(|name| is_ref(name, scenario));
         let inside = match only.is_empty() {
@@ -281,7 +289,7 @@ fn filtered(context: &Context<'_>, own: &Value) -> Occasions {
         };
         match inside && !among(&except) {
             true if by_variables => Truth::Maybe,
-            inside => inside.into(),
+            inside => Truth::from(inside).min(on_changes),
         }
     })
 }

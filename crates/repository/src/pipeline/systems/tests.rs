@@ -60,6 +60,23 @@ fn github_triggers() {
 }
 
 #[test]
+fn a_filter_of_paths_may_leave_a_change_out() {
+    let github = |on: &str| {
+        let text = format!("on: {on}\njobs:\n  test:\n    runs-on: ubuntu-latest\n{STEPS}");
+        tests(&[(".github/workflows/ci.yml", &text), ("api/main.py", "x = 1\n"), ("docs/conf.py", "x = 1\n")])
+    };
+    assert_eq!(github("{push: {paths: ['web/**']}, pull_request: {paths: ['web/**']}}"), ["! P?D?T"]);
+    assert_eq!(github("{push: {paths: ['**', '!docs/**']}}"), ["! DT"]);
+    assert_eq!(github("{pull_request: {paths-ignore: ['docs/**', '**.md', '**/docs/**', 'LICENSE']}}"), ["! P"]);
+    assert_eq!(github("{pull_request: {paths-ignore: ['api/**']}}"), ["! P?"]);
+    assert_eq!(github("{pull_request: {paths-ignore: ['**/*.py']}}"), ["! P?"]);
+    let gitlab = |rest: &str| tests(&[(".gitlab-ci.yml", &format!("test:\n  script: pytest\n{rest}"))]);
+    assert!(gitlab("  rules:\n    - changes: [web/**/*]\n")[0].starts_with("! P?D?"));
+    assert!(gitlab("  rules:\n    - changes:\n        paths: ['**/*']\n")[0].starts_with("! PD"));
+    assert!(gitlab("  only:\n    refs: [branches]\n    changes: [web/**/*]\n")[0].starts_with("! P?D?"));
+}
+
+#[test]
 fn github_steps_that_do_not_count() {
     let on = "pull_request";
     assert_eq!(github(on, "    steps:\n      - run: pytest || true\n"), ["- P"]);

@@ -244,6 +244,13 @@ mod tests {
         assert_eq!(purposes("docker build -t a ."), [Purpose::ImageBuild]);
         assert_eq!(purposes("npm audit --audit-level=high"), [Purpose::DependencyScan]);
         assert_eq!(purposes("npm audit fix"), []);
+        assert_eq!(purposes("npm audit signatures"), []);
+        assert_eq!(purposes("cargo deny check"), [Purpose::DependencyScan]);
+        assert_eq!(purposes("cargo deny check bans advisories"), [Purpose::DependencyScan]);
+        assert_eq!(purposes("cargo deny check bans licenses"), []);
+        assert_eq!(purposes("trivy fs --scanners vuln,secret ."), [Purpose::DependencyScan]);
+        assert_eq!(purposes("trivy fs --scanners secret,misconfig ."), []);
+        assert_eq!(purposes("trivy fs --scanners=license ."), []);
         assert_eq!(purposes("trivy image --severity HIGH a"), [Purpose::ImageScan]);
         assert_eq!(purposes("kubectl get pods"), []);
         assert_eq!(purposes("kubectl apply -f k8s"), [Purpose::Deploy]);
