@@ -1,3 +1,5 @@
+//! Pipelines of every system, as people write them, and what is understood of each.
+
 use super::super::{Event, Failure, Purpose, Truth};
 use super::*;
 use crate::sample_folder::folder_with;

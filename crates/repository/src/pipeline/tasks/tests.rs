@@ -1,3 +1,5 @@
+//! Task runners as people set them up, and which commands they come to.
+
 use super::*;
 use crate::sample_folder::folder_with;
 
