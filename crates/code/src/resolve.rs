@@ -117,6 +117,19 @@ impl<'c> Resolver<'c> {
         }
     }
 
+    /// The module of the project that a name here stands for: `crud` of `from app import crud`.
+    pub(crate) fn module_named(&self, module: &Module, here: &str) -> Option<usize> {
+        let named = |import: &'_ &Import| import.names.iter().any(|(_, own)| own == here);
+        let import = module.imports.iter().find(named)?;
+        let (there, _) = import.names.iter().find(|(_, own)| own == here)?;
+        let is_it = |at: &usize| {
+            let path = &self.code.modules[*at].path;
+            let whole = if path.ends_with("__init__.py") { path.parent() } else { Some(path.as_path()) };
+            there == "*" || whole.and_then(Path::file_stem).is_some_and(|stem| stem == there.as_str())
+        };
+        self.targets(module, import).into_iter().find(is_it)
+    }
+
     /// A name of a library, whole.
     pub(crate) fn whole(&self, module: &Module, here: &str) -> String {
         let (first, rest) =

@@ -193,7 +193,13 @@ fn why_blocking(
     if has(&habits.blocking, &call.name) {
         return Some(call.written.clone());
     }
-    if let Some((object, _)) = call.written.split_once('.') {
+    if let Some((object, method)) = call.written.split_once('.') {
+        // A function of another module, by the module's name; a parameter of that name is something else.
+        let hidden = function.parameters.iter().any(|(name, _)| name == object);
+        let there = resolver.module_named(module, object).filter(|_| !hidden);
+        if let Some(blocking) = there.and_then(|at| helpers.get(&(at, method))) {
+            return Some(format!("{}, which calls {blocking}", call.written));
+        }
         if !has(&habits.sessions, &call.written) {
             return None;
         }
@@ -235,6 +241,11 @@ mod tests {
                 ("app/__init__.py", ""),
                 ("app/b.py", "import requests\n\ndef fetch():\n    return requests.get('x')\n"),
                 ("app/a.py", "from .b import fetch\n\nasync def a():\n    return fetch()\n"),
+            ],
+            &[
+                ("app/__init__.py", ""),
+                ("app/crud.py", "import requests\n\ndef load():\n    return requests.get('x')\n"),
+                ("app/a.py", "from app import crud\n\nasync def a():\n    return crud.load()\n"),
             ],
             &[(
                 "a.py",

@@ -48,7 +48,11 @@ impl<'t> Walk<'t> {
         let is_script = self.module.language.is_script();
         let around = self.module.around(function).take(if is_script { 8 } else { 1 });
         let asynchronous = around.into_iter().any(waits);
-        let own = asynchronous && !written.is_empty() && !written.contains('.');
+        // `crud.load()` is one of its own too, where `crud` is imported.
+        let by_module = written
+            .split_once('.')
+            .is_none_or(|(object, method)| !method.contains('.') && self.aliases.contains_key(object));
+        let own = asynchronous && !written.is_empty() && by_module;
         let watched = self.known.watches(&written) || self.watched_aliases.contains(&written);
         if !(own || watched) || self.module.calls.len() >= MOST_KEPT {
             return;
