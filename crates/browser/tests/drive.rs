@@ -206,16 +206,6 @@ async fn nothing_is_left_of_a_browser_and_those_who_wait_learn_of_its_end() {
     drop(browser);
     assert!(!profile.exists(), "{}", profile.display());
     assert!(!runs(group));
-    // A browser that is gone is not shared any more.
-    let first = Browser::share(&Launch::default()).await.unwrap();
-    let page = first.context().await.unwrap().page().await.unwrap();
-    nix::sys::signal::killpg(nix::unistd::Pid::from_raw(first.traces().0), nix::sys::signal::Signal::SIGKILL).unwrap();
-    while page.evaluate("1").await.is_ok() {}
-    assert!(matches!(page.evaluate("1").await, Err(BrowserError::Ended)));
-    let second = Browser::share(&Launch::default()).await.unwrap();
-    assert_ne!(first.traces().0, second.traces().0);
-    let third = Browser::share(&Launch::default()).await.unwrap();
-    assert_eq!(third.traces().0, second.traces().0);
 }
 
 #[tokio::test]
