@@ -134,14 +134,14 @@ def table():
         by_project[row["project"]][row["verdict"]] += 1
         by_project[row["project"]][f"judged {row['judgement']}"] += 1
     verdicts = ("pass", "fail", "inconclusive", "not-run", "not-applicable")
-    print("| project | " + " | ".join(verdicts) + " | false passes | false failures |")
-    print("|---|" + "---:|" * (len(verdicts) + 2))
+    print("| project | " + " | ".join(verdicts) + " | passes judged false |")
+    print("|---|" + "---:|" * (len(verdicts) + 1))
     total = collections.Counter()
     for project, counts in sorted(by_project.items()):
         total.update(counts)
-        cells = [counts[one] for one in verdicts] + [counts["judged false pass"], counts["judged false failure"]]
+        cells = [counts[one] for one in verdicts] + [counts["judged false pass"]]
         print(f"| {project} | " + " | ".join(map(str, cells)) + " |")
-    cells = [total[one] for one in verdicts] + [total["judged false pass"], total["judged false failure"]]
+    cells = [total[one] for one in verdicts] + [total["judged false pass"]]
     print(f"| **{len(by_project)} projects** | " + " | ".join(f"**{cell}**" for cell in cells) + " |")
 
 

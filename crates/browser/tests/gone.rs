@@ -1,7 +1,5 @@
 //! A browser that is killed while others use it. A process of its own: whoever shared that browser would be hit.
 
-#![expect(clippy::unwrap_used, reason = "these are tests")]
-
 use seaworthy_browser::{Browser, BrowserError, Launch, PACKAGES, find};
 
 #[tokio::test]
