@@ -47,7 +47,10 @@ impl Inspection for EnvSet {
         if needed.is_empty() {
             return cases.gave_up("every variable that the code reads has a default; whether production needs another value, only the live process tells");
         }
-        let missing: Vec<&str> = needed.iter().copied().filter(|name| !set.contains_key(name)).collect();
+        // A name with nothing behind it is not set.
+        let blank = |setting: &&Setting| !setting.referenced && setting.value.trim_matches(['"', '\'', ' ']).is_empty();
+        let unset = |name: &&str| set.get(*name).is_none_or(|all| all.iter().all(blank));
+        let missing: Vec<&str> = needed.iter().copied().filter(unset).collect();
         let referenced = needed
             .iter()
             .filter(|name| {
@@ -113,5 +116,9 @@ mod tests {
         Sample::of(&[("docker-compose.prod.yml", compose)]).write(folder.path()).unwrap();
         let found = EnvSet.look(&Repository::open(folder.path()).unwrap());
         assert!(matches!(&found.outcome, Outcome::Unclear(why) if why.contains("handed through")), "{found:?}");
+        let compose = "services: {a: {build: ., environment: {API_BASE: \"https://o.invalid\", SECRET_KEY: \"\"}}}\n";
+        Sample::of(&[("docker-compose.prod.yml", compose)]).write(folder.path()).unwrap();
+        let found = EnvSet.look(&Repository::open(folder.path()).unwrap());
+        assert!(matches!(&found.outcome, Outcome::Unclear(why) if why.contains("SECRET_KEY")), "{found:?}");
     }
 }
