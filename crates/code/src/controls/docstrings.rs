@@ -2,14 +2,8 @@
 
 use seaworthy_repository::{Inspection, Repository, Sample, Sighting};
 
-use super::{
-    share::{Shares, judge},
-    type_hints::is_private,
-};
-use crate::{
-    code::Code,
-    shipped::{is_asset, shipped},
-};
+use super::share::{Shares, judge, offered};
+use crate::code::Code;
 
 pub(crate) struct Docstrings;
 
@@ -42,9 +36,7 @@ impl Inspection for Docstrings {
 fn look(repository: &Repository) -> Sighting {
     let code = Code::of(repository);
     let mut shares = Shares::default();
-    for module in
-        shipped(&code, repository, CONTROL).filter(|module| !is_private(&module.path) && !is_asset(&module.path))
-    {
+    for module in offered(&code, repository, CONTROL) {
         let functions = module.functions.iter().filter(|function| function.public);
         let functions = functions.map(|function| (function.documented, function.line, &function.name));
         let classes = module.classes.iter().filter(|class| class.public);

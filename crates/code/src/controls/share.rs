@@ -1,10 +1,14 @@
 //! A share of public things, by language: what types and documentation have in common.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path};
 
-use seaworthy_repository::{Cases, Sighting};
+use seaworthy_repository::{Cases, Repository, Sighting};
 
-use crate::{code::Code, module::Module};
+use crate::{
+    code::Code,
+    module::Module,
+    shipped::{is_asset, shipped},
+};
 
 /// Of a language, or of the whole.
 #[derive(Debug, Default, Clone)]
@@ -39,6 +43,23 @@ impl Share {
     fn percent(&self) -> usize {
         self.with * 100 / self.all.max(1)
     }
+}
+
+/// The modules whose public things others may use: the app's own, neither private by their name nor a browser's assets.
+pub(crate) fn offered<'c>(
+    code: &'c Code,
+    repository: &'c Repository,
+    control: &'c str,
+) -> impl Iterator<Item = &'c Module> {
+    shipped(code, repository, control).filter(|module| !is_private(&module.path) && !is_asset(&module.path))
+}
+
+/// A module that Python calls private.
+fn is_private(path: &Path) -> bool {
+    path.components().any(|part| {
+        let name = part.as_os_str().to_string_lossy();
+        name.starts_with('_') && !name.starts_with("__")
+    })
 }
 
 /// Judges the shares: each language with more than a few must have enough, and all together.

@@ -1,15 +1,9 @@
 //! `ci.code-type-hints`: the share of public functions that state their types.
 
-use std::path::Path;
-
 use seaworthy_repository::{Inspection, Repository, Sample, Sighting};
 
-use super::share::{Shares, judge};
-use crate::{
-    code::Code,
-    grammar::Language,
-    shipped::{is_asset, shipped},
-};
+use super::share::{Shares, judge, offered};
+use crate::{code::Code, grammar::Language};
 
 pub(crate) struct TypeHints;
 
@@ -48,23 +42,13 @@ fn look(repository: &Repository) -> Sighting {
         );
     }
     let mut shares = Shares::default();
-    for module in
-        shipped(&code, repository, CONTROL).filter(|module| !is_private(&module.path) && !is_asset(&module.path))
-    {
+    for module in offered(&code, repository, CONTROL) {
         for function in module.functions.iter().filter(|function| function.public) {
             let share = shares.entry(module.language.name()).or_default();
             share.take(function.typed, module, function.line, &function.name);
         }
     }
     judge(&shares, &code, "state their types", "public functions")
-}
-
-/// A module that Python calls private.
-pub(crate) fn is_private(path: &Path) -> bool {
-    path.components().any(|part| {
-        let name = part.as_os_str().to_string_lossy();
-        name.starts_with('_') && !name.starts_with("__")
-    })
 }
 
 #[cfg(test)]

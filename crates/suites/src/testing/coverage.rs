@@ -3,12 +3,12 @@
 
 use seaworthy_repository::{Cases, Inspection, Repository, Sample, Sighting};
 
-use super::{NOT_ALLOWED, samples};
+use super::{before_running, begin, samples};
 use crate::{
     coverage::{Lines, code_lines, measured_sources},
     mutants::Doubt,
     results::State,
-    running::{Session, SuiteRun, tests_of},
+    running::{Session, SuiteRun},
     tools::toolboxes,
 };
 
@@ -27,23 +27,7 @@ impl Inspection for Coverage {
     }
 
     fn look(&self, repository: &Repository) -> Sighting {
-        let tests = tests_of(repository);
-        let mut cases = Cases::plan(2);
-        if tests.count() == 0 && repository.declared.test_command.is_none() {
-            if let Some(why) = repository.not_whole() {
-                return cases.gave_up(why);
-            }
-            cases.tried(false, "there is no test, so nothing is covered");
-            return cases.sighting("");
-        }
-        if !repository.may_run {
-            return Sighting::not_tried(format!(
-                "{} tests in {} files; {NOT_ALLOWED}",
-                tests.count(),
-                tests.files.len()
-            ));
-        }
-        look(repository)
+        before_running(repository, 2, "there is no test, so nothing is covered").unwrap_or_else(|| look(repository))
     }
 
     fn present(&self) -> Sample {
@@ -58,9 +42,8 @@ impl Inspection for Coverage {
 fn look(repository: &Repository) -> Sighting {
     let session = Session::of(repository);
     let mut cases = Cases::plan(2);
-    session.notes.iter().for_each(|note| cases.note(note.clone()));
-    if let Err(why) = session.sandbox() {
-        return cases.gave_up(why.to_owned());
+    if let Err(why) = begin(&session, &mut cases) {
+        return cases.gave_up(why);
     }
     let mut lines = Lines::default();
     for run in &session.runs {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use seaworthy_repository::{Cases, Inspection, Repository, Sample, Sighting, is_test};
 
-use super::{NOT_ALLOWED, passing, samples};
+use super::{NOT_ALLOWED, begin, passing, samples};
 use crate::{
     cases::{TestFile, TestFiles},
     kinds::Kind,
@@ -112,9 +112,8 @@ fn look(kind: Kind, repository: &Repository) -> Sighting {
 
 fn run(kind: Kind, repository: &Repository, tests: &TestFiles, mut cases: Cases, seen: &str) -> Sighting {
     let session = Session::of(repository);
-    session.notes.iter().for_each(|note| cases.note(note.clone()));
-    if let Err(why) = session.sandbox() {
-        return cases.gave_up(why.to_owned());
+    if let Err(why) = begin(&session, &mut cases) {
+        return cases.gave_up(why);
     }
     let files = files_of(kind, tests);
     let is_of_kind = |test: &Test| {

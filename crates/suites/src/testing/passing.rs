@@ -2,10 +2,10 @@
 
 use seaworthy_repository::{Cases, Inspection, Repository, Sample, Sighting};
 
-use super::{NOT_ALLOWED, samples};
+use super::{before_running, begin, samples};
 use crate::{
     results::{State, Test},
-    running::{Session, SuiteRun, excuse, tests_of},
+    running::{Session, SuiteRun, excuse},
 };
 
 pub(super) struct Passing;
@@ -20,23 +20,7 @@ impl Inspection for Passing {
     }
 
     fn look(&self, repository: &Repository) -> Sighting {
-        let tests = tests_of(repository);
-        let mut cases = Cases::plan(1);
-        if tests.count() == 0 && repository.declared.test_command.is_none() {
-            if let Some(why) = repository.not_whole() {
-                return cases.gave_up(why);
-            }
-            cases.tried(false, "there is no test");
-            return cases.sighting("");
-        }
-        if !repository.may_run {
-            return Sighting::not_tried(format!(
-                "{} tests in {} files; {NOT_ALLOWED}",
-                tests.count(),
-                tests.files.len()
-            ));
-        }
-        look(&Session::of(repository))
+        before_running(repository, 1, "there is no test").unwrap_or_else(|| look(&Session::of(repository)))
     }
 
     fn present(&self) -> Sample {
@@ -50,9 +34,8 @@ impl Inspection for Passing {
 
 fn look(session: &Session) -> Sighting {
     let mut cases = Cases::plan(session.suites.len());
-    session.notes.iter().for_each(|note| cases.note(note.clone()));
-    if let Err(why) = session.sandbox() {
-        return cases.gave_up(why.to_owned());
+    if let Err(why) = begin(session, &mut cases) {
+        return cases.gave_up(why);
     }
     for run in &session.runs {
         let name = session.suites.get(run.suite).map_or("", |suite| suite.name.as_str());
