@@ -34,7 +34,7 @@ pub use custom::{
 pub use endpoint::Endpoint;
 pub use http::{Answer, Client, HttpError, Transcript};
 pub use probe::{About, Cases, Outcome, Probe, Sighting, Working};
-pub use probes::{Source, all as probes};
+pub use probes::{Source, all as probes, inspections};
 pub use processes::Processes;
 pub use routes::{Gathered, Origin, Route, Routes};
 pub use runner::{Runner, Step};

@@ -3,6 +3,8 @@
 //! Nothing of it is ever run by this room, and nothing in it is believed: files are bounded, links are not followed, and
 //! Git is asked without the repository's own programs.
 
+pub mod calendar;
+pub mod environment;
 mod exercise;
 mod git;
 mod inspection;
@@ -11,6 +13,7 @@ mod live;
 mod manifests;
 mod memory;
 pub mod pipeline;
+pub mod records;
 mod repository;
 mod sample;
 #[cfg(test)]
@@ -36,7 +39,7 @@ pub use repository::{Declared, OpenError, Repository};
 pub use sample::Sample;
 pub use sighting::{Cases, Outcome, Sighting};
 pub use source::Source;
-pub use tree::{TEST_FOLDERS, Tree, is_test};
+pub use tree::{TEST_FOLDERS, Tree, is_for_development, is_test};
 pub use variables::{Variable, Variables, is_secret, literal};
 pub use walk::{Walk, Walked, WalkedFile, bounded};
 pub use yaml::yaml;

@@ -175,6 +175,15 @@ pub fn is_test(path: &Path) -> bool {
         || ["_test.", ".test.", ".spec.", "_spec."].iter().any(|mark| name.contains(mark))
 }
 
+/// Whether a file is for development alone, by its name or its folder: `settings/dev.py`, `config/test.js`.
+pub fn is_for_development(path: &Path) -> bool {
+    let words =
+        ["dev", "devel", "develop", "development", "local", "test", "tests", "testing", "ci", "debug", "e2e", "demo"];
+    let folders = path.parent().into_iter().flat_map(Path::iter).filter_map(|part| part.to_str());
+    let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
+    folders.chain([name]).any(|part| part.to_lowercase().split(['.', '-', '_']).any(|part| words.contains(&part)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

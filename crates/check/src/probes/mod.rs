@@ -27,7 +27,7 @@ mod status_codes;
 mod tls_certificate;
 mod validate_startup;
 
-pub use reading::Source;
+pub use reading::{Source, inspections};
 
 use crate::probe::Probe;
 

@@ -15,10 +15,23 @@ use crate::{
     subject::{Fixture, Subject},
 };
 
+/// Every inspection of every room.
+pub fn inspections() -> Vec<Box<dyn Inspection>> {
+    let rooms = [
+        seaworthy_pipelines::all(),
+        seaworthy_settings::all(),
+        seaworthy_databases::all(),
+        seaworthy_containers::all(),
+        seaworthy_documents::all(),
+        seaworthy_code::all(),
+        seaworthy_suites::all(),
+    ];
+    rooms.into_iter().flatten().collect()
+}
+
 /// Every inspection, as a probe.
 pub(super) fn all() -> Vec<Box<dyn Probe>> {
-    let rooms = [seaworthy_inspect::all(), seaworthy_code::all(), seaworthy_suites::all()];
-    rooms.into_iter().flatten().map(|one| Box::new(Reading(Arc::from(one))) as Box<dyn Probe>).collect()
+    inspections().into_iter().map(|one| Box::new(Reading(Arc::from(one))) as Box<dyn Probe>).collect()
 }
 
 /// An inspection as a probe.
