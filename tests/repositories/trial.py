@@ -134,14 +134,15 @@ def table():
         by_project[row["project"]][row["verdict"]] += 1
         by_project[row["project"]][f"judged {row['judgement']}"] += 1
     verdicts = ("pass", "fail", "inconclusive", "not-run", "not-applicable")
-    print("| project | " + " | ".join(verdicts) + " | passes judged false |")
-    print("|---|" + "---:|" * (len(verdicts) + 1))
+    judged = ("false pass", "false fail", "debatable")
+    print("| project | " + " | ".join(verdicts) + " | false passes | false failures | debatable |")
+    print("|---|" + "---:|" * (len(verdicts) + len(judged)))
     total = collections.Counter()
     for project, counts in sorted(by_project.items()):
         total.update(counts)
-        cells = [counts[one] for one in verdicts] + [counts["judged false pass"]]
+        cells = [counts[one] for one in verdicts] + [counts[f"judged {one}"] for one in judged]
         print(f"| {project} | " + " | ".join(map(str, cells)) + " |")
-    cells = [total[one] for one in verdicts] + [total["judged false pass"]]
+    cells = [total[one] for one in verdicts] + [total[f"judged {one}"] for one in judged]
     print(f"| **{len(by_project)} projects** | " + " | ".join(f"**{cell}**" for cell in cells) + " |")
 
 

@@ -82,6 +82,8 @@ pub struct Message {
     pub level: String,
     /// What it says.
     pub text: String,
+    /// Whether the page's own code wrote it; the browser itself writes of calls that failed, policies that were broken, and the like.
+    pub by_page: bool,
 }
 
 /// A dialog that stopped the page; it was answered at once.
@@ -244,10 +246,10 @@ impl State {
         }
     }
 
-    fn printed(&mut self, level: &Value, text: String) {
+    fn printed(&mut self, level: &Value, text: String, by_page: bool) {
         if self.observed.console.len() < MOST {
             let level = level.as_str().unwrap_or_default().to_owned();
-            self.observed.console.push(Message { level, text: shortened(text) });
+            self.observed.console.push(Message { level, text: shortened(text), by_page });
         }
     }
 
@@ -283,11 +285,11 @@ impl State {
             "Runtime.consoleAPICalled" => {
                 let parts = params["args"].as_array().map(Vec::as_slice).unwrap_or_default();
                 let texts: Vec<String> = parts.iter().map(printed_value).collect();
-                self.printed(&params["type"], texts.join(" "));
+                self.printed(&params["type"], texts.join(" "), true);
             }
             "Log.entryAdded" => {
                 let entry = &params["entry"];
-                self.printed(&entry["level"], entry["text"].as_str().unwrap_or_default().to_owned());
+                self.printed(&entry["level"], entry["text"].as_str().unwrap_or_default().to_owned(), false);
             }
             "Runtime.exceptionThrown" if self.observed.errors.len() < MOST => {
                 let about = &params["exceptionDetails"];

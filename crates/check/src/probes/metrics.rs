@@ -9,6 +9,7 @@ use std::{
     },
 };
 
+use http::StatusCode;
 use seaworthy_evidence::{ProbeKind, SafetyClass};
 
 use crate::{
@@ -118,9 +119,18 @@ async fn source(subject: &Subject, public: &Client) -> Result<Option<Client>, St
 async fn count(public: &Client, source: &Client, path: &str) -> Result<(u16, Option<f64>), String> {
     let explain = |error: crate::http::HttpError| error.to_string();
     let status = public.get(path).await.map_err(explain)?.status.as_u16();
+    if status == StatusCode::TOO_MANY_REQUESTS.as_u16() {
+        return Err(format!("GET {path} → 429: the rate limit came first"));
+    }
     let before = counters(&source.get("/metrics").await.map_err(explain)?.text(), status);
-    for _ in 0..REQUESTS {
-        public.get(path).await.map_err(explain)?;
+    for sent in 0..REQUESTS {
+        let answered = public.get(path).await.map_err(explain)?.status.as_u16();
+        // A limit that was reached on the way, an app that fell over: other counters rise then, and rightly so.
+        if answered != status {
+            return Err(format!(
+                "GET {path} → {status}, and {answered} after {sent} more: not {REQUESTS} of one status"
+            ));
+        }
     }
     let after = counters(&source.get("/metrics").await.map_err(explain)?.text(), status);
     let deltas: Vec<f64> = after.iter().map(|(name, value)| value - before.get(name).unwrap_or(&0.0)).collect();
@@ -148,7 +158,22 @@ fn counters(text: &str, status: u16) -> HashMap<String, f64> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicU64;
+
     use super::*;
+    use crate::probe::Outcome;
+
+    #[tokio::test]
+    async fn a_limit_on_the_way_tells_nothing() {
+        let asked = Arc::new(AtomicU64::new(0));
+        let fixture = fixture::public(move |request| match request.uri().path() {
+            "/metrics" => reply(200, &[], "# TYPE a_total counter\na_total{status=\"200\"} 0\n"),
+            _ if asked.fetch_add(1, Ordering::Relaxed) < 9 => reply(200, &[], "ok"),
+            _ => reply(429, &[], ""),
+        });
+        let outcome = look(&fixture.unwrap().subject).await.outcome;
+        assert!(matches!(&outcome, Outcome::Unclear(why) if why.contains("429 after 8 more")), "{outcome:?}");
+    }
 
     #[test]
     fn takes_each_series_of_the_status() {

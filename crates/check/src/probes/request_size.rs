@@ -80,7 +80,10 @@ async fn look(subject: &Subject) -> Sighting {
         match post(&client, path, length, announced).await {
             Ok(status) => {
                 let seen = format!("POST {path} of {length} bytes {how} → {}", status.as_u16());
-                if refused || status == StatusCode::PAYLOAD_TOO_LARGE {
+                // A path that nobody named may refuse any POST before the body has reached the limit.
+                let of_the_path =
+                    subject.hints.upload_path.is_none() && (status.is_client_error() || status.is_server_error());
+                if status == StatusCode::PAYLOAD_TOO_LARGE || (refused && !of_the_path) {
                     cases.tried(refused && status == StatusCode::PAYLOAD_TOO_LARGE, seen);
                 } else if status.is_success() || status.is_redirection() {
                     cases.tried(true, seen);
@@ -132,7 +135,24 @@ impl Body for Zeros {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::probe::Outcome;
+    use crate::{
+        fixture::{self, reply},
+        probe::Outcome,
+    };
+
+    #[tokio::test]
+    async fn a_path_that_takes_no_body_tells_nothing_of_the_limit() {
+        let outcome = async |upload_path: Option<&str>| {
+            let mut fixture = fixture::public(|_| reply(405, &[], "")).unwrap();
+            fixture.subject.hints.body_limit = Some(1 << 20);
+            fixture.subject.hints.upload_path = upload_path.map(str::to_owned);
+            look(&fixture.subject).await.outcome
+        };
+        let unnamed = outcome(None).await;
+        assert!(matches!(&unnamed, Outcome::Unclear(why) if why.contains("[check] upload_path")), "{unnamed:?}");
+        let named = outcome(Some("/upload")).await;
+        assert!(matches!(&named, Outcome::Broken(why) if why.contains("405")), "{named:?}");
+    }
 
     #[tokio::test]
     async fn a_limit_that_is_not_filled_names_the_line_that_makes_it_provable() {

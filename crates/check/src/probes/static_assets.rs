@@ -238,7 +238,16 @@ fn is_hashed(path: &str) -> bool {
     };
     // Parts of names, not names: `bootstrap5` is no hash, `app-3f9a1c2b` has one. Folders count: a build may have its own.
     let parts = name.split(['/', '.', '-', '_', '~']).chain(name.split(['/', '.']));
-    parts.chain(query.split(['&', '='])).any(looks) || name.split(['/', '.']).any(ends_in_short_hash)
+    let short = |part: &str| {
+        let bytes = || part.bytes();
+        part.len() >= 6
+            && bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+            && bytes().any(|byte| byte.is_ascii_digit())
+            && bytes().any(|byte| byte.is_ascii_alphabetic())
+    };
+    // Nobody writes a query of that shape by hand, so a short one counts there.
+    let query = || query.split(['&', '=']);
+    parts.chain(query()).any(looks) || query().any(short) || name.split(['/', '.']).any(ends_in_short_hash)
 }
 
 /// Vite's kind: eight characters behind a dash, of both cases and perhaps without a digit.
@@ -288,6 +297,7 @@ mod tests {
             "/_next/static/chunks/main-D8xK2a9Q.js",
             "/5d41402abc4b2a76b9719d911017c592.css",
             "/a.js?v=5d41402abc",
+            "/app.css?d59929",
             "/assets/index-DiwrgTda.js",
             "/static/9c0d1e2f/app.js",
         ] {
@@ -295,6 +305,8 @@ mod tests {
         }
         for plain in [
             "/bootstrap5.js",
+            "/app.css?v=123456",
+            "/app.css?theme=decade",
             "/app.js",
             "/jquery-3.7.1.min.js",
             "/stylesheet.css?page=2",

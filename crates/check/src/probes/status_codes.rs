@@ -212,6 +212,7 @@ fn wrong(trigger: &Trigger, answer: &Answer) -> Option<String> {
     }
     match trigger.expected {
         Expected::OneOf(expected) if expected.contains(&status) => None,
+        Expected::OneOf(_) if is_webdav(trigger, answer) => None,
         Expected::OneOf(expected) => {
             let listed: Vec<String> = expected.iter().map(u16::to_string).collect();
             Some(format!("where {} is right", listed.join(", ")))
@@ -220,6 +221,12 @@ fn wrong(trigger: &Trigger, answer: &Answer) -> Option<String> {
         Expected::ServerError if !answer.status.is_server_error() => Some("though the app fails there".into()),
         Expected::NoServerError | Expected::ServerError => None,
     }
+}
+
+/// A WebDAV server does know the method, and answers it as RFC 4918, 13 says.
+fn is_webdav(trigger: &Trigger, answer: &Answer) -> bool {
+    let of_kind = answer.header("content-type").is_some_and(|kind| kind.contains("xml"));
+    trigger.method.as_str() == UNUSUAL && answer.status == StatusCode::MULTI_STATUS && of_kind
 }
 
 /// A body that says in words what the status does not.
@@ -267,6 +274,21 @@ mod tests {
     async fn a_rate_limit_tells_nothing() {
         let outcome = outcome(|_| (429, "")).await;
         assert!(matches!(&outcome, Outcome::Unclear(why) if why.contains("rate limit")), "{outcome:?}");
+    }
+
+    #[tokio::test]
+    async fn a_webdav_server_knows_the_method() {
+        let dav = |kind: &'static str| {
+            fixture::public(move |request| match (request.method().as_str(), request.uri().path()) {
+                (UNUSUAL, "/") => reply(207, &[("content-type", kind)], "<multistatus xmlns=\"DAV:\"/>"),
+                (_, "/") => reply(200, &[], ""),
+                _ => reply(404, &[], ""),
+            })
+        };
+        let server = dav("application/xml; charset=utf-8").unwrap();
+        assert_eq!(look(&server.subject).await.outcome, Outcome::Holds);
+        let other = dav("text/html").unwrap();
+        assert!(matches!(look(&other.subject).await.outcome, Outcome::Broken(why) if why.contains("PROPFIND / → 207")));
     }
 
     #[test]

@@ -88,7 +88,7 @@ fn look<'a>(visit: &'a Visit<'a>, cases: &'a mut Cases) -> Working<'a, Result<St
         if threw == 0 && !cases.is_broken() {
             return unclear(format!("nothing on {} pages could be made to throw: {tried}", visit.pages.len()));
         }
-        Ok(format!("{tried}: a fallback each time and the rest stayed ({uncaught} errors uncaught)"))
+        Ok(format!("{tried}: {threw} errors came of it ({uncaught} uncaught), each time the rest stayed"))
     })
 }
 
@@ -148,19 +148,22 @@ async fn data(visit: &Visit<'_>, page: &Page, cases: &mut Cases, tally: &mut Tal
             let then = Then::json(status, body);
             let seen = place.show(visit, page, then, |seen| message(&place.before, seen).is_some()).await?;
             let observed = page.observed();
-            let logged =
-                observed.console.iter().filter(|line| line.level == "error" && line.text.contains("Error")).count();
+            // What the browser writes of a call that failed (`500 (Internal Server Error)`) is no error of the page's code.
+            let logged = observed.console.iter().filter(|line| line.level == "error" && line.by_page);
+            let threw = observed.errors.len() + logged.filter(|line| line.text.contains("Error")).count();
             tally.data += 1;
             tally.uncaught += observed.errors.len();
-            tally.threw += observed.errors.len() + logged;
+            tally.threw += threw;
             let at = format!("{} with {what} for {}", place.name(), place.calls.join(", "));
             let first =
                 observed.errors.first().map(|error| format!(" after {}", shortened(error, 70))).unwrap_or_default();
             let kept = place.before.controls.is_empty()
                 || place.before.controls.iter().any(|name| seen.controls.contains(name));
+            let told = message(&place.before, &seen).is_some();
             let (holds, what) = match () {
                 () if seen.is_blank() || seen.texts.is_empty() => (false, "the page is blank"),
                 () if !kept => (false, "no control of the page is left"),
+                () if threw > 0 && !told => (false, "the page stays, and nothing on it tells that a part is missing"),
                 () => (true, "the page stays"),
             };
             cases.tried(holds, format!("{at}: {what}{first}"));

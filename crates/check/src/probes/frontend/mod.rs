@@ -251,6 +251,33 @@ mod tests {
         }
     }
 
+    /// The script of a page with a list, its outcome for `frontend.error-boundaries`.
+    async fn boundaries(script: &str) -> Outcome {
+        let page = format!("<button>Menu</button><p>Known</p><main id=main></main><script>{script}</script>");
+        let files = vec![("/", html(&page)), ("/api/items", r#"[{"name": "One"}]"#.into())];
+        let fixture = site(files).unwrap();
+        let probe = all().into_iter().find(|one| one.control() == "frontend.error-boundaries").unwrap();
+        probe.look(&fixture.subject).await.outcome
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn what_the_browser_writes_of_a_failed_call_is_no_error_of_the_page() {
+        let Some(()) = can_be_tested() else { return };
+        let idle = boundaries("fetch('/api/items').then(answer => { main.title = answer.status; })").await;
+        assert!(
+            matches!(&idle, Outcome::Unclear(why) if why.contains("nothing on 1 pages could be made to throw")),
+            "{idle:?}"
+        );
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn an_error_that_nobody_is_told_of_is_no_fallback() {
+        let Some(()) = can_be_tested() else { return };
+        let silent = "fetch('/api/items').then(answer => answer.json()).then(items => { main.textContent = items[0].name.toUpperCase(); })";
+        let outcome = boundaries(silent).await;
+        assert!(matches!(&outcome, Outcome::Broken(why) if why.contains("nothing on it tells")), "{outcome:?}");
+    }
+
     #[tokio::test]
     async fn what_has_no_pages_is_never_judged() {
         let api = fixture::public(|request| match request.uri().path() {
