@@ -22,6 +22,7 @@ mod frameworks;
 mod house;
 mod http;
 mod init;
+mod interrupted;
 mod prover;
 mod proxy;
 mod support;
@@ -41,6 +42,7 @@ fn main() {
         frameworks::tests(),
         house::tests(),
         init::tests(),
+        interrupted::tests(),
         proxy::tests(),
     ];
     let tests: Vec<Trial> = tests.into_iter().flatten().collect();

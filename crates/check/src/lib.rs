@@ -13,6 +13,7 @@ mod instances;
 mod live;
 mod load;
 mod openapi;
+mod past;
 mod probe;
 mod probes;
 mod processes;

@@ -45,6 +45,11 @@ pub trait Probe: Send + Sync {
         !self.needs_target() || subject.url.is_some()
     }
 
+    /// It looks at paths, of which the team may waive some.
+    fn reads_paths(&self) -> bool {
+        false
+    }
+
     /// It runs the project's own commands, which takes as long as they take: it has a budget of its own.
     fn runs_code(&self) -> bool {
         false

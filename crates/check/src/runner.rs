@@ -210,6 +210,9 @@ impl Runner {
         if let Some(aside) = subject.transcript.unverified() {
             sighting.observed = format!("{} ({aside})", sighting.observed);
         }
+        if !probe.reads_paths() && subject.source.declared.waived.contains_key(about.control.as_ref()) {
+            sighting.observed.push_str(" (it reads no waived paths: nothing was left out)");
+        }
         let (verdict, mut reason) = judge(&sighting, experiment.as_ref());
         if verdict == Verdict::NotRun && matches!(sighting.outcome, Outcome::ForAPerson(_)) {
             reason.push_str(what_is_left(&about.control));

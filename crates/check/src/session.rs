@@ -2,22 +2,20 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use seaworthy_checklist::{Catalogue, Checklist, ChecklistError, Form, Item, Match, Matcher, PinError};
 use seaworthy_core::Clock;
-use seaworthy_evidence::{
-    Attested, Finding, ItemReference, Ledger, LedgerError, Record, Report, ReportItem, Scope, Standing, Target,
-    Verdict, attested, hash, standing, time, was_seen_to_fail,
-};
+use seaworthy_evidence::{Finding, ItemReference, Ledger, LedgerError, Record, Report, ReportItem, Target, hash};
 
-use seaworthy_repository::Git;
+use seaworthy_repository::{Git, Stop};
 use thiserror::Error;
 
 use crate::{
     custom::{Custom, custom_controls, custom_probes},
     endpoint::Endpoint,
+    past::{waived, with_past},
     probe::Probe,
     runner::{Runner, Step},
     settings::Settings,
@@ -51,12 +49,14 @@ pub enum AskedError {
 /// Where a run stands.
 #[derive(Debug, Clone, Copy)]
 pub struct Progress<'a> {
-    /// The control that is tried now.
+    /// The control that is tried now, or was.
     pub control: &'a str,
-    /// How many were tried before it.
+    /// How many are done.
     pub done: usize,
     /// How many there are.
     pub total: usize,
+    /// What became of it is known, and kept.
+    pub ended: bool,
 }
 
 impl Asked {
@@ -114,6 +114,13 @@ impl Asked {
         self.items().flat_map(|(_, _, found)| found.control.iter().chain(&found.also)).map(String::as_str).collect()
     }
 
+    /// Those of them that have a probe.
+    pub fn probed(&self) -> BTreeSet<String> {
+        let controls = self.controls();
+        let all = crate::probes::all().into_iter().chain(custom_probes(&self.custom, None));
+        all.map(|probe| probe.control().into_owned()).filter(|control| controls.contains(control.as_str())).collect()
+    }
+
     /// Tries every control that has a probe and puts the report together. `ledger` keeps the evidence; `past` is what it
     /// held before: what could not be tried now may still stand from then, and people may have spoken.
     pub async fn check(
@@ -125,41 +132,58 @@ impl Asked {
         clock: &dyn Clock,
         progress: impl Fn(Progress<'_>),
     ) -> Result<Report, LedgerError> {
-        let target = target(subject, clock);
+        let (source, _ends_with_us) = subject.source.for_run();
+        let subject = &Subject { source, ..subject.clone() };
+        let target = target(subject, clock).await;
         let controls = self.controls();
         let own = custom_probes(&self.custom, subject.repo.as_deref());
         let probes: Vec<_> = crate::probes::all().into_iter().chain(own).collect();
-        let wanted: Vec<&dyn Probe> =
-            probes.iter().map(Box::as_ref).filter(|probe| controls.contains(probe.control().as_ref())).collect();
+        let accepted = &subject.source.declared.accepted;
+        let probed = |control: &str| probes.iter().any(|probe| probe.control() == control);
+        let wanted = probes.iter().map(Box::as_ref).filter(|probe| controls.contains(probe.control().as_ref()));
+        let wanted: Vec<&dyn Probe> = wanted.filter(|probe| !accepted.contains_key(probe.control().as_ref())).collect();
         let mut findings: BTreeMap<String, Finding> = BTreeMap::new();
         // Kept as each is done: what was seen survives a run that is broken off.
         let mut kept: Result<(), LedgerError> = Ok(());
         let found = runner.run(&wanted, subject, |step| match step {
-            Step::Began { control, done, total } => progress(Progress { control, done, total }),
-            Step::Ended { finding, .. } => {
+            Step::Began { control, done, total } => progress(Progress { control, done, total, ended: false }),
+            Step::Ended { finding, done, total } => {
+                let control = finding.control.clone();
                 let mut finding = finding.clone();
                 if let (Some(ledger), true) = (ledger.as_deref_mut(), kept.is_ok()) {
                     let references = self.references(&finding.control);
                     kept = ledger.append(&mut finding, references, &target, clock);
                 }
                 findings.insert(finding.control.clone(), finding);
+                progress(Progress { control: &control, done, total, ended: true });
             }
         });
         found.await;
         kept?;
         for control in controls {
-            let tried = findings.remove(control).unwrap_or_else(|| without_probe(control));
-            findings.insert(control.to_owned(), with_past(tried, past, &target, clock));
+            let finding = match (accepted.get(control), findings.remove(control)) {
+                (Some(because), _) => waived(control, because),
+                (None, Some(tried)) => with_past(tried, true, past, &target, clock),
+                (None, None) => with_past(without_probe(control), probed(control), past, &target, clock),
+            };
+            findings.insert(control.to_owned(), finding);
         }
         Ok(self.report(findings, target))
     }
 
     /// What the ledger alone says, without trying anything: which boxes are still closed.
-    pub fn recall(&self, subject: &Subject, past: &[Record], clock: &dyn Clock) -> Report {
-        let target = target(subject, clock);
+    pub async fn recall(&self, subject: &Subject, past: &[Record], clock: &dyn Clock) -> Report {
+        let target = target(subject, clock).await;
+        let (probed, accepted) = (self.probed(), &subject.source.declared.accepted);
         let remembered = |control: &str| {
-            let finding = Finding::not_run(control, "not tried yet");
-            (control.to_owned(), with_past(finding, past, &target, clock))
+            let finding = match accepted.get(control) {
+                Some(because) => waived(control, because),
+                None => {
+                    let finding = Finding::not_run(control, "not tried yet");
+                    with_past(finding, probed.contains(control), past, &target, clock)
+                }
+            };
+            (control.to_owned(), finding)
         };
         let findings = self.controls().into_iter().map(remembered).collect();
         self.report(findings, target)
@@ -182,54 +206,6 @@ impl Asked {
         };
         needing.map(reference).collect()
     }
-}
-
-/// What could not be tried now, or did not tell, may stand from an earlier run or by people's word. What was seen now always
-/// comes first.
-fn with_past(tried: Finding, past: &[Record], target: &Target, clock: &dyn Clock) -> Finding {
-    let now = time(clock);
-    let known = Catalogue::built_in().find(&tried.control);
-    let mut finding = tried;
-    if finding.verdict == Verdict::NotRun {
-        match standing(&finding.control, known, past, target, now) {
-            Some(Standing::Holds { finding: then, time, expires }) => {
-                let reason = format!("seen on {time}, and counts until {expires}: {}", then.reason);
-                finding = Finding { reason, expires: Some(expires), ..*then };
-            }
-            Some(Standing::Stale { time, why }) => {
-                finding.verdict = Verdict::Expired;
-                finding.reason = format!("held on {time}; {why}; now {}", finding.reason);
-            }
-            None => {}
-        }
-    }
-    // People answer for what no probe can try, and never against one that saw it fail.
-    if finding.verdict != Verdict::NotRun || was_seen_to_fail(&finding.control, past) {
-        return finding;
-    }
-    match attested(&finding.control, &Scope::new(known, target.environment.as_deref()), past, now) {
-        Some(Attested::Holds { by, approved_by, because, until }) => {
-            finding.verdict = Verdict::Attested;
-            finding.reason = format!("{by} vouches for it until {until}, approved by {approved_by}: {because}");
-            finding.expires = Some(format!("{until}T23:59:59Z"));
-        }
-        Some(Attested::Unapproved { by, until, .. }) => {
-            finding.reason = format!(
-                "{by} vouches for it until {until}, and a second person must approve: seaworthy attest {} --approve --by NAME",
-                finding.control
-            );
-        }
-        Some(Attested::Expired { by, until }) => {
-            finding.verdict = Verdict::Expired;
-            finding.reason = format!("{by} vouched for it until {until}; attest it again");
-        }
-        Some(Attested::Outdated { by }) => {
-            finding.verdict = Verdict::Expired;
-            finding.reason = format!("{by} vouched for it, and what it asks for has changed since; attest it again");
-        }
-        None => {}
-    }
-    finding
 }
 
 /// A box with items below it holds only when they hold; from the last to the first, so that grandchildren count too.
@@ -262,13 +238,13 @@ fn without_probe(control: &str) -> Finding {
     Finding::not_run(control, &reason)
 }
 
-fn target(subject: &Subject, clock: &dyn Clock) -> Target {
+async fn target(subject: &Subject, clock: &dyn Clock) -> Target {
     let show = |address: &Endpoint| address.to_string();
     let target = Target {
         url: subject.url.as_ref().map(show),
         admin: subject.admin.as_ref().map(show),
         repo: subject.repo.as_ref().map(|repo| repo.display().to_string()),
-        commit: subject.repo.as_deref().and_then(|repo| Git::open(repo).ok()?.head()),
+        commit: commit(subject.repo.clone()).await,
         environment: subject.environment.clone(),
         config: subject.config.clone(),
         release: subject.release.clone(),
@@ -280,6 +256,14 @@ fn target(subject: &Subject, clock: &dyn Clock) -> Target {
         time: String::new(),
     };
     target.at(clock)
+}
+
+/// Git is asked on a thread of its own, and ended when nobody waits.
+async fn commit(repo: Option<PathBuf>) -> Option<String> {
+    let (repo, stop) = (repo?, Stop::default());
+    let _ends_with_us = stop.when_dropped();
+    let asked = tokio::task::spawn_blocking(move || Git::open_unless(&repo, stop).ok()?.head());
+    asked.await.ok().flatten()
 }
 
 impl Hints {
@@ -310,6 +294,7 @@ mod tests {
     use std::time::Duration;
 
     use seaworthy_core::FixedClock;
+    use seaworthy_evidence::Verdict;
 
     use super::*;
 
@@ -369,35 +354,26 @@ mod tests {
         assert_eq!(report.exit_status(), 3);
     }
 
-    /// A ledger that saw `control` so, for this commit.
-    fn past(control: &str, verdict: Verdict, commit: &str) -> (tempfile::TempDir, Vec<Record>, Target) {
-        let folder = tempfile::tempdir().unwrap();
-        let key = seaworthy_evidence::SigningKey::open(&folder.path().join("key.pem")).unwrap();
-        let path = folder.path().join("evidence.jsonl");
-        let mut ledger = Ledger::open(&path, key, Duration::from_secs(86_400)).unwrap();
-        let target = Target { commit: Some(commit.into()), ..Target::default() };
-        let mut finding = Finding { verdict, ..Finding::not_run(control, "seen") };
-        ledger.append(&mut finding, Vec::new(), &target, &FixedClock(0)).unwrap();
-        let records = seaworthy_evidence::verify(&path, ledger.key().public(), None).unwrap().content;
-        (folder, records, target)
-    }
-
-    #[test]
-    fn what_cannot_be_tried_now_stands_from_then_only_for_the_same_release() {
-        const CONTROL: &str = "edge.https-only";
-        let (_folder, records, target) = past(CONTROL, Verdict::Pass, "a");
-        let now = |tried: Verdict, target: &Target| {
-            let finding = Finding { verdict: tried, ..Finding::not_run(CONTROL, "no address") };
-            with_past(finding, &records, target, &FixedClock(1_000_000)).verdict
-        };
-        assert_eq!(now(Verdict::NotRun, &target), Verdict::Pass);
-        assert_eq!(now(Verdict::Fail, &target), Verdict::Fail, "what is seen now comes first");
-        assert_eq!(now(Verdict::Inconclusive, &target), Verdict::Inconclusive);
-        let other = Target { commit: Some("b".into()), ..target.clone() };
-        assert_eq!(now(Verdict::NotRun, &other), Verdict::Expired);
-        let unknown = Target { commit: None, ..target.clone() };
-        assert_eq!(now(Verdict::NotRun, &unknown), Verdict::Expired);
-        let elsewhere = Target { admin: Some("http://127.0.0.1:9900".into()), ..target };
-        assert_eq!(now(Verdict::NotRun, &elsewhere), Verdict::NotRun);
+    #[tokio::test]
+    async fn a_waived_control_is_not_tried_and_never_a_tick() {
+        let list = asked("- [x] Security headers\n- [x] Team trained\n", false);
+        let mut subject = Subject::default();
+        for control in list.controls() {
+            subject.source.declared.accepted.insert(control.to_owned(), "we live without".into());
+        }
+        let report = list
+            .check(&subject, &Runner::new(Duration::from_secs(5)), None, &[], &FixedClock(0), |_| {})
+            .await
+            .unwrap();
+        let recalled = list.recall(&subject, &[], &FixedClock(0)).await;
+        for item in report.items.iter().chain(&recalled.items) {
+            assert_eq!(
+                (item.verdict, item.reason.as_str()),
+                (Verdict::NotApplicable, "waived by the team: we live without")
+            );
+        }
+        let ticked = String::from_utf8(report.ticked(&list.checklists[0])).unwrap();
+        assert!(!ticked.contains("[x]"), "{ticked}");
+        assert_eq!(report.exit_status(), 3, "nothing ran");
     }
 }

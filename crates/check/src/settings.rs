@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use schemars::JsonSchema;
+use seaworthy_checklist::Catalogue;
 use seaworthy_config::{ByteSize, Findings, HumanDuration, Section};
 use serde::Deserialize;
 
@@ -57,8 +58,9 @@ pub struct Settings {
     pub advisories: Option<PathBuf>,
     /// Layers of the code from the top down, as folders or modules: each may import those below it alone.
     pub layers: Vec<String>,
-    /// By control: paths that do not count there, with `*` for anything. The report names them.
-    pub waived: BTreeMap<String, Vec<String>>,
+    /// By control: paths that do not count there, with `*` for anything, or `{ because = "…" }` when the team does without it
+    /// as a whole. The report names both, and the latter is never a tick.
+    pub waived: BTreeMap<String, Waiver>,
     /// Controls of the team's own.
     pub custom: Vec<Custom>,
     /// What lines mean that are not understood, or wrongly: the line's text, or a pattern with `*`, and its control or
@@ -72,6 +74,19 @@ pub struct Settings {
     pub evidence_valid: HumanDuration,
     /// Where the ticked checklists are written.
     pub reports: PathBuf,
+}
+
+/// What a team has judged and accepts.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Waiver {
+    /// These paths do not count.
+    Paths(Vec<String>),
+    /// The whole control is done without.
+    Whole {
+        /// Why, as the report shows it.
+        because: String,
+    },
 }
 
 /// One control or several.
@@ -144,7 +159,12 @@ impl Settings {
             layers: self.layers.clone(),
             test_command: self.test_command.clone(),
             advisories: self.advisories.clone(),
-            waived: self.waived.clone(),
+            waived: self.waived.iter().filter_map(|(id, one)| Some((id.clone(), one.paths()?.to_vec()))).collect(),
+            accepted: self
+                .waived
+                .iter()
+                .filter_map(|(id, one)| Some((id.clone(), one.because()?.to_owned())))
+                .collect(),
         }
     }
 
@@ -168,11 +188,46 @@ impl Settings {
     }
 }
 
+impl Waiver {
+    fn paths(&self) -> Option<&[String]> {
+        match self {
+            Self::Paths(paths) => Some(paths),
+            Self::Whole { .. } => None,
+        }
+    }
+
+    fn because(&self) -> Option<&str> {
+        match self {
+            Self::Whole { because } => Some(because.trim()),
+            Self::Paths(_) => None,
+        }
+    }
+}
+
+impl Settings {
+    fn validate_waivers(&self, findings: &mut Findings) {
+        for (control, waiver) in &self.waived {
+            let key = format!("check.waived.\"{control}\"");
+            if Catalogue::built_in().find(control).is_none() && !self.custom.iter().any(|one| one.id == *control) {
+                let message = format!("there is no control `{control}` that could be waived");
+                let help = "seaworthy check --controls lists them";
+                findings.add(key.clone(), "SEA_CONFIG_WRONG_VALUE", message, help);
+            }
+            if waiver.because().is_some_and(str::is_empty) {
+                let message = format!("`{control}` is waived without a reason");
+                let help = "say why the team does without it: { because = \"…\" }";
+                findings.add(key, "SEA_CONFIG_WRONG_VALUE", message, help);
+            }
+        }
+    }
+}
+
 impl Section for Settings {
     const KEY: &'static str = "check";
 
     fn validate(&self, findings: &mut Findings) {
         custom::validate(&self.custom, findings);
+        self.validate_waivers(findings);
         let single = [
             ("slow_path", &self.slow_path),
             ("error_path", &self.error_path),
@@ -204,6 +259,38 @@ impl Section for Settings {
         if self.slow_path.as_ref().is_some_and(|path| !path.contains("{seconds}")) {
             let help = "write for example \"/slow?seconds={seconds}\"";
             findings.add("check.slow_path", "SEA_CONFIG_PATH", "the slow path does not say where the seconds go", help);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use seaworthy_config::Document;
+
+    use super::*;
+
+    /// The settings, or the codes and words of what is wrong with them.
+    fn read(text: &str) -> Result<Settings, String> {
+        let mut document = Document::parse("seaworthy.toml", text.into(), std::iter::empty()).unwrap();
+        let settings = document.section::<Settings>();
+        document.finish().map(|_| settings).map_err(|error| format!("{error:?}"))
+    }
+
+    #[test]
+    fn a_waiver_is_paths_or_a_reason_and_of_a_control_that_exists() {
+        let waived =
+            "[check.waived]\n\"config.debug-code\" = [\"scripts/*\"]\n\"edge.cors\" = { because = \" a widget \" }\n";
+        let declared = read(waived).unwrap().declared();
+        assert_eq!(declared.waived["config.debug-code"], ["scripts/*"]);
+        assert_eq!(declared.accepted["edge.cors"], "a widget");
+        assert_eq!((declared.waived.len(), declared.accepted.len()), (1, 1));
+        for (wrong, word) in [
+            ("\"edge.corse\" = [\"a\"]", "no control"),
+            ("\"edge.cors\" = { because = \" \" }", "without a reason"),
+            ("\"edge.cors\" = { paths = [\"a\"] }", ""),
+        ] {
+            let why = read(&format!("[check.waived]\n{wrong}\n")).unwrap_err();
+            assert!(why.contains(word), "{wrong}: {why}");
         }
     }
 }

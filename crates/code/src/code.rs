@@ -54,7 +54,7 @@ impl Code {
             for _ in 0..readers {
                 scope.spawn(|| {
                     let mut trees = Trees::new();
-                    while begun.elapsed() < LONGEST {
+                    while begun.elapsed() < LONGEST && !repository.stop().is_set() {
                         let at = next.fetch_add(1, Ordering::Relaxed);
                         let Some((path, test)) = files.get(at) else { break };
                         let Some(language) = Language::of(path) else { continue };
@@ -67,6 +67,7 @@ impl Code {
                 });
             }
         });
+        repository.stop().check();
         let in_time = next.into_inner() >= files.len();
         let modules: Vec<Module> = found.into_inner().unwrap_or_else(PoisonError::into_inner).into_values().collect();
         let at: HashMap<PathBuf, usize> =

@@ -17,7 +17,7 @@ pub use ledger::{Head, Ledger, LedgerError, head_path, time};
 pub use record::{Content, ItemReference, Record, Seen};
 pub use report::{ControlReport, Report, ReportItem};
 pub use signing::{KeyError, SigningKey, VerifyingKey};
-pub use standing::{Standing, standing, was_seen_to_fail};
+pub use standing::{Standing, seen_then, standing, was_seen_to_fail};
 pub use target::Target;
 pub use verdict::Verdict;
 pub use verify::{Flaw, Verification, verify};

@@ -57,6 +57,25 @@ pub fn standing(
     })
 }
 
+/// When the last look at a control in this place saw its part hold, and nothing that matters has changed since: the part
+/// of a control that a person answers for, or the whole of it.
+pub fn seen_then(
+    control: &str,
+    known: Option<&Control>,
+    records: &[Record],
+    target: &Target,
+    now: Timestamp,
+) -> Option<String> {
+    let (record, seen) = records.iter().rev().find_map(|record| match &record.content {
+        Content::Finding(seen) if seen.finding.control == control && seen.target.is_same_place(target) => {
+            (seen.finding.executed > 0 || seen.finding.verdict != Verdict::NotRun).then_some((record, seen))
+        }
+        _ => None,
+    })?;
+    let held = matches!(seen.finding.verdict, Verdict::NotRun | Verdict::Pass);
+    (held && stale(seen, &record.expires, known, target, now).is_none()).then(|| record.time.clone())
+}
+
 /// Whether the last probe that looked at a control, wherever it was, saw it fail: then nobody's word closes it.
 pub fn was_seen_to_fail(control: &str, records: &[Record]) -> bool {
     let seen = records.iter().rev().find_map(|record| match &record.content {
@@ -170,5 +189,55 @@ mod tests {
         assert!(matches!(say(&[fail, pass.clone(), not_run], &target("a", "1"), day), Some(Standing::Holds { .. })));
         let elsewhere = Target { environment: Some("staging".into()), ..target("a", "1") };
         assert!(say(&[pass], &elsewhere, day).is_none());
+    }
+
+    #[test]
+    fn a_failure_stands_until_a_look_tells_otherwise() {
+        use Verdict::{Attested, Error, Expired, Fail, Inconclusive, NotApplicable, NotRun, Pass};
+        let told = |verdicts: &[(Verdict, usize)]| {
+            let look = |(verdict, executed): &(Verdict, usize)| {
+                let mut record = record(*verdict, target("a", "1"));
+                let Content::Finding(seen) = &mut record.content else { unreachable!() };
+                seen.finding.executed = *executed;
+                record
+            };
+            was_seen_to_fail(CONTROL, &verdicts.iter().map(look).collect::<Vec<_>>())
+        };
+        assert!(!told(&[]) && !told(&[(Pass, 1)]) && told(&[(Fail, 1)]));
+        // These tell nothing of it, so the failure stands.
+        for nothing in [(NotRun, 0), (Inconclusive, 1), (Error, 0), (NotApplicable, 0), (Expired, 0), (Attested, 0)] {
+            assert!(told(&[(Fail, 1), nothing]), "{nothing:?}");
+            assert!(!told(&[(Pass, 1), nothing]), "{nothing:?}");
+        }
+        // These do: it held, or its part did and the rest is a person's to say.
+        assert!(!told(&[(Fail, 1), (Pass, 2)]) && !told(&[(Fail, 1), (NotRun, 2)]));
+        assert!(told(&[(Fail, 1), (Pass, 2), (Fail, 1)]) && told(&[(NotRun, 2), (Fail, 1), (NotRun, 0)]));
+        // Wherever it failed: a word is said of the control, and not of one place.
+        let elsewhere = Target { environment: Some("staging".into()), ..target("a", "1") };
+        assert!(was_seen_to_fail(CONTROL, &[record(Fail, elsewhere)]));
+        assert!(!was_seen_to_fail("edge.cors", &[record(Fail, target("a", "1"))]));
+    }
+
+    #[test]
+    fn a_part_that_was_seen_counts_for_its_release_alone() {
+        let day = "2026-02-01T00:00:00Z";
+        let look = |verdict, executed, target| {
+            let mut record = record(verdict, target);
+            let Content::Finding(seen) = &mut record.content else { unreachable!() };
+            seen.finding.executed = executed;
+            record
+        };
+        let then = |records: &[Record], target: &Target, now: &str| {
+            seen_then(CONTROL, Catalogue::built_in().find(CONTROL), records, target, now.parse().unwrap()).is_some()
+        };
+        let seen = [look(Verdict::NotRun, 2, target("a", "1"))];
+        assert!(then(&seen, &target("a", "1"), day));
+        assert!(!then(&seen, &target("b", "1"), day), "another release");
+        assert!(!then(&seen, &target("a", "2"), day), "another config");
+        assert!(!then(&seen, &target("a", "1"), "2026-04-01T00:00:00Z"), "too long ago");
+        assert!(!then(&seen, &Target { url: None, ..target("a", "1") }, day), "another place");
+        assert!(!then(&[look(Verdict::NotRun, 0, target("a", "1"))], &target("a", "1"), day), "no look");
+        let worse = [seen[0].clone(), look(Verdict::Inconclusive, 1, target("a", "1"))];
+        assert!(!then(&worse, &target("a", "1"), day), "the last look counts");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     any::Any,
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, OnceLock, PoisonError},
@@ -18,6 +18,7 @@ use crate::{
     memory::Memory,
     pipeline::{self, Pipelines},
     source::Source,
+    stop::Stop,
     tree::Tree,
     variables::Variables,
 };
@@ -25,6 +26,20 @@ use crate::{
 /// An app's source, as inspections see it. Everything in it is what somebody else wrote.
 #[derive(Debug)]
 pub struct Repository {
+    all: Arc<Shared>,
+    git: OnceLock<Result<Git, String>>,
+    stop: Stop,
+    /// What the team has said of it.
+    pub declared: Declared,
+    /// Secrets in use, which may stand in no file of it.
+    pub live: LiveSecrets,
+    /// Whether its own commands may be run, in a copy of it. Nothing of it runs otherwise.
+    pub may_run: bool,
+}
+
+/// What all looks at it share: read once, or found out by the first that asks.
+#[derive(Debug)]
+struct Shared {
     tree: Tree,
     knowledge: &'static Knowledge,
     manifests: Manifests,
@@ -33,12 +48,10 @@ pub struct Repository {
     pipelines: OnceLock<Pipelines>,
     texts: Mutex<HashMap<PathBuf, Option<Arc<str>>>>,
     memory: Memory,
-    /// What the team has said of it.
-    pub declared: Declared,
-    /// Secrets in use, which may stand in no file of it.
-    pub live: LiveSecrets,
-    /// Whether its own commands may be run, in a copy of it. Nothing of it runs otherwise.
-    pub may_run: bool,
+    /// By control whose waivers were asked for: the paths that they took out.
+    waived: Mutex<BTreeMap<String, BTreeSet<PathBuf>>>,
+    /// Ends what is found out for all: with the run, and not with the look that happened to ask first.
+    stop: Stop,
 }
 
 /// What only the team can know of its repository; `[check]` says it.
@@ -52,6 +65,8 @@ pub struct Declared {
     pub advisories: Option<PathBuf>,
     /// By control: paths (with `*`) that do not count there.
     pub waived: BTreeMap<String, Vec<String>>,
+    /// By control: why the team does without it as a whole.
+    pub accepted: BTreeMap<String, String>,
 }
 
 /// Why a repository cannot be inspected.
@@ -79,10 +94,19 @@ impl Repository {
     /// # Errors
     /// When the folder cannot be read.
     pub fn open(root: &Path) -> Result<Self, OpenError> {
+        Self::open_unless(root, &Stop::default())
+    }
+
+    /// As [`Self::open`], for a run that may be told to end ([`Stop::check`]).
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn open_unless(root: &Path, run: &Stop) -> Result<Self, OpenError> {
         let knowledge = Knowledge::built_in()?;
-        let tree = Tree::read(root, knowledge).map_err(|error| OpenError::Folder { folder: root.to_owned(), error })?;
+        let tree = Tree::read_unless(root, knowledge, run)
+            .map_err(|error| OpenError::Folder { folder: root.to_owned(), error })?;
         let manifests = Manifests::read(&tree);
-        Ok(Self {
+        let all = Shared {
             tree,
             knowledge,
             manifests,
@@ -91,25 +115,55 @@ impl Repository {
             pipelines: OnceLock::new(),
             texts: Mutex::default(),
             memory: Memory::default(),
+            waived: Mutex::default(),
+            stop: run.clone(),
+        };
+        Ok(Self {
+            all: Arc::new(all),
+            git: OnceLock::new(),
+            stop: run.clone(),
             declared: Declared::default(),
             live: LiveSecrets::default(),
             may_run: false,
         })
     }
 
+    /// The same for one look, which ends when it is told to: where it asks for a text, and where it asks Git.
+    #[must_use]
+    pub fn for_look(&self, stop: Stop) -> Self {
+        Self {
+            all: Arc::clone(&self.all),
+            git: OnceLock::new(),
+            stop,
+            declared: self.declared.clone(),
+            live: self.live.clone(),
+            may_run: self.may_run,
+        }
+    }
+
+    /// What tells this look to end, for loops of its own.
+    pub fn stop(&self) -> &Stop {
+        &self.stop
+    }
+
+    /// As what is found out once for all sees it.
+    fn for_all(&self) -> Self {
+        self.for_look(self.all.stop.clone())
+    }
+
     /// Its folder.
     pub fn root(&self) -> &Path {
-        self.tree.root()
+        self.all.tree.root()
     }
 
     /// The files and sources themselves.
     pub fn tree(&self) -> &Tree {
-        &self.tree
+        &self.all.tree
     }
 
     /// Every file of the project's own, hidden ones last; relative to the root.
     pub fn files(&self) -> impl Iterator<Item = &Path> {
-        self.tree.files.iter().chain(&self.tree.hidden).map(PathBuf::as_path)
+        self.all.tree.files.iter().chain(&self.all.tree.hidden).map(PathBuf::as_path)
     }
 
     /// The file of the root with one of these names, whatever their case: the first name that is there.
@@ -135,22 +189,23 @@ impl Repository {
 
     /// Whether a file is there, also a vendored or ignored one.
     pub fn has(&self, path: impl AsRef<Path>) -> bool {
-        self.tree.has(path.as_ref())
+        self.all.tree.has(path.as_ref())
     }
 
     /// Whether a folder is there, also a vendored or ignored one.
     pub fn has_folder(&self, path: impl AsRef<Path>) -> bool {
-        self.tree.has_folder(path.as_ref())
+        self.all.tree.has_folder(path.as_ref())
     }
 
     /// A file's text; nothing when it is no plain file, or too large to be written by hand.
     pub fn text(&self, path: impl AsRef<Path>) -> Option<Arc<str>> {
+        self.stop.check();
         let path = path.as_ref();
-        let mut texts = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut texts = self.all.texts.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = texts.get(path) {
             return known.clone();
         }
-        let text: Option<Arc<str>> = self.tree.text(path).map(Arc::from);
+        let text: Option<Arc<str>> = self.all.tree.text(path).map(Arc::from);
         let kept: usize = texts.values().flatten().map(|text| text.len()).sum();
         if kept < KEPT {
             texts.insert(path.to_owned(), text.clone());
@@ -160,49 +215,49 @@ impl Repository {
 
     /// What somebody else works out about it, once for all who ask: one value a type. `work_out` may not ask for another.
     pub fn derived<T: Any + Send + Sync>(&self, work_out: impl FnOnce(&Self) -> T) -> Arc<T> {
-        self.memory.remember(|| work_out(self))
+        self.all.memory.remember(|| work_out(&self.for_all()))
     }
 
     /// Sources of the app, tests apart, by path.
     pub fn sources(&self) -> &BTreeMap<PathBuf, Source> {
-        &self.tree.sources
+        &self.all.tree.sources
     }
 
     /// Sources of its tests, by path.
     pub fn tests(&self) -> &BTreeMap<PathBuf, Source> {
-        &self.tree.tests
+        &self.all.tree.tests
     }
 
     /// What is known of stacks and languages.
     pub fn knowledge(&self) -> &'static Knowledge {
-        self.knowledge
+        self.all.knowledge
     }
 
     /// What the project depends on.
     pub fn manifests(&self) -> &Manifests {
-        &self.manifests
+        &self.all.manifests
     }
 
     /// Whether any manifest of this language (as in `languages/`) names one of these dependencies.
     pub fn depends_on(&self, language: &str, names: &[&str]) -> bool {
-        let of = self.manifests.all.iter().filter(|((_, own), _)| *own == language);
+        let of = self.all.manifests.all.iter().filter(|((_, own), _)| *own == language);
         of.flat_map(|(_, manifest)| &manifest.dependencies).any(|own| names.contains(&own.name.as_str()))
     }
 
     /// Whether it has source of this language, tests apart.
     pub fn speaks(&self, language: &str) -> bool {
-        let Some(language) = self.knowledge.languages.get(language) else { return false };
-        self.tree.sources_in(Path::new(""), &language.extensions).next().is_some()
+        let Some(language) = self.all.knowledge.languages.get(language) else { return false };
+        self.all.tree.sources_in(Path::new(""), &language.extensions).next().is_some()
     }
 
     /// The variables of the environment that its code reads.
     pub fn variables(&self) -> &Variables {
-        self.variables.get_or_init(|| Variables::find(&self.tree, self.knowledge))
+        self.all.variables.get_or_init(|| Variables::find(&self.all.tree, self.all.knowledge))
     }
 
     /// Its pipelines.
     pub fn pipelines(&self) -> &Pipelines {
-        self.pipelines.get_or_init(|| pipeline::read(self))
+        self.all.pipelines.get_or_init(|| pipeline::read(&self.for_all()))
     }
 
     /// Its history; the error says why there is none.
@@ -210,16 +265,21 @@ impl Repository {
     /// # Errors
     /// When it is no Git repository, or Git is missing.
     pub fn git(&self) -> Result<&Git, &str> {
-        self.git.get_or_init(|| Git::open(self.root())).as_ref().map_err(String::as_str)
+        let open = || Git::open_unless(self.root(), self.all.stop.clone());
+        let own =
+            || self.all.git.get_or_init(open).as_ref().map(|git| git.for_look(self.stop.clone())).map_err(Clone::clone);
+        self.git.get_or_init(own).as_ref().map_err(String::as_str)
     }
 
     /// Why what was read is not everything, when it is not: then nothing that says *none* can hold.
     pub fn not_whole(&self) -> Option<&'static str> {
-        self.tree.cut.then_some("there are more files than are read: name the app's own folder with --repo")
+        self.all.tree.cut.then_some("there are more files than are read: name the app's own folder with --repo")
     }
 
     /// Whether the team has said that this path does not count for this control.
     pub fn is_waived(&self, control: &str, path: &Path) -> bool {
+        let Some(patterns) = self.declared.waived.get(control) else { return false };
+        let own = path;
         let path = path.to_string_lossy();
         let fits = |pattern: &String| match pattern.split_once('*') {
             None => *pattern == *path || path.starts_with(&format!("{}/", pattern.trim_end_matches('/'))),
@@ -227,7 +287,18 @@ impl Repository {
                 path.len() >= start.len() + end.len() && path.starts_with(start) && path.ends_with(end)
             }
         };
-        self.declared.waived.get(control).is_some_and(|patterns| patterns.iter().any(fits))
+        let waived = patterns.iter().any(fits);
+        let mut all = self.all.waived.lock().unwrap_or_else(PoisonError::into_inner);
+        let met = all.entry(control.to_owned()).or_default();
+        if waived {
+            met.insert(own.to_owned());
+        }
+        waived
+    }
+
+    /// The paths that waivers of a control took out so far; nothing when it asked for none, so that they were not heard.
+    pub fn waived_paths(&self, control: &str) -> Option<BTreeSet<PathBuf>> {
+        self.all.waived.lock().unwrap_or_else(PoisonError::into_inner).get(control).cloned()
     }
 }
 
@@ -269,7 +340,9 @@ mod tests {
         let mut repository = Repository::open(folder.path()).unwrap();
         repository.declared.waived.insert("x.y".into(), vec!["scripts".into(), "src/*.js".into()]);
         let waived = |path: &str| repository.is_waived("x.y", Path::new(path));
+        assert_eq!(repository.waived_paths("x.y"), None, "nobody asked");
         assert!(waived("scripts/a.py") && waived("src/b/c.js"));
+        assert_eq!(repository.waived_paths("x.y").map(|paths| paths.len()), Some(2));
         assert!(
             !waived("scripts2/a.py") && !waived("src/c.ts") && !repository.is_waived("x.z", Path::new("scripts/a"))
         );

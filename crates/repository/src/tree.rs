@@ -9,6 +9,7 @@ use std::{
 use crate::{
     knowledge::Knowledge,
     source::Source,
+    stop::Stop,
     walk::{Walk, bounded},
 };
 
@@ -91,8 +92,16 @@ impl Tree {
     /// # Errors
     /// When the folder cannot be read.
     pub fn read(root: &Path, knowledge: &Knowledge) -> io::Result<Self> {
+        Self::read_unless(root, knowledge, &Stop::default())
+    }
+
+    /// As [`Self::read`], and broken off when that is told ([`Stop::check`]).
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn read_unless(root: &Path, knowledge: &Knowledge, stop: &Stop) -> io::Result<Self> {
         let walk = Walk { skipped: &[SKIPPED_FOLDERS, SKIPPED_HIDDEN], obeys_ignore: true, most: MOST_FILES };
-        let walked = walk.through(root)?;
+        let walked = walk.through_unless(root, stop)?;
         let mut tree = Self {
             root: root.to_owned(),
             files: Vec::new(),
@@ -103,6 +112,7 @@ impl Tree {
         };
         let mut left = MOST_SOURCE;
         for file in walked.files {
+            stop.check();
             if file.path.components().any(|part| part.as_os_str().as_encoded_bytes().starts_with(b".")) {
                 tree.hidden.push(file.path);
                 continue;

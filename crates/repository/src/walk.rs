@@ -15,6 +15,8 @@ use ignore::{
     gitignore::{Gitignore, GitignoreBuilder},
 };
 
+use crate::stop::Stop;
+
 /// Folders below folders that are gone into.
 const DEEPEST: usize = 200;
 /// Entries of one folder that are looked at.
@@ -66,11 +68,20 @@ impl Walk<'_> {
     /// # Errors
     /// When the folder itself cannot be read.
     pub fn through(&self, root: &Path) -> io::Result<Walked> {
+        self.through_unless(root, &Stop::default())
+    }
+
+    /// As [`Self::through`], and broken off when that is told ([`Stop::check`]).
+    ///
+    /// # Errors
+    /// When the folder itself cannot be read.
+    pub fn through_unless(&self, root: &Path, stop: &Stop) -> io::Result<Walked> {
         fs::read_dir(root)?;
         let mut walked = Walked::default();
         let mut rules: Vec<Gitignore> = Vec::new();
         let mut pending = vec![Pending { path: PathBuf::new(), depth: 0, rules: 0 }];
         while let Some(folder) = pending.pop() {
+            stop.check();
             rules.truncate(folder.rules);
             if folder.depth > DEEPEST {
                 walked.cut = true;

@@ -5,9 +5,12 @@ mod watch;
 mod written;
 
 use std::{
+    cell::RefCell,
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
     process::ExitCode,
+    time::Duration,
 };
 
 use seaworthy_check::{Asked, AskedError, Progress, Runner};
@@ -30,6 +33,9 @@ use crate::{
     terminal,
 };
 
+/// How long threads that are at work may take to end.
+const LAST_MOMENTS: Duration = Duration::from_secs(1);
+
 /// Checks and tells.
 pub fn main(arguments: CheckArguments) -> Result<ExitCode, Failure> {
     if arguments.controls {
@@ -46,13 +52,41 @@ pub fn main(arguments: CheckArguments) -> Result<ExitCode, Failure> {
     }
     let runtime = runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.map_err(|error| Failure::new("SEA_CHECK_RUNTIME", &error).with_status(ERROR_STATUS))?;
-    runtime.block_on(async {
+    let open = Open::default();
+    let outcome = runtime.block_on(async {
         tokio::select! {
-            outcome = check(&arguments, config, asked) => outcome,
-            // The copies that drills have started end with the future that is dropped here.
-            signal = interrupted() => Ok(ExitCode::from(signal)),
+            outcome = check(&arguments, config, asked, &open) => outcome,
+            // What drills and looks have started ends with the future that is dropped here.
+            signal = interrupted() => {
+                open.tell();
+                Ok(ExitCode::from(signal))
+            }
         }
-    })
+    });
+    // Looks that were told to end do so in their own time, and theirs is no reason to wait for ever.
+    runtime.shutdown_timeout(LAST_MOMENTS);
+    outcome
+}
+
+/// Controls that are to be tried in this look, and that nothing is known of yet.
+#[derive(Default)]
+struct Open(RefCell<BTreeSet<String>>);
+
+impl Open {
+    /// Says what was not done, to whoever broke it off.
+    fn tell(&self) {
+        let open = self.0.borrow();
+        if open.is_empty() {
+            return;
+        }
+        terminal::progress("");
+        let names: Vec<&str> = open.iter().map(String::as_str).collect();
+        terminal::error_text(&format!(
+            "interrupted: {} controls were not tried to the end: {}\nwhat was seen before is kept in the evidence; no report was written\n",
+            names.len(),
+            names.join(", ")
+        ));
+    }
 }
 
 /// Resolves with the exit status of whoever is interrupted: 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP.
@@ -81,7 +115,12 @@ fn read(arguments: &CheckArguments, config: &Config) -> Result<Asked, Failure> {
     })
 }
 
-async fn check(arguments: &CheckArguments, mut config: Config, mut asked: Asked) -> Result<ExitCode, Failure> {
+async fn check(
+    arguments: &CheckArguments,
+    mut config: Config,
+    mut asked: Asked,
+    open: &Open,
+) -> Result<ExitCode, Failure> {
     let source = ConfigSource::new(arguments.config.as_deref(), arguments.profile.as_deref());
     let repo = arguments.repo.clone().unwrap_or_else(|| ".".into());
     let formats = written::formats(arguments)?;
@@ -89,7 +128,7 @@ async fn check(arguments: &CheckArguments, mut config: Config, mut asked: Asked)
     loop {
         // Before the look, so that what changes while it looks is a reason to look again.
         let mut watch = Watch::new(&arguments.files, &source, &repo);
-        let (report, behind) = look(arguments, &config, &asked, &formats).await?;
+        let (report, behind) = look(arguments, &config, &asked, &formats, open).await?;
         if arguments.fix && !arguments.json {
             offer(&report, &source, behind, &written::folder(arguments, &config))?;
         }
@@ -139,7 +178,9 @@ async fn look(
     config: &Config,
     asked: &Asked,
     formats: &[(Format, Option<PathBuf>)],
+    open: &Open,
 ) -> Result<(Report, bool), Failure> {
+    *open.0.borrow_mut() = asked.probed();
     let subject = target::subject(arguments, config).await?;
     let mut runner = Runner::new(config.check.budget.0)
         .with_test_budget(config.check.test_budget.0)
@@ -152,11 +193,16 @@ async fn look(
     let mut ledger = ledger(&config.check)?;
     let past = past(ledger.path(), ledger.key().public());
     let progress = |step: Progress<'_>| {
-        terminal::progress(&format!("[{}/{}] trying {}", step.done + 1, step.total, step.control));
+        if step.ended {
+            open.0.borrow_mut().remove(step.control);
+        } else {
+            terminal::progress(&format!("[{}/{}] trying {}", step.done + 1, step.total, step.control));
+        }
     };
     let mut report =
         asked.check(&subject, &runner, Some(&mut ledger), &past, &SystemClock, progress).await.map_err(explain)?;
     terminal::progress("");
+    open.0.borrow_mut().clear();
     fix::advise(&mut report, subject.admin.is_some());
     let folder = written::folder(arguments, config);
     let mut written = written::lists(&folder, asked, &report)?;
@@ -174,7 +220,7 @@ async fn recall(arguments: &CheckArguments, config: &Config, asked: &Asked) -> R
     let subject = target::subject(arguments, config).await?;
     let ledger = ledger(&config.check)?;
     let past = past(ledger.path(), ledger.key().public());
-    let report = asked.recall(&subject, &past, &SystemClock);
+    let report = asked.recall(&subject, &past, &SystemClock).await;
     written::lists(&written::folder(arguments, config), asked, &report)?;
     Ok(report.items.iter().filter(|item| item.verdict == Verdict::Expired).count())
 }

@@ -6,12 +6,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use seaworthy_repository::Repository;
+use seaworthy_repository::{Repository, Stop};
 
 use crate::{
     coverage::measured_sources,
     results::Test,
     running::{Session, SuiteRun},
+    sandbox::ENDED,
     suites::Suite,
 };
 
@@ -54,10 +55,10 @@ pub struct Doubt {
 impl Doubt {
     /// The doubt of a whole project; found out once.
     pub fn of(repository: &Repository) -> Arc<Self> {
+        let (session, stop) = (Session::of(repository), repository.stop());
         repository.derived(|repository| {
-            let session = Session::of(repository);
             let green: Vec<&SuiteRun> = session.runs.iter().filter(|run| run.is_green()).collect();
-            Self::with(repository, &session, &green, &|_| true)
+            Self::with(repository, &session, &green, stop, &|_| true)
         })
     }
 
@@ -66,6 +67,7 @@ impl Doubt {
         repository: &Repository,
         session: &Session,
         runs: &[&SuiteRun],
+        stop: &Stop,
         counts: &dyn Fn(&Test) -> bool,
     ) -> Self {
         let mut doubt = Self::default();
@@ -93,10 +95,15 @@ impl Doubt {
             }
             let Some(before) = sandbox.text(&mutant.path) else { continue };
             let changed = sandbox.write(&mutant.path, &changed(&before, &mutant));
-            let noticed = session.again(&sandbox, suite, repository, budget).noticed(counts);
+            let noticed = session.again(&sandbox, suite, (repository, stop), budget).noticed(counts);
             let restored = sandbox.write(&mutant.path, &before);
             if changed.is_err() || restored.is_err() {
                 doubt.unclear = Some("the copy cannot be changed".into());
+                return doubt;
+            }
+            // What was ended noticed nothing.
+            if stop.is_set() {
+                doubt.unclear = Some(ENDED.into());
                 return doubt;
             }
             let word = if noticed { "noticed" } else { "not noticed" };

@@ -2,18 +2,18 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, LazyLock, Mutex, MutexGuard},
     time::Duration,
 };
 
 use regex::Regex;
-use seaworthy_repository::Repository;
+use seaworthy_repository::{Repository, Stop};
 
 use crate::{
     cases::TestFiles,
     coverage::{self, Lines},
     results::{self, State, Test},
-    sandbox::{Order, Ran, Sandbox},
+    sandbox::{ENDED, Order, Ran, Sandbox},
     suites::{self, Suite},
     tools::Measure,
 };
@@ -47,6 +47,9 @@ pub struct Session {
     pub notes: Vec<String>,
     sandbox: Result<Mutex<Sandbox>, String>,
 }
+
+/// A repository, and what tells commands in its copy to end: those of one look, whoever else uses what they find.
+pub type Stoppable<'a> = (&'a Repository, &'a Stop);
 
 /// Why a test that failed says nothing of the project.
 pub fn excuse(test: &Test) -> Option<&'static str> {
@@ -97,10 +100,13 @@ impl SuiteRun {
 impl Session {
     /// The session of a repository that may run; made once.
     pub fn of(repository: &Repository) -> Arc<Self> {
-        repository.derived(Self::start)
+        // A session that was cut off is kept as such: the next look would only be cut off as well.
+        let stop = repository.stop();
+        repository.derived(|repository| Self::start((repository, stop)))
     }
 
-    fn start(repository: &Repository) -> Self {
+    fn start(of: Stoppable<'_>) -> Self {
+        let (repository, stop) = of;
         let tests = tests_of(repository);
         let suites = suites::find(repository, &tests);
         let mut session =
@@ -108,11 +114,11 @@ impl Session {
         if session.suites.is_empty() {
             return session;
         }
-        match Sandbox::of(repository) {
+        match Sandbox::of(repository, stop) {
             Ok(sandbox) => {
                 session.notes.extend(sandbox.notes().iter().cloned());
                 for (number, suite) in session.suites.iter().enumerate() {
-                    let run = run(repository, &sandbox, number, suite);
+                    let run = run(of, &sandbox, number, suite);
                     session.notes.push(told(suite, &run));
                     session.runs.push(run);
                 }
@@ -129,12 +135,13 @@ impl Session {
     /// Why there is none.
     pub fn sandbox(&self) -> Result<MutexGuard<'_, Sandbox>, &str> {
         let sandbox = self.sandbox.as_ref().map_err(String::as_str)?;
-        Ok(sandbox.lock().unwrap_or_else(PoisonError::into_inner))
+        // A look that was broken off may have left its changes in it.
+        sandbox.lock().map_err(|_| ENDED)
     }
 
     /// Runs a suite again, without measuring.
-    pub fn again(&self, sandbox: &Sandbox, suite: &Suite, repository: &Repository, budget: Duration) -> Again {
-        let (tests, ran) = once(repository, sandbox, suite, false, budget);
+    pub fn again(&self, sandbox: &Sandbox, suite: &Suite, of: Stoppable<'_>, budget: Duration) -> Again {
+        let (tests, ran) = once(of, sandbox, suite, false, budget);
         Again { tests, succeeded: ran.succeeded() }
     }
 }
@@ -163,15 +170,18 @@ fn told(suite: &Suite, run: &SuiteRun) -> String {
     }
 }
 
-fn run(repository: &Repository, sandbox: &Sandbox, number: usize, suite: &Suite) -> SuiteRun {
+fn run(of: Stoppable<'_>, sandbox: &Sandbox, number: usize, suite: &Suite) -> SuiteRun {
     let failed = |why: String, ran: Ran| SuiteRun { suite: number, lines: Err(why.clone()), tests: Err(why), ran };
     if suite.line.is_none() {
         return failed("no runner for these tests was found: name it as test_command".into(), Ran::default());
     }
     // A runner that comes with its language is not asked for.
     if let Some(runner) = suite.runner.filter(|runner| runner.probe != "true") {
-        let probe = order(repository, sandbox, suite, &runner.probe, false, Duration::from_secs(60));
+        let probe = order(of, sandbox, suite, &runner.probe, false, Duration::from_secs(60));
         let ran = sandbox.run(&probe);
+        if of.1.is_set() {
+            return failed(ENDED.into(), ran);
+        }
         if ran.status == Some(97) {
             return failed(format!("the copy could not be set up: {}", ran.last_words()), ran);
         }
@@ -182,15 +192,16 @@ fn run(repository: &Repository, sandbox: &Sandbox, number: usize, suite: &Suite)
     let slow = suite.runner.is_some_and(|runner| runner.slow);
     let budget = if slow { SLOW_BUDGET } else { BUDGET };
     let measures = suite.runner.is_some_and(|runner| runner.reads.is_some());
-    let (mut tests, mut ran) = once(repository, sandbox, suite, measures, budget);
-    let lines = lines_of(repository, sandbox, suite, &ran);
+    let (mut tests, mut ran) = once(of, sandbox, suite, measures, budget);
+    let lines = lines_of(of.0, sandbox, suite, &ran);
     // Measuring can disturb: what fails under it is asked again without.
     let disturbed = tests.as_ref().is_none_or(|tests| tests.iter().any(|test| test.state == State::Failed));
     if measures && !ran.timed_out && (disturbed || !ran.succeeded()) {
-        (tests, ran) = once(repository, sandbox, suite, false, budget);
+        (tests, ran) = once(of, sandbox, suite, false, budget);
     }
     let tests = tests.filter(|tests| !tests.is_empty() || ran.succeeded());
     let tests = tests.ok_or_else(|| match ran.timed_out {
+        true if of.1.is_set() => ENDED.to_owned(),
         true => format!("{} did not end within {} s", suite.name, budget.as_secs()),
         false => format!("{} left no results: {}", suite.name, ran.last_words()),
     });
@@ -198,7 +209,7 @@ fn run(repository: &Repository, sandbox: &Sandbox, number: usize, suite: &Suite)
 }
 
 fn once(
-    repository: &Repository,
+    of: Stoppable<'_>,
     sandbox: &Sandbox,
     suite: &Suite,
     measures: bool,
@@ -210,7 +221,7 @@ fn once(
     let _ = std::fs::remove_file(&written);
     let coverage = sandbox.results().join("coverage");
     let _ = if coverage.is_dir() { std::fs::remove_dir_all(&coverage) } else { std::fs::remove_file(&coverage) };
-    let ran = sandbox.run(&order(repository, sandbox, suite, line, measures, budget));
+    let ran = sandbox.run(&order(of, sandbox, suite, line, measures, budget));
     let text = std::fs::metadata(&written).ok().filter(|metadata| metadata.is_file() && metadata.len() < 64 << 20);
     let text = text.and_then(|_| std::fs::read(&written).ok());
     let text = text.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
@@ -249,14 +260,8 @@ fn lines_of(repository: &Repository, sandbox: &Sandbox, suite: &Suite, ran: &Ran
 }
 
 /// The command with its placeholders filled in.
-fn order(
-    repository: &Repository,
-    sandbox: &Sandbox,
-    suite: &Suite,
-    line: &str,
-    measures: bool,
-    budget: Duration,
-) -> Order {
+fn order(of: Stoppable<'_>, sandbox: &Sandbox, suite: &Suite, line: &str, measures: bool, budget: Duration) -> Order {
+    let (repository, stop) = of;
     let place = sandbox.place();
     let folder = place.join(&suite.folder);
     let written = sandbox.results();
@@ -286,7 +291,7 @@ fn order(
     let of = runner.into_iter().flat_map(|runner| &runner.environment);
     let measuring = runner.filter(|_| measures).into_iter().flat_map(|runner| &runner.measure_environment);
     let environment = of.chain(measuring).map(|(name, value)| (name.clone(), fill(value))).collect();
-    Order { line: fill(line), folder: suite.folder.clone(), environment, budget }
+    Order { line: fill(line), folder: suite.folder.clone(), environment, budget, stop: stop.clone() }
 }
 
 /// The interpreter of the project's own environment, or the machine's.
@@ -311,5 +316,47 @@ fn unittest_folder(repository: &Repository, suite: &Suite) -> String {
     match together && !package && !start.as_os_str().is_empty() {
         true => format!("-s '{}'{pattern}", start.display()),
         false => pattern.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{thread, time::Instant};
+
+    use seaworthy_repository::Sample;
+
+    use super::*;
+    use crate::tests::has;
+
+    #[test]
+    fn a_session_that_was_cut_off_is_kept_as_that_and_is_green_for_nobody() {
+        if !has("python3") {
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let suite = "import time\nimport unittest\n\n\nclass A(unittest.TestCase):\n    def test_it(self):\n        \
+                     time.sleep(3600)\n        self.assertTrue(1)\n";
+        Sample::of(&[("app.py", "A = 1\n"), ("test_app.py", suite)]).write(folder.path()).unwrap();
+        let mut repository = Repository::open(folder.path()).unwrap();
+        repository.may_run = true;
+        let stop = Stop::default();
+        let first = repository.for_look(stop.clone());
+        let looking = thread::spawn(move || Session::of(&first));
+        thread::sleep(Duration::from_secs(2));
+        stop.set();
+        let session = looking.join().unwrap();
+        assert!(session.runs.iter().all(|run| !run.is_green()) && session.runs.len() == 1, "{session:?}");
+        assert_eq!(session.runs[0].tests.as_ref().unwrap_err(), ENDED);
+        let asked = Instant::now();
+        let again = Session::of(&repository.for_look(Stop::default()));
+        assert!(asked.elapsed() < Duration::from_secs(1) && Arc::ptr_eq(&session, &again));
+        // A look that broke off with the copy in its hands leaves it to nobody.
+        assert!(session.sandbox().is_ok());
+        let broken_off = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let _sandbox = session.sandbox();
+            stop.check();
+        }));
+        assert!(broken_off.is_err());
+        assert_eq!(session.sandbox().err(), Some(ENDED));
     }
 }

@@ -116,8 +116,9 @@ async fn try_shares(public: &Client, admin: &Client, count: usize, cases: &mut C
     let shares = after.iter().map(|(id, now)| (id, now.saturating_sub(before.get(id).copied().unwrap_or(0))));
     let shares: Vec<(&String, u64)> = shares.filter(|(_, share)| *share > 0).collect();
     let shown = shares.iter().map(|(id, share)| format!("{id} {share}")).collect::<Vec<_>>().join(", ");
-    if tally.sent < REQUESTS || !tally.failures.is_empty() {
-        let why = format!("{} of {REQUESTS} requests were answered in time", tally.sent - tally.failures.len());
+    if tally.answered() < REQUESTS {
+        let answered = format!("{} of {REQUESTS} requests were answered in time", tally.answered());
+        let why = tally.refusal().unwrap_or(answered);
         cases.told_nothing(format!("{why}: nothing can be said of shares"));
         return shown;
     }
@@ -156,7 +157,13 @@ async fn try_kill(copy: &mut dyn ScratchCopy, public: &Client, victim: &Instance
         tally.sent,
         EJECTION.as_secs()
     );
-    cases.tried(outside.is_empty() && tally.sent > LANES, format!("{} was killed under load: {seen}", victim.id));
+    match tally.drowned().filter(|_| outside.is_empty()) {
+        Some(why) => cases.told_nothing(why),
+        None => cases.tried(
+            outside.is_empty() && tally.answered() > LANES,
+            format!("{} was killed under load: {seen}", victim.id),
+        ),
+    }
     format!("{} of {} requests failed", tally.failures.len(), tally.sent)
 }
 
@@ -168,10 +175,18 @@ async fn try_return(admin: &Client, public: &Client, victim: &Instance, cases: &
         let found = instances(admin).await.unwrap_or_default();
         let again = found.iter().find(|one| one.id == victim.id);
         if again.is_some_and(|one| one.is_ready() && one.process != victim.process) {
-            Load::begin(public, "/", LANES, 100).whole(PATIENCE).await;
+            let tally = Load::begin(public, "/", LANES, 100).whole(PATIENCE).await;
             let count = |all: &BTreeMap<String, u64>| all.get(&victim.id).copied().unwrap_or(0);
             let served = count(&served(admin).await.unwrap_or_default()).saturating_sub(count(&before));
-            cases.tried(served > 0, format!("started again, {} served {served} of the next requests", victim.id));
+            match tally.refusal().filter(|_| served == 0) {
+                Some(why) => cases.told_nothing(why),
+                None => {
+                    cases.tried(
+                        served > 0,
+                        format!("started again, {} served {served} of the next requests", victim.id),
+                    );
+                }
+            }
             return "started again, it serves again".into();
         }
         sleep(Duration::from_millis(100)).await;
@@ -226,6 +241,19 @@ mod tests {
             tokio::join!(broken(PoolManners { instances: 1, ..good }), broken(PoolManners { spreads: false, ..good }));
         assert!(alone.contains("1 instances"), "{alone}");
         assert!(first.contains("app-1 1000"), "{first}");
+    }
+
+    #[tokio::test]
+    async fn behind_a_rate_limit_a_drill_tells_nothing_and_names_it() {
+        let good = PoolManners { instances: 2, spreads: true, ejects: true, replaces: true };
+        let unclear = async |limit| match look(&fixture::pool_behind_limit(good, Some(limit)).subject).await.outcome {
+            Outcome::Unclear(why) => why,
+            other => panic!("{other:?}"),
+        };
+        // Met while the shares are counted, and met while one of them is dead.
+        let (early, late) = tokio::join!(unclear(300), unclear(1_200));
+        assert!(early.contains("were refused with 429 (ratelimit-policy: \"default\";q=300;w=60)"), "{early}");
+        assert!(late.contains("were refused with 429"), "{late}");
     }
 
     #[test]

@@ -116,6 +116,11 @@ async fn try_overlap(client: &Client, subject: &Subject, count: usize, cases: &m
         let started = Instant::now();
         let tally = Load::begin(client, &slow, count, count).whole(one.mul_f64(count as f64) + PATIENCE).await;
         let all = started.elapsed();
+        // A refusal takes no time: it would look like a worker.
+        if let Some(why) = tally.refusal() {
+            cases.told_nothing(why);
+            break;
+        }
         seen = format!("{count} requests of {:.1} s took {:.1} s together", one.as_secs_f64(), all.as_secs_f64());
         subject.transcript.note(seen.clone());
         let holds = tally.sent == count && tally.failures.is_empty() && all <= one.mul_f64(OVERLAP);
@@ -163,10 +168,13 @@ async fn try_kill(copy: &mut dyn ScratchCopy, client: &Client, count: usize, cas
     let tally = load.end().await;
     let (outside, within) = tally.outside(killed, NOTICE);
     let first = outside.first().map(|why| format!(", the first: {why}")).unwrap_or_default();
-    cases.tried(
-        outside.is_empty() && tally.sent > LANES,
-        format!("one was killed: {} of {} other requests failed{first}", outside.len(), tally.sent),
-    );
+    match tally.drowned().filter(|_| outside.is_empty()) {
+        Some(why) => cases.told_nothing(why),
+        None => cases.tried(
+            outside.is_empty() && tally.answered() > LANES,
+            format!("one was killed: {} of {} other requests failed{first}", outside.len(), tally.sent),
+        ),
+    }
     let after = replaced.map(|after| format!("replaced after {:.1} s", after.as_secs_f64()));
     let shown = after.clone().unwrap_or_else(|| format!("not replaced within {} s", PATIENCE.as_secs()));
     cases.tried(replaced.is_some(), shown.clone());
@@ -217,6 +225,18 @@ while True:
         let mut subject = Subject { launcher: Some(Arc::new(launcher)), ..Subject::default() };
         subject.hints.slow_path = Some("/slow?seconds={seconds}".into());
         look(&subject).await.outcome
+    }
+
+    #[tokio::test]
+    async fn refusals_are_no_workers() {
+        let good = PoolManners { instances: 2, spreads: true, ejects: true, replaces: true };
+        for limit in [2, 100] {
+            let outcome = look(&fixture::pool_behind_limit(good, Some(limit)).subject).await.outcome;
+            assert!(
+                matches!(&outcome, Outcome::Unclear(why) if why.contains("refused with 429")),
+                "{limit}: {outcome:?}"
+            );
+        }
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -10,6 +10,9 @@ use super::super::{
     lock_files::{is_aside, lock_files},
 };
 
+/// In bytes: a registry, a name of 255, a tag of 128, a digest.
+const LONGEST_IMAGE: usize = 1_024;
+
 /// Something whose end is known.
 pub(super) struct Dated {
     pub(super) product: &'static str,
@@ -50,10 +53,7 @@ fn images(repository: &Repository, found: &mut Vec<Dated>) {
                 ),
                 Some("FROM") => {
                     let image = words.find(|word| !word.starts_with("--")).unwrap_or_default();
-                    let image = arguments.iter().fold(image.to_owned(), |image, (name, value)| {
-                        image.replace(&format!("${{{name}}}"), value).replace(&format!("${name}"), value)
-                    });
-                    image_of(found, &image, format!("{}:{}", file.display(), index + 1));
+                    image_of(found, &filled(image, &arguments), format!("{}:{}", file.display(), index + 1));
                 }
                 _ => {}
             }
@@ -78,6 +78,19 @@ fn images(repository: &Repository, found: &mut Vec<Dated>) {
             }
         }
     }
+}
+
+/// An image's name with the build's arguments in it. A name has at most 255 characters and some more for its place; what
+/// grows beyond that was built to (each argument twice in the one before it), and is no name.
+fn filled(image: &str, arguments: &[(String, String)]) -> String {
+    let mut image = image.to_owned();
+    for (name, value) in arguments.iter().filter(|(_, value)| value.len() <= LONGEST_IMAGE) {
+        if image.len() > LONGEST_IMAGE || !image.contains('$') {
+            break;
+        }
+        image = image.replace(&format!("${{{name}}}"), value).replace(&format!("${name}"), value);
+    }
+    if image.len() > LONGEST_IMAGE { String::new() } else { image }
 }
 
 fn image_of(found: &mut Vec<Dated>, image: &str, place: String) {
@@ -149,5 +162,20 @@ fn packages(repository: &Repository, found: &mut Vec<Dated>) {
                 add(found, product, &package.version, file.path.display().to_string());
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_fill_a_name_and_do_not_explode() {
+        let argument = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let plain = [argument("TAG", "3.8-slim"), argument("BASE", "python")];
+        assert_eq!(filled("${BASE}:$TAG", &plain), "python:3.8-slim");
+        let explosive: Vec<_> =
+            (0..200).map(|at| argument(&format!("A{at}Z"), &format!("$A{0}Z$A{0}Z", at + 1))).collect();
+        assert_eq!(filled("$A0Z", &explosive), "");
     }
 }

@@ -56,7 +56,7 @@ impl Git {
             "--no-mailmap",
             "--ignore-submodules=dirty",
         ];
-        let (running, _, answer) = Running::start(self.stand_in.command(&arguments), "log")?;
+        let (running, _, answer) = Running::start(self.stand_in.command(&arguments), "log", &self.stop)?;
         let mut answer = BufReader::with_capacity(1 << 16, answer);
         let (mut paths, mut path) = (BTreeSet::new(), Vec::new());
         while let Ok(1..) = answer.read_until(0, &mut path) {
@@ -123,7 +123,7 @@ impl Git {
     }
 
     fn listed(&self, arguments: &[&str]) -> Result<Vec<Listed>, String> {
-        let (running, _, answer) = Running::start(self.stand_in.command(arguments), "rev-list")?;
+        let (running, _, answer) = Running::start(self.stand_in.command(arguments), "rev-list", &self.stop)?;
         let mut answer = BufReader::with_capacity(1 << 16, answer);
         let (mut listed, mut line) = (Vec::new(), Vec::new());
         while let Ok(1..) = answer.read_until(b'\n', &mut line) {
@@ -163,7 +163,7 @@ impl Git {
     ) -> Result<(Running, BufReader<super::process::Answer>), String> {
         let mut command = self.stand_in.command(arguments);
         command.stdin(Stdio::piped());
-        let (running, input, answer) = Running::start(command, "cat-file")?;
+        let (running, input, answer) = Running::start(command, "cat-file", &self.stop)?;
         let Some(input) = input else { return Err("git cat-file has no input".into()) };
         let ids: Vec<String> = listed.iter().map(|object| object.id.clone()).collect();
         // A thread of its own, because git stops reading while nobody reads what it writes. Its error shows as a short read.

@@ -8,6 +8,7 @@ use std::{
     fs::File,
     io::Read,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use sha2::{Digest, Sha256};
@@ -16,10 +17,13 @@ pub use history::{Blob, Blobs};
 use process::Running;
 use stand_in::{Found, StandIn};
 
+use crate::stop::Stop;
+
 /// A repository that can be read. Git sees a stand-in for it: nothing that the repository configures can run.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Git {
-    stand_in: StandIn,
+    stand_in: Arc<StandIn>,
+    stop: Stop,
 }
 
 /// Of all new files together, what is read to tell one state from another; of the rest size and time must do.
@@ -28,12 +32,22 @@ const MOST_HASHED: u64 = 1 << 30;
 impl Git {
     /// Opens the repository that the folder is in. The error says why that is not possible.
     pub fn open(folder: &Path) -> Result<Self, String> {
+        Self::open_unless(folder, Stop::default())
+    }
+
+    /// As [`Self::open`]; what is asked of it ends with an error once that is told.
+    pub fn open_unless(folder: &Path, stop: Stop) -> Result<Self, String> {
         if !folder.is_dir() {
             return Err(format!("{} is not a folder", folder.display()));
         }
-        let git = Self { stand_in: StandIn::of(Found::around(folder)?)? };
+        let git = Self { stand_in: Arc::new(StandIn::of(Found::around(folder)?, &stop)?), stop };
         git.output(&["rev-parse", "--git-dir"])?;
         Ok(git)
+    }
+
+    /// The same repository for a look of its own.
+    pub(crate) fn for_look(&self, stop: Stop) -> Self {
+        Self { stop, ..self.clone() }
     }
 
     /// The commit that is checked out; with `+changes:` and a hash of them when the files are not those of the commit.
@@ -48,6 +62,7 @@ impl Git {
         let mut is_new = false;
         for path in new.split('\0').filter(|path| !path.is_empty() && !path.split('/').any(|part| part == ".seaworthy"))
         {
+            self.stop.check();
             is_new = true;
             state.update(format!("{path} {}\n", state_of(&top.join(path), &mut left)));
         }
@@ -62,7 +77,7 @@ impl Git {
     fn changes(&self, state: &mut Sha256) -> Result<bool, String> {
         let arguments =
             ["diff", "HEAD", "--no-ext-diff", "--no-textconv", "--binary", "--no-color", "--ignore-submodules=dirty"];
-        let (running, _, mut answer) = Running::start(self.stand_in.command(&arguments), "diff")?;
+        let (running, _, mut answer) = Running::start(self.stand_in.command(&arguments), "diff", &self.stop)?;
         let (mut buffer, mut any) = ([0; 1 << 16], false);
         loop {
             match answer.read(&mut buffer) {
@@ -81,7 +96,7 @@ impl Git {
     /// nobody else.
     pub fn ignores(&self, path: &str) -> Result<bool, String> {
         let command = self.stand_in.command(&["check-ignore", "-v", "--no-index", "--", path]);
-        match process::ask(command, "check-ignore") {
+        match process::ask(command, "check-ignore", &self.stop) {
             // `FILE:LINE:RULE<tab>PATH`; a rule that takes it out again is shown too.
             Ok(answer) => {
                 let answer = String::from_utf8_lossy(&answer);
@@ -146,7 +161,7 @@ impl Git {
     }
 
     fn output(&self, arguments: &[&str]) -> Result<String, String> {
-        let bytes = process::ask(self.stand_in.command(arguments), arguments.first().unwrap_or(&""))?;
+        let bytes = process::ask(self.stand_in.command(arguments), arguments.first().unwrap_or(&""), &self.stop)?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 }

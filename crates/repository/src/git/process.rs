@@ -11,9 +11,13 @@ use std::{
         mpsc::{self, RecvTimeoutError, Sender},
     },
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
+use crate::stop::Stop;
+
+/// So often it is asked whether anybody still waits.
+const TICK: Duration = Duration::from_millis(50);
 /// How long Git may say nothing. A pack that is a pipe would hold it for ever.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Of an answer that is kept whole.
@@ -116,7 +120,11 @@ impl Read for Answer {
 
 impl Running {
     /// Starts it. The input is there when `command` asks for one.
-    pub(super) fn start(mut command: Command, name: &str) -> Result<(Self, Option<ChildStdin>, Answer), String> {
+    pub(super) fn start(
+        mut command: Command,
+        name: &str,
+        stop: &Stop,
+    ) -> Result<(Self, Option<ChildStdin>, Answer), String> {
         let mut child = command.spawn().map_err(|error| format!("git could not be run: {error}; install git"))?;
         let (input, output, errors) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let Some(output) = output else { return Err("git has no output".into()) };
@@ -131,16 +139,18 @@ impl Running {
         });
         let child = Arc::new(Mutex::new(child));
         let (signs_of_life, seen) = mpsc::channel();
-        let watched = child.clone();
+        let (watched, stop) = (child.clone(), stop.clone());
         let watch = thread::spawn(move || {
+            let mut last = Instant::now();
             loop {
-                match seen.recv_timeout(PATIENCE) {
-                    Ok(()) => {}
+                match seen.recv_timeout(TICK) {
+                    Ok(()) => last = Instant::now(),
                     Err(RecvTimeoutError::Disconnected) => return false,
-                    Err(RecvTimeoutError::Timeout) => {
-                        let _ = watched.lock().unwrap_or_else(PoisonError::into_inner).kill();
-                        return true;
-                    }
+                    Err(RecvTimeoutError::Timeout) => {}
+                }
+                if stop.is_set() || last.elapsed() > PATIENCE {
+                    let _ = watched.lock().unwrap_or_else(PoisonError::into_inner).kill();
+                    return true;
                 }
             }
         });
@@ -159,7 +169,7 @@ impl Running {
         let (name, watch) = (self.name.clone(), self.watch.take());
         drop(self);
         if watch.and_then(|thread| thread.join().ok()).unwrap_or_default() {
-            return Err(format!("git {name} said nothing for {} s and was ended", PATIENCE.as_secs()));
+            return Err(format!("git {name} was ended: it said nothing for {} s, or nobody waits", PATIENCE.as_secs()));
         }
         match status {
             Ok(Some(0)) => Ok(()),
@@ -196,8 +206,8 @@ impl Drop for Running {
 }
 
 /// Its whole answer. More than a list of paths may take is an error.
-pub(super) fn ask(command: Command, name: &str) -> Result<Vec<u8>, String> {
-    let (running, _, mut answer) = Running::start(command, name)?;
+pub(super) fn ask(command: Command, name: &str, stop: &Stop) -> Result<Vec<u8>, String> {
+    let (running, _, mut answer) = Running::start(command, name, stop)?;
     let mut bytes = Vec::new();
     let read = (&mut answer).take(LARGEST_ANSWER + 1).read_to_end(&mut bytes);
     if bytes.len() as u64 > LARGEST_ANSWER {

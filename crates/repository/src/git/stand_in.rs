@@ -15,7 +15,10 @@ use std::{
 use tempfile::TempDir;
 
 use super::process;
-use crate::walk::{Walk, bounded};
+use crate::{
+    stop::Stop,
+    walk::{Walk, bounded},
+};
 
 /// Settings that say how files are to be compared, and what they may say.
 const HARMLESS: &[(&str, &[&str])] = &[
@@ -102,14 +105,14 @@ fn shared_folder(own: &Path) -> PathBuf {
 
 impl StandIn {
     /// Makes one.
-    pub(super) fn of(found: Found) -> Result<Self, String> {
+    pub(super) fn of(found: Found, stop: &Stop) -> Result<Self, String> {
         let folder = tempfile::tempdir().map_err(|error| format!("no temporary folder: {error}"))?;
         let mut stand_in = Self { folder, found, incomplete: None };
-        stand_in.fill()?;
+        stand_in.fill(stop)?;
         Ok(stand_in)
     }
 
-    fn fill(&mut self) -> Result<(), String> {
+    fn fill(&mut self, stop: &Stop) -> Result<(), String> {
         let shared = self.found.shared.clone();
         for folder in ["refs", "info"] {
             let made = fs::create_dir_all(self.folder.path().join(folder));
@@ -117,7 +120,7 @@ impl StandIn {
         }
         self.write("HEAD", "ref: refs/heads/main\n")?;
         self.write("config", "[core]\n\trepositoryformatversion = 0\n\tbare = true\n")?;
-        let said = self.read_config(&shared.join("config"))?;
+        let said = self.read_config(&shared.join("config"), stop)?;
         let reftable = said.get("extensions.refstorage").is_some_and(|kind| kind == "reftable");
         self.write("config", &own_config(&said, self.found.top.is_none()))?;
         if said.contains_key("extensions.partialclone") || said.keys().any(|name| name.ends_with(".promisor")) {
@@ -166,7 +169,7 @@ impl StandIn {
     }
 
     /// The repository's configuration as data: Git parses it from its input, and follows no `include`.
-    fn read_config(&self, config: &Path) -> Result<BTreeMap<String, String>, String> {
+    fn read_config(&self, config: &Path, stop: &Stop) -> Result<BTreeMap<String, String>, String> {
         let Some(text) = bounded(config, LARGEST_CONFIG) else {
             let missing = fs::symlink_metadata(config).is_err();
             return if missing { Ok(BTreeMap::new()) } else { Err(".git/config is no file of a usual size".into()) };
@@ -175,7 +178,7 @@ impl StandIn {
         fs::write(&copy, text).map_err(|error| format!("no temporary folder: {error}"))?;
         let mut command = process::command(self.folder.path(), &self.found.shared);
         command.args(["config", "--no-includes", "-z", "--list", "--file"]).arg(&copy).stdin(Stdio::null());
-        let answer = process::ask(command, "config")?;
+        let answer = process::ask(command, "config", stop)?;
         let entries = answer.split(|byte| *byte == 0).map(String::from_utf8_lossy);
         let split = |entry: std::borrow::Cow<'_, str>| {
             let (name, value) = entry.split_once('\n').unwrap_or((&entry, "true"));

@@ -106,7 +106,9 @@ impl Stage {
         let (mut bare_ledger, mut behind_ledger) = (ledger("evidence-bare.jsonl")?, ledger("evidence-behind.jsonl")?);
         let progress = |side: &'static str| {
             move |step: Progress<'_>| {
-                terminal::progress(&format!("{side} [{}/{}] {}", step.done + 1, step.total, step.control))
+                if !step.ended {
+                    terminal::progress(&format!("{side} [{}/{}] {}", step.done + 1, step.total, step.control));
+                }
             }
         };
         let (bare, behind) = tokio::join!(

@@ -242,4 +242,39 @@ mod tests {
         assert!(proposal.notes.iter().any(|note| note.contains("observability.metrics")), "{:?}", proposal.notes);
         assert!(is_valid(&proposal.text));
     }
+
+    #[test]
+    fn what_a_team_has_chosen_stays_and_what_it_has_not_is_proposed() {
+        let text = |before: &str, control: &str, url: &str| {
+            let folder = tempfile::tempdir().unwrap();
+            let file = folder.path().join("seaworthy.toml");
+            fs::write(&file, before).unwrap();
+            let source = ConfigSource { file: Some(file), ..ConfigSource::default() };
+            propose(&report(url, &[control]), &source, true)
+        };
+        let (app, url) = ("[app]\ncommand = \"node server.js\"\n", "https://app.example.com");
+        // Nothing is said of it: proposed.
+        assert!(text(app, "protection.rate-limit", url).text.contains("rate = \"300/min\""));
+        assert!(text(app, "edge.cors", url).text.contains("origins = [\"https://app.example.com\"]"));
+        // Something is, in whatever way it is written: it stays, and so does the file.
+        for chosen in [
+            "[protection]\nrate = \"5000/min\"\n",
+            "protection = { rate = \"off\" }\n",
+            "[protection]\nrate = \"off\" # ours\n",
+        ] {
+            let before = if chosen.starts_with('[') { format!("{app}\n{chosen}") } else { format!("{chosen}\n{app}") };
+            let proposal = text(&before, "protection.rate-limit", url);
+            assert_eq!((proposal.text.as_str(), proposal.diff.as_str()), (before.as_str(), ""), "{chosen}");
+        }
+        let before = format!("{app}\n[protection.cors]\norigins = [\"https://other.example.com\"]\n");
+        assert_eq!(text(&before, "edge.cors", url).text, before);
+        // Another key of the same table is no word on this one.
+        let before = format!("{app}\n[protection]\nbody_limit = \"1MB\"\n");
+        assert!(text(&before, "protection.rate-limit", url).text.contains("rate = \"300/min\""));
+        // Without `keep` what closes the control is what the control needs.
+        let before = format!("{app}\n[protection.headers]\nenabled = false\n");
+        assert!(text(&before, "edge.security-headers", url).text.contains("enabled = true"));
+        let kept: Vec<&str> = FIXES.iter().filter(|fix| fix.keep).map(|fix| fix.control.as_str()).collect();
+        assert_eq!(kept, ["protection.rate-limit", "edge.cors"], "each of them is tried above");
+    }
 }

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     pipeline::Pipelines,
-    sandbox::{Order, Ran, Sandbox},
+    sandbox::{ENDED, Order, Ran, Sandbox},
     testing::NOT_ALLOWED,
 };
 
@@ -89,10 +89,14 @@ fn look(purpose: Purpose, repository: &Repository) -> Sighting {
     if !repository.may_run {
         return Sighting::not_tried(format!("{names} is set up; {NOT_ALLOWED}"));
     }
-    let workshop = repository
-        .derived(|repository| Workshop(Sandbox::of(repository).map(Mutex::new).map_err(|error| error.to_string())));
-    let sandbox = match &workshop.0 {
-        Ok(sandbox) => sandbox.lock().unwrap_or_else(std::sync::PoisonError::into_inner),
+    let stop = repository.stop();
+    let workshop = repository.derived(|repository| {
+        Workshop(Sandbox::of(repository, stop).map(Mutex::new).map_err(|error| error.to_string()))
+    });
+    let sandbox = match workshop.0.as_ref().map(Mutex::lock) {
+        Ok(Ok(sandbox)) => sandbox,
+        // A look that was broken off may have left its violation in it.
+        Ok(Err(_)) => return cases.gave_up(ENDED),
         Err(why) => return cases.gave_up(why.clone()),
     };
     sandbox.notes().iter().for_each(|note| cases.note(note.clone()));
@@ -159,7 +163,8 @@ impl Bench<'_> {
         let fill = |text: &str| self.found.fill(text, self.repository, self.pipelines, place, &cache);
         let environment = self.found.tool.environment.iter().map(|(name, value)| (name.clone(), fill(value))).collect();
         let budget = Duration::from_secs(seconds);
-        self.sandbox.run(&Order { line: fill(line), folder: self.found.folder.clone(), environment, budget })
+        let (folder, stop) = (self.found.folder.clone(), self.repository.stop().clone());
+        self.sandbox.run(&Order { line: fill(line), folder, environment, budget, stop })
     }
 
     fn try_out(&self, cases: &mut Cases, purpose: Purpose) {

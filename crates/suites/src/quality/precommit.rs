@@ -188,7 +188,7 @@ fn look(repository: &Repository) -> Sighting {
     }
     cases.plan_more(2);
     // A copy of its own: it gets a history.
-    match Sandbox::of(repository) {
+    match Sandbox::of(repository, repository.stop()) {
         Ok(sandbox) => {
             sandbox.notes().iter().for_each(|note| cases.note(note.clone()));
             commit(&mut cases, repository, &sandbox, &hooks, script.as_deref());
@@ -208,7 +208,8 @@ fn commit(cases: &mut Cases, repository: &Repository, sandbox: &Sandbox, hooks: 
             names.iter().map(|name| ((*name).to_owned(), "seaworthy@localhost".to_owned())).collect();
         // Hooks are for people: some of them do nothing in a pipeline.
         environment.push(("CI".into(), String::new()));
-        sandbox.run(&Order { line: line.into(), environment, budget: Duration::from_secs(180), ..Order::default() })
+        let (budget, stop) = (Duration::from_secs(180), repository.stop().clone());
+        sandbox.run(&Order { line: line.into(), environment, budget, stop, ..Order::default() })
     };
     let begun = run("git init -q . && git add -A && git commit -q --no-verify --no-gpg-sign -m 'chore: begin'");
     if !begun.succeeded() {

@@ -6,7 +6,7 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-use seaworthy_repository::Repository;
+use seaworthy_repository::{Repository, Stop};
 
 use super::SandboxError;
 
@@ -22,10 +22,11 @@ const DEEPEST: usize = 4;
 /// Copies the project's own files; gives how many.
 pub fn project(
     repository: &Repository,
-    root: &Path,
     copy: &Path,
+    stop: &Stop,
     notes: &mut Vec<String>,
 ) -> Result<usize, SandboxError> {
+    let root = &fs::canonicalize(repository.root())?;
     let paths: BTreeSet<PathBuf> =
         match repository.git().and_then(|git| git.work_files(repository.root()).map_err(|_| "")) {
             Ok(paths) if !paths.is_empty() => paths.into_iter().collect(),
@@ -36,6 +37,9 @@ pub fn project(
     }
     let (mut copied, mut bytes) = (0, 0);
     for path in paths.iter().filter(|path| is_inside(path) && !path.starts_with(".seaworthy")) {
+        if stop.is_set() {
+            return Err(SandboxError::Stopped);
+        }
         let (from, to) = (root.join(path), copy.join(path));
         // A file that is tracked and deleted is not there.
         let Ok(metadata) = fs::symlink_metadata(&from) else { continue };
@@ -118,7 +122,7 @@ fn look_into(root: &Path, folder: &Path, copy: &Path, depth: usize, found: &mut 
 }
 
 /// Copies dependencies with their links; gives how many files.
-pub fn dependencies(from: &Path, to: &Path) -> Result<usize, SandboxError> {
+pub fn dependencies(from: &Path, to: &Path, stop: &Stop) -> Result<usize, SandboxError> {
     let (mut files, mut bytes) = (0, 0);
     let mut folders = vec![(from.to_owned(), to.to_owned())];
     while let Some((from, to)) = folders.pop() {
@@ -129,6 +133,9 @@ pub fn dependencies(from: &Path, to: &Path) -> Result<usize, SandboxError> {
             if kind.is_dir() {
                 folders.push((from, to));
                 continue;
+            }
+            if stop.is_set() {
+                return Err(SandboxError::Stopped);
             }
             files += 1;
             bytes += if kind.is_file() { entry.metadata()?.len() } else { 0 };

@@ -13,8 +13,10 @@ use nix::{
     unistd::Pid,
 };
 
+use seaworthy_repository::Stop;
+
 use super::{
-    Order, Sandbox,
+    ENDED, Order, Sandbox,
     output::Listener,
     protection::{Protection, unshare, user_and_group},
 };
@@ -24,7 +26,7 @@ use super::{
 pub struct Ran {
     /// Its exit status; nothing when it was ended by a signal or could not be started.
     pub status: Option<i32>,
-    /// It took longer than it may.
+    /// It took longer than it may, or nobody waits for it any more.
     pub timed_out: bool,
     /// What it said.
     pub output: String,
@@ -59,6 +61,9 @@ impl Ran {
 const LIMITS: &str = "ulimit -c 0; ulimit -f 2097152; ulimit -d 8388608 2>/dev/null; \
                       if command -v prlimit >/dev/null; then prlimit --pid $$ --nproc=8192 2>/dev/null; fi\n";
 
+/// How long a stream is waited for that something holds open after the end.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
 /// Where programs of the machine keep themselves, by variable and place in the home folder: no secrets.
 const TOOLCHAINS: &[(&str, &str)] = &[
     ("CARGO_HOME", ".cargo"),
@@ -81,18 +86,24 @@ pub(super) fn run(sandbox: &Sandbox, order: &Order) -> Ran {
     #[cfg(unix)]
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
     let started = Instant::now();
+    if order.stop.is_set() {
+        return Ran { timed_out: true, errors: ENDED.into(), ..Ran::default() };
+    }
     let mut child = match command.spawn() {
         Ok(child) => child,
         Err(error) => return Ran { errors: format!("it could not be started: {error}"), ..Ran::default() },
     };
     let (output, errors) = (Listener::to(child.stdout.take()), Listener::to(child.stderr.take()));
-    let status = wait(&mut child, started + order.budget);
+    let status = wait(&mut child, started + order.budget, &order.stop);
     // What it left running is ended too.
     end(&mut child);
     end_strays(sandbox);
     let timed_out = status.is_none();
     let status = status.and_then(|status| status.code());
-    Ran { status, timed_out, output: output.text(), errors: errors.text(), took: started.elapsed() }
+    // Whoever was told to end is not kept waiting for words.
+    let patience = if order.stop.is_set() { Duration::ZERO } else { LAST_WORDS };
+    let (output, errors) = (output.text(patience), errors.text(patience));
+    Ran { status, timed_out, output, errors, took: started.elapsed() }
 }
 
 fn command(sandbox: &Sandbox, order: &Order) -> Command {
@@ -145,12 +156,12 @@ fn environment(command: &mut Command, sandbox: &Sandbox, order: &Order) {
 }
 
 /// The status, when it ended in time.
-fn wait(child: &mut Child, until: Instant) -> Option<std::process::ExitStatus> {
+fn wait(child: &mut Child, until: Instant, stop: &Stop) -> Option<std::process::ExitStatus> {
     let mut pause = Duration::from_millis(1);
     loop {
         match child.try_wait() {
             Ok(Some(status)) => return Some(status),
-            Ok(None) if Instant::now() < until => thread::sleep(pause),
+            Ok(None) if Instant::now() < until && !stop.is_set() => thread::sleep(pause),
             Ok(None) | Err(_) => return None,
         }
         pause = (pause * 2).min(Duration::from_millis(20));

@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use seaworthy_repository::Repository;
+use seaworthy_repository::{Repository, Stop};
 use tempfile::TempDir;
 use thiserror::Error;
 
@@ -54,6 +54,8 @@ pub struct Order {
     pub environment: Vec<(String, String)>,
     /// How long it may take.
     pub budget: Duration,
+    /// Ends it at once, with everything that it started.
+    pub stop: Stop,
 }
 
 /// Why there is no sandbox.
@@ -65,14 +67,20 @@ pub enum SandboxError {
     /// There is too much of it.
     #[error("{0}: it is too large to be copied")]
     TooLarge(String),
+    /// Nobody waits for it any more.
+    #[error("{ENDED}")]
+    Stopped,
 }
+
+/// Why there is no result of a command, when the look that ran it was told to end.
+pub const ENDED: &str = "it was ended before it was done: the look's time was over ([check] test_budget)";
 
 impl Sandbox {
     /// Copies a project: what is tracked, and what is new and not ignored; its dependencies stay reachable.
     ///
     /// # Errors
     /// When it cannot be copied.
-    pub fn of(repository: &Repository) -> Result<Self, SandboxError> {
+    pub fn of(repository: &Repository, stop: &Stop) -> Result<Self, SandboxError> {
         let scratch = tempfile::Builder::new().prefix("seaworthy-suites-").tempdir()?;
         let base = fs::canonicalize(scratch.path())?;
         for folder in ["copy", "home", "tmp", "results", "layers"] {
@@ -90,7 +98,7 @@ impl Sandbox {
             notes: Vec::new(),
         };
         sandbox.notes.push(sandbox.protection.to_string());
-        let copied = copy::project(repository, &root, &sandbox.copy, &mut sandbox.notes)?;
+        let copied = copy::project(repository, &sandbox.copy, stop, &mut sandbox.notes)?;
         sandbox.notes.push(format!("{copied} files copied"));
         // The copy cannot stand in its own parent's place.
         if sandbox.protection == Protection::Room && base.starts_with(&root) {
@@ -99,12 +107,12 @@ impl Sandbox {
         if sandbox.protection == Protection::Room {
             sandbox.place.clone_from(&root);
         }
-        sandbox.reach_dependencies(&root, &base)?;
+        sandbox.reach_dependencies(&root, &base, stop)?;
         Ok(sandbox)
     }
 
     /// Dependencies are never linked: a test that writes into one would write into the user's own.
-    fn reach_dependencies(&mut self, root: &Path, base: &Path) -> Result<(), SandboxError> {
+    fn reach_dependencies(&mut self, root: &Path, base: &Path, stop: &Stop) -> Result<(), SandboxError> {
         for (number, folder) in copy::dependency_folders(root, &self.copy).into_iter().enumerate() {
             let Ok(lower) = fs::canonicalize(root.join(&folder)) else { continue };
             let over = self.copy.join(&folder);
@@ -118,7 +126,7 @@ impl Sandbox {
                 self.notes.push(format!("{} is read through a layer", folder.display()));
                 self.dependencies.push(Layer { lower, over, upper, work });
             } else {
-                let files = copy::dependencies(&lower, &over)?;
+                let files = copy::dependencies(&lower, &over, stop)?;
                 self.notes.push(format!("{} was copied: {files} files", folder.display()));
             }
         }

@@ -40,9 +40,9 @@ impl Listener {
         Self { heard, thread }
     }
 
-    /// What was heard. A process that got away may hold the stream open: it is waited for a moment only.
-    pub fn text(self) -> String {
-        let until = Instant::now() + Duration::from_secs(2);
+    /// What was heard. A process that got away may hold the stream open: it is waited for so long only.
+    pub fn text(self, patience: Duration) -> String {
+        let until = Instant::now() + patience;
         while self.thread.as_ref().is_some_and(|thread| !thread.is_finished()) && Instant::now() < until {
             thread::sleep(Duration::from_millis(2));
         }
@@ -76,8 +76,8 @@ mod tests {
     #[test]
     fn both_ends_are_kept_and_no_more() {
         let long = [b"first ".to_vec(), vec![b'x'; 5 << 20], b" last".to_vec()].concat();
-        let text = Listener::to(Some(std::io::Cursor::new(long))).text();
+        let text = Listener::to(Some(std::io::Cursor::new(long))).text(Duration::from_secs(2));
         assert!(text.starts_with("first ") && text.ends_with(" last") && text.len() < 3 << 20);
-        assert_eq!(Listener::to(None::<std::io::Empty>).text(), "");
+        assert_eq!(Listener::to(None::<std::io::Empty>).text(Duration::ZERO), "");
     }
 }

@@ -2,18 +2,18 @@
 
 use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 
-use seaworthy_repository::{Repository, Sample};
+use seaworthy_repository::{Repository, Sample, Stop};
 
 use super::{Order, Ran, Sandbox, protection::Protection};
 
 fn sandbox(folder: &Path, protection: Protection) -> Sandbox {
     let repository = Repository::open(folder).unwrap();
-    let mut sandbox = Sandbox::of(&repository).unwrap();
+    let mut sandbox = Sandbox::of(&repository, &Stop::default()).unwrap();
     if protection == Protection::Group {
         sandbox.protection = Protection::Group;
         sandbox.place = sandbox.copy.clone();
         for layer in std::mem::take(&mut sandbox.dependencies) {
-            super::copy::dependencies(&layer.lower, &layer.over).unwrap();
+            super::copy::dependencies(&layer.lower, &layer.over, &Stop::default()).unwrap();
         }
     }
     sandbox
@@ -103,6 +103,39 @@ fn a_command_that_takes_too_long_is_ended_with_all_it_started() {
         assert!(ran.timed_out && ran.took < Duration::from_secs(20), "{ran:?}");
         std::thread::sleep(Duration::from_millis(1500));
         assert!(!sandbox.base().join("tmp/lived").exists(), "{protection:?}: a process outlived it");
+    }
+}
+
+#[test]
+fn a_command_that_nobody_waits_for_is_ended_at_once_with_all_it_started() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("a"), "").unwrap();
+    for protection in every_protection() {
+        let sandbox = sandbox(folder.path(), protection);
+        let stop = Stop::default();
+        let order = Order {
+            line: "(setsid sleep 3599 &) ; echo begun > \"$TMPDIR/begun\"; sleep 3600".into(),
+            budget: Duration::from_secs(3600),
+            stop: stop.clone(),
+            ..Order::default()
+        };
+        let ran = std::thread::scope(|scope| {
+            let running = scope.spawn(|| sandbox.run(&order));
+            let begun = sandbox.base().join("tmp/begun");
+            let until = std::time::Instant::now() + Duration::from_secs(20);
+            while !begun.exists() && std::time::Instant::now() < until {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            assert!(begun.exists(), "{protection:?}: it did not begin");
+            stop.set();
+            let told = std::time::Instant::now();
+            let ran = running.join().unwrap();
+            assert!(told.elapsed() < Duration::from_secs(2), "{protection:?}: {:?}", told.elapsed());
+            ran
+        });
+        assert!(ran.timed_out && !ran.succeeded(), "{ran:?}");
+        assert!(sandbox.run(&order).errors.contains("test_budget"), "nothing is started after that");
+        assert!(Sandbox::of(&Repository::open(folder.path()).unwrap(), &stop).is_err(), "and nothing is copied");
     }
 }
 

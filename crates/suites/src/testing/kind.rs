@@ -180,7 +180,7 @@ fn break_a_journey(
     runs: &[&SuiteRun],
     is_of_kind: &dyn Fn(&Test) -> bool,
 ) {
-    let doubt = Doubt::with(repository, session, runs, is_of_kind);
+    let doubt = Doubt::with(repository, session, runs, repository.stop(), is_of_kind);
     doubt.notes.iter().for_each(|note| cases.note(note.clone()));
     match doubt.killed {
         0 => cases.told_nothing(format!("no planted break was noticed by a journey: {}", doubt.told())),
@@ -214,7 +214,7 @@ fn change_the_style(
     let noticed = runs.iter().any(|run| {
         session.suites.get(run.suite).is_some_and(|suite| {
             let budget = run.ran.took * 3 + std::time::Duration::from_secs(10);
-            session.again(&sandbox, suite, repository, budget).noticed(is_of_kind)
+            session.again(&sandbox, suite, (repository, repository.stop()), budget).noticed(is_of_kind)
         })
     });
     for (path, text) in before {

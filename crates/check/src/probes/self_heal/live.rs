@@ -92,7 +92,10 @@ fn try_service(tally: &Tally, instances: usize, killed: Instant, after: Duration
     let (outside, within) = tally.outside(killed, span);
     let first = outside.first().map(|why| format!(", the first: {why}")).unwrap_or_default();
     let seen = format!("{within} of {} requests failed with it, {} others{first}", tally.sent, outside.len());
-    cases.tried(outside.is_empty() && tally.sent > LANES, seen.clone());
+    match tally.drowned().filter(|_| outside.is_empty()) {
+        Some(why) => cases.told_nothing(why),
+        None => cases.tried(outside.is_empty() && tally.answered() > LANES, seen.clone()),
+    }
     seen
 }
 
