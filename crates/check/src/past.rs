@@ -133,7 +133,7 @@ mod tests {
     }
 
     /// A control that people answer for, and that a probe looks at too.
-    const FOR_PEOPLE: &str = "testing.load";
+    const FOR_PEOPLE: &str = "docs.runbooks";
     const NOW: i64 = 1_000_000_000_000;
 
     /// A ledger with looks at a control, each at its release, and perhaps two people's word for it.

@@ -139,7 +139,6 @@ impl Asked {
         let own = custom_probes(&self.custom, subject.repo.as_deref());
         let probes: Vec<_> = crate::probes::all().into_iter().chain(own).collect();
         let accepted = &subject.source.declared.accepted;
-        let probed = |control: &str| probes.iter().any(|probe| probe.control() == control);
         let wanted = probes.iter().map(Box::as_ref).filter(|probe| controls.contains(probe.control().as_ref()));
         let wanted: Vec<&dyn Probe> = wanted.filter(|probe| !accepted.contains_key(probe.control().as_ref())).collect();
         let mut findings: BTreeMap<String, Finding> = BTreeMap::new();
@@ -164,7 +163,7 @@ impl Asked {
             let finding = match (accepted.get(control), findings.remove(control)) {
                 (Some(because), _) => waived(control, because),
                 (None, Some(tried)) => with_past(tried, true, past, &target, clock),
-                (None, None) => with_past(without_probe(control), probed(control), past, &target, clock),
+                (None, None) => with_past(without_probe(control), false, past, &target, clock),
             };
             findings.insert(control.to_owned(), finding);
         }

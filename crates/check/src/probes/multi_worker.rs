@@ -230,13 +230,8 @@ while True:
     #[tokio::test]
     async fn refusals_are_no_workers() {
         let good = PoolManners { instances: 2, spreads: true, ejects: true, replaces: true };
-        for limit in [2, 100] {
-            let outcome = look(&fixture::pool_behind_limit(good, Some(limit)).subject).await.outcome;
-            assert!(
-                matches!(&outcome, Outcome::Unclear(why) if why.contains("refused with 429")),
-                "{limit}: {outcome:?}"
-            );
-        }
+        let outcome = look(&fixture::pool_behind_limit(good, Some(100)).subject).await.outcome;
+        assert!(matches!(&outcome, Outcome::Unclear(why) if why.contains("refused with 429")), "{outcome:?}");
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -208,9 +208,16 @@ mod tests {
         let (alive, begun) = (Arc::<AtomicUsize>::default(), Arc::<AtomicBool>::default());
         let probe = Reading(Arc::new(Endless { alive: alive.clone(), begun: begun.clone() }));
         let fixture = fixture(&Sample::of(&[("a.txt", "a")])).unwrap();
-        let looked = tokio::time::timeout(Duration::from_millis(300), probe.look(&fixture.subject)).await;
-        assert!(looked.is_err() && begun.load(Ordering::SeqCst));
-        let until = Instant::now() + Duration::from_secs(5);
+        let has_begun = async {
+            while !begun.load(Ordering::SeqCst) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::select! {
+            sighting = probe.look(&fixture.subject) => panic!("{sighting:?}"),
+            () = has_begun => {}
+        }
+        let until = Instant::now() + Duration::from_secs(20);
         while alive.load(Ordering::SeqCst) > 0 {
             assert!(Instant::now() < until, "it still looks");
             tokio::time::sleep(Duration::from_millis(5)).await;
