@@ -196,9 +196,8 @@ impl Found {
     /// Calls of a store, where the code makes one whose every call waits for the disk.
     fn stores(&mut self, code: &Code, repository: &Repository) {
         let mut imports = code.own().flat_map(|module| module.imports.iter().map(move |import| (module, import)));
-        let is_store = |module: &Module, import: &Import| {
-            habits_of(module.language).habits.sync_stores.contains(&import.module)
-        };
+        let is_store =
+            |module: &Module, import: &Import| habits_of(module.language).habits.sync_stores.contains(&import.module);
         let Some((maker, import)) = imports.find(|(module, import)| is_store(module, import)) else { return };
         for module in shipped(code, repository, CONTROL) {
             let calls = &habits_of(module.language).habits.store_calls;

@@ -104,27 +104,7 @@ fn look(repository: &Repository) -> Sighting {
     if let Some(why) = &code.not_whole {
         cases.told_nothing(why.clone());
     }
-    let said = |list: &[String], what: &str| match list {
-        [] => format!("no {what} in {} files", found.files),
-        [first, ..] => format!("{} {what}, the first: {first}", list.len()),
-    };
-    cases.tried(found.breakpoints.is_empty(), said(&found.breakpoints, "breakpoints"));
-    if let Some(first) = found.own_debugger.first() {
-        cases.told_nothing(format!(
-            "{first} starts a debugger that the project itself makes: it may be what is offered"
-        ));
-    }
-    if !found.in_pages.is_empty() {
-        cases.tried(false, said(&found.in_pages, "leftover prints in pages"));
-    } else if found.prints.is_empty() || serves(repository) {
-        cases.tried(found.prints.is_empty(), said(&found.prints, "leftover prints"));
-    } else {
-        cases.told_nothing(format!(
-            "{} calls print (the first: {}), and no web framework was recognised: they may be what the program is for",
-            found.prints.len(),
-            found.prints[0]
-        ));
-    }
+    found.judge(&mut cases, repository);
     let meant = match found.meant {
         0 => String::new(),
         count => format!("; {count} calls are meant"),
@@ -133,6 +113,31 @@ fn look(repository: &Repository) -> Sighting {
 }
 
 impl Found {
+    /// What is left of each kind; prints of a program that serves nobody tell nothing, but in its pages.
+    fn judge(&self, cases: &mut Cases, repository: &Repository) {
+        let said = |list: &[String], what: &str| match list {
+            [] => format!("no {what} in {} files", self.files),
+            [first, ..] => format!("{} {what}, the first: {first}", list.len()),
+        };
+        cases.tried(self.breakpoints.is_empty(), said(&self.breakpoints, "breakpoints"));
+        if let Some(first) = self.own_debugger.first() {
+            cases.told_nothing(format!(
+                "{first} starts a debugger that the project itself makes: it may be what is offered"
+            ));
+        }
+        if !self.in_pages.is_empty() {
+            cases.tried(false, said(&self.in_pages, "leftover prints in pages"));
+        } else if self.prints.is_empty() || serves(repository) {
+            cases.tried(self.prints.is_empty(), said(&self.prints, "leftover prints"));
+        } else {
+            cases.told_nothing(format!(
+                "{} calls print (the first: {}), and no web framework was recognised: they may be what the program is for",
+                self.prints.len(),
+                self.prints[0]
+            ));
+        }
+    }
+
     fn take(&mut self, module: &Module, drops: bool, repository: &Repository) {
         let habits = &habits_of(module.language).habits;
         let own = |name: &str| module.functions.iter().any(|function| function.top && function.name == name);

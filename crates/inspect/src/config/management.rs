@@ -56,11 +56,14 @@ impl Inspection for Management {
             }
         }
         cases.note(format!("{} variables read in {} files; typed sources: {}", read.len(), by_file.len(), typed.len()));
-        let doubtful = if typed.is_empty() { typed_sources(repository, true) } else { BTreeMap::new() };
+        let doubtful = match by_file.keys().any(|path| typed.contains_key(path)) {
+            true => BTreeMap::new(),
+            false => typed_sources(repository, true),
+        };
         let own: BTreeSet<&str> = by_file.values().flatten().copied().filter(|name| !names_a_file(name)).collect();
         match (typed.iter().next(), doubtful.iter().next()) {
             // Nearly all settings are in a file that is read with types: the variables are no source beside it.
-            (None, Some((path, name))) if own.len() <= FEW => {
+            (_, Some((path, name))) if own.len() <= FEW => {
                 return doubt(cases, path, name, &own, repository);
             }
             (None, _) => cases.tried(
