@@ -235,8 +235,6 @@ os.environ["256"]
         let text =
             "def app(environ, start):\n    a = environ.get('HTTP_REMOTE_USER'), environ['x.y'], 'B' in environ\n";
         assert_eq!(read("a.py", text), [] as [String; 0]);
-        let text = "import configargparse\np.add_argument('--host', env_var='APP_HOST', help='x')\n";
-        assert_eq!(read("a.py", text), ["APP_HOST=-@2"]);
         let text = "import environ\nenv = environ.Env()\nA = env('A')\nB = env.int('B', default=2)\nC = env.db()\nD = env.bool('D', False)\n";
         assert_eq!(read("a.py", text), ["A=-@3", "B=2@4", "D=False@6", "DATABASE_URL=-@5"]);
     }
