@@ -109,7 +109,13 @@ pub(crate) fn script_of(text: &str) -> (String, bool) {
         typed |= tag.contains("lang=\"ts\"") || tag.contains("lang='ts'") || tag.contains("lang=\"tsx\"");
         let end = rest[open..].find("</script").map_or(rest.len(), |end| open + end);
         blank(&mut kept, &rest[..open]);
-        kept.push_str(&rest[open..end]);
+        // `type="text/template"` and the like hold something else.
+        let is_script = !tag.contains("type=")
+            || ["javascript", "module", "babel", "typescript"].iter().any(|kind| tag.contains(kind));
+        match is_script {
+            true => kept.push_str(&rest[open..end]),
+            false => blank(&mut kept, &rest[open..end]),
+        }
         rest = &rest[end..];
     }
     blank(&mut kept, rest);
@@ -159,5 +165,7 @@ mod tests {
             script_of("<template>\n</template>\n<script setup lang=\"ts\">\nlet é = 1\n</script>\n<style/>");
         assert_eq!(text.lines().nth(3), Some("let é = 1"));
         assert!(typed && !text.contains("template"));
+        let (text, _) = script_of("<script type=\"text/template\">a()</script><script type=\"module\">b()</script>");
+        assert_eq!(text.trim(), "b()");
     }
 }

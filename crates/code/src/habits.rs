@@ -16,6 +16,15 @@ pub(crate) struct Habits {
     pub(crate) breakpoints: Vec<String>,
     /// Calls that hold up the thread.
     pub(crate) blocking: Vec<String>,
+    /// Calls that wait for the disk: counted where they stand, not in the functions that call theirs.
+    pub(crate) files: Vec<String>,
+    /// Calls that may hold up the thread: the name alone does not say of what they are.
+    pub(crate) perhaps: Vec<String>,
+    /// First parts of names that never do.
+    pub(crate) asynchronous: Vec<String>,
+    /// Modules of stores that hold up the thread, and calls of a store.
+    pub(crate) sync_stores: Vec<String>,
+    pub(crate) store_calls: Vec<String>,
     /// Methods that hold up the thread when they are called on a [`Self::blocking_clients`] without being awaited.
     pub(crate) sessions: Vec<String>,
     /// Types of a parameter whose methods hold up the thread.
@@ -49,7 +58,8 @@ impl Known {
         // Tests hold that every file of ours can be read.
         let habits: Habits = toml::from_str(text).unwrap_or_default();
         let lists = [&habits.prints, &habits.breakpoints, &habits.blocking, &habits.clients, &habits.client_factories];
-        let whole: HashSet<String> = lists.into_iter().flatten().chain(&habits.sessions).cloned().collect();
+        let lists = lists.into_iter().chain([&habits.files, &habits.perhaps, &habits.store_calls]);
+        let whole: HashSet<String> = lists.flatten().chain(&habits.sessions).cloned().collect();
         let watched = whole.iter().map(|name| last(name).to_owned()).collect();
         Self { habits, watched, whole }
     }

@@ -8,6 +8,7 @@ mod grammar;
 mod habits;
 mod layers;
 mod module;
+mod pages;
 mod reading;
 mod resolve;
 mod shipped;

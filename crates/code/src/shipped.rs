@@ -50,6 +50,17 @@ pub(crate) fn is_asset(path: &Path) -> bool {
     path.extension().is_some_and(|ending| ending == "js") && is_in(&PLACES.assets) && is_in(&PLACES.others)
 }
 
+/// A page of a tool, an example or the documentation; templates are what the app's pages are made of.
+pub(crate) fn is_tool_page(path: &Path) -> bool {
+    folders(path).any(|folder| folder != "templates" && PLACES.folders.iter().any(|one| one == folder))
+}
+
+/// A page among the assets of others.
+pub(crate) fn is_others_page(path: &Path) -> bool {
+    let is_in = |list: &[String]| folders(path).any(|folder| list.iter().any(|one| one == folder));
+    is_in(&PLACES.assets) && is_in(&PLACES.others)
+}
+
 /// A script that a browser gets from its folder as it is: what it imports are addresses.
 pub(crate) fn is_served(path: &Path) -> bool {
     path.extension().is_some_and(|ending| ending == "js")

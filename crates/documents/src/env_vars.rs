@@ -2,14 +2,17 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    path::Path,
     sync::LazyLock,
 };
 
 use regex::Regex;
 use seaworthy_repository::{
-    Cases, Inspection, Repository, Sample, Sighting,
+    Cases, Inspection, Repository, Sample, Sighting, Source,
     environment::{entries, examples, first_few, is_of_framework, mentioned, read_by_app},
+    yaml,
 };
+use serde_json::Value;
 
 use crate::document::Documents;
 
@@ -19,6 +22,17 @@ pub(super) struct EnvironmentVariables;
 static NAME: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b|\b[A-Z][A-Z0-9]{3,}\b").expect("the pattern is valid")
 });
+
+/// Where an option of click, Typer or argparse begins.
+#[expect(clippy::expect_used, reason = "a constant pattern, compiled in every test")]
+static OPTION: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"(?i)\b(?:option|argument|add_argument)\(").expect("the pattern is valid"));
+/// The variable that an option may come from.
+#[expect(clippy::expect_used, reason = "a constant pattern, compiled in every test")]
+static OF_OPTION: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r#"\benv_?var\s*=\s*["'](\w+)["']"#).expect("the pattern is valid"));
+/// Larger files are data.
+const LARGEST: usize = 1 << 20;
 
 impl Inspection for EnvironmentVariables {
     fn control(&self) -> &'static str {
@@ -40,8 +54,11 @@ impl Inspection for EnvironmentVariables {
         let documents = Documents::read(repository);
         let explained = explained(repository, &documents);
         let mut cases = Cases::plan(2);
-        let missing: Vec<&str> =
-            read.iter().map(|read| read.name).filter(|name| !explained.contains_key(*name)).collect();
+        let (helped, missing): (Vec<&str>, Vec<&str>) = {
+            let helped = explained_by_help(repository);
+            let names = read.iter().map(|read| read.name).filter(|name| !explained.contains_key(*name));
+            names.partition(|name| helped.contains(*name))
+        };
         let files: BTreeSet<_> = read.iter().flat_map(|read| &read.places).map(|(path, _)| path).collect();
         cases.note(format!(
             "{} variables read in {} files, {} names in documents",
@@ -59,6 +76,12 @@ impl Inspection for EnvironmentVariables {
             ),
         };
         cases.tried(missing.is_empty(), seen);
+        if let Some(first) = helped.first() {
+            cases.told_nothing(format!(
+                "{} more, {first} first, have words in the program's own help alone: no document says them",
+                helped.len()
+            ));
+        }
         let gone = gone(repository, &documents);
         let seen = match gone.first() {
             None => "no variable is described that is named nowhere else".to_owned(),
@@ -120,6 +143,9 @@ fn explained(repository: &Repository, documents: &Documents) -> BTreeMap<String,
             }
         }
     }
+    for (name, path) in of_schemas(repository) {
+        found.entry(name).or_insert(path);
+    }
     for path in examples(repository) {
         let Some(text) = repository.text(path) else { continue };
         for entry in entries(&text).into_iter().filter(|entry| entry.explained) {
@@ -127,6 +153,43 @@ fn explained(repository: &Repository, documents: &Documents) -> BTreeMap<String,
         }
     }
     found
+}
+
+/// Variables of a schema of settings in YAML, which names the variable of each and describes it; documents are made of it.
+fn of_schemas(repository: &Repository) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let is_yaml = |path: &&Path| path.extension().is_some_and(|ending| ending == "yaml" || ending == "yml");
+    for path in repository.files().filter(is_yaml) {
+        let text = repository.text(path).filter(|text| text.len() < LARGEST && text.contains("environment_variable:"));
+        let mut open: Vec<Value> = text.and_then(|text| yaml(&text).ok()).unwrap_or_default();
+        while let Some(value) = open.pop() {
+            let described = value["description"].as_str().is_some_and(|words| words.split_whitespace().count() > 1);
+            if let Some(name) = value["environment_variable"].as_str().filter(|_| described) {
+                found.push((name.to_owned(), path.display().to_string()));
+            }
+            match value {
+                Value::Object(table) => open.extend(table.into_iter().map(|(_, inner)| inner)),
+                Value::Array(list) => open.extend(list),
+                _ => {}
+            }
+        }
+    }
+    found
+}
+
+/// Variables of a program's options that have a text of help beside them.
+fn explained_by_help(repository: &Repository) -> BTreeSet<String> {
+    let of_source = |source: &Source| {
+        let options: Vec<usize> = OPTION.find_iter(&source.code).map(|option| option.end()).collect();
+        let ends = options.iter().skip(1).copied().chain([source.code.len()]);
+        let with_help = options.iter().zip(ends).filter_map(|(from, to)| {
+            let option = &source.code[*from..to];
+            let name = OF_OPTION.captures(option)?;
+            option.contains("help").then(|| name[1].to_owned())
+        });
+        with_help.collect::<Vec<_>>()
+    };
+    repository.sources().values().flat_map(of_source).collect()
 }
 
 /// Variables that a section on configuration describes in a table or a list, and that nothing else names.
@@ -191,5 +254,32 @@ mod tests {
         Sample::of(&[("README.md", table), ("app.py", CODE)]).write(folder.path()).unwrap();
         let found = EnvironmentVariables.look(&Repository::open(folder.path()).unwrap());
         assert!(matches!(&found.outcome, Outcome::Broken(why) if why.contains("OLD_CACHE_URL")), "{found:?}");
+    }
+
+    fn outcome(files: &[(&str, &str)]) -> Outcome {
+        let folder = tempfile::tempdir().unwrap();
+        Sample::of(files).write(folder.path()).unwrap();
+        EnvironmentVariables.look(&Repository::open(folder.path()).unwrap()).outcome
+    }
+
+    #[test]
+    fn a_schema_that_describes_variables_explains_them() {
+        let schema = "properties:\n  DATABASE:\n    description: Where the orders are kept.\n    environment_variable: DATABASE_URL\n  LEVEL:\n    environment_variable: LOG_LEVEL\n";
+        let whole = format!("{schema}    description: How much is logged.\n");
+        assert_eq!(outcome(&[("app.py", CODE), ("app/settings.yaml", &whole)]), Outcome::Holds);
+        let bare = outcome(&[("app.py", CODE), ("app/settings.yaml", schema)]);
+        assert!(
+            matches!(&bare, Outcome::Broken(why) if why.contains("LOG_LEVEL") && !why.contains("DATABASE")),
+            "{bare:?}"
+        );
+    }
+
+    #[test]
+    fn what_only_the_help_says_is_told_and_no_document() {
+        let options =
+            "import os\nos.environ['APP_PORT']\n@click.option('--port', help='Where to listen', envvar='APP_PORT')\n";
+        assert!(matches!(outcome(&[("app.py", options)]), Outcome::Unclear(why) if why.contains("APP_PORT")));
+        let silent = options.replace("help='Where to listen', ", "");
+        assert!(matches!(outcome(&[("app.py", &silent)]), Outcome::Broken(_)));
     }
 }

@@ -320,7 +320,32 @@ fn look(repository: &Repository) -> Sighting {
     }
     let named: Vec<String> =
         services.iter().map(|service| format!("{} ({})", service.name, service.file.display())).collect();
-    cases.sighting(format!("{} covers all {} folders with packages", named.join(" and "), places.len()))
+    let besides = not_covered(repository, &services);
+    let besides = match besides.is_empty() {
+        true => String::new(),
+        false => format!("; it does not cover {}", besides.join(" and ")),
+    };
+    cases.sighting(format!("{} covers all {} folders with packages{besides}", named.join(" and "), places.len()))
+}
+
+/// What is no package and has versions all the same, where Dependabot alone is set up and does not name it.
+fn not_covered(repository: &Repository, services: &[Service]) -> Vec<String> {
+    let mut ecosystems: Vec<&str> = Vec::new();
+    for service in services {
+        match &service.covers {
+            Coverage::Folders(folders) => ecosystems.extend(folders.iter().map(|(ecosystem, _)| ecosystem.as_str())),
+            Coverage::Managers(_) => return Vec::new(),
+        }
+    }
+    let is_image = |path: &&Path| {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        !is_aside(path) && (name.starts_with("Dockerfile") || name.starts_with("Containerfile"))
+    };
+    let workflows = repository.ending(&["yml", "yaml"]).filter(|path| path.starts_with(".github/workflows")).count();
+    let images = repository.files().filter(is_image).count();
+    let all = [("github-actions", "workflows", workflows), ("docker", "container files", images)];
+    let left = all.iter().filter(|(ecosystem, _, count)| *count > 0 && !ecosystems.contains(ecosystem));
+    left.map(|(ecosystem, what, count)| format!("{ecosystem} ({count} {what})")).collect()
 }
 
 #[cfg(test)]
@@ -361,6 +386,18 @@ mod tests {
         };
         assert_eq!(of("/", ""), Outcome::Holds);
         assert!(matches!(of("/frontend", ""), Outcome::Broken(_)));
+        let folder = tempfile::tempdir().unwrap();
+        let bot = "version: 2\nupdates:\n- package-ecosystem: npm\n  directory: /\n- package-ecosystem: docker\n  directory: /\n";
+        Sample::of(&[
+            PACKAGE,
+            (".github/dependabot.yml", bot),
+            (".github/workflows/a.yml", "on: push\n"),
+            ("Dockerfile", "FROM x\n"),
+        ])
+        .write(folder.path())
+        .unwrap();
+        let seen = format!("{:?}", look(&Repository::open(folder.path()).unwrap()));
+        assert!(seen.contains("does not cover github-actions (1 workflows)") && !seen.contains("docker ("), "{seen}");
         assert!(matches!(of("/", "  open-pull-requests-limit: 0\n"), Outcome::Broken(_)));
     }
 }

@@ -229,6 +229,12 @@ os.environ["256"]
         let text = "from decouple import config\nX = config('A', default=True, cast=bool)\nY = config('B', cast=int)\n";
         assert_eq!(read("a.py", text), ["A=True@2", "B=-@3"]);
         assert_eq!(read("a.py", "from other import config\nX = config('A')\n"), [] as [String; 0]);
+        let text = "from os import environ, getenv\nA = environ['A']\nB = getenv('B', 'b')\nC = 'C' in environ\nD = environ.get('D')\n";
+        assert_eq!(read("a.py", text), ["A=-@2", "B=b@3", "C=-@4", "D=-@5"]);
+        // What a server hands to an app has the same name and is no environment.
+        let text =
+            "def app(environ, start):\n    a = environ.get('HTTP_REMOTE_USER'), environ['x.y'], 'B' in environ\n";
+        assert_eq!(read("a.py", text), [] as [String; 0]);
         let text = "import environ\nenv = environ.Env()\nA = env('A')\nB = env.int('B', default=2)\nC = env.db()\nD = env.bool('D', False)\n";
         assert_eq!(read("a.py", text), ["A=-@3", "B=2@4", "D=False@6", "DATABASE_URL=-@5"]);
     }

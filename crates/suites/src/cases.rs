@@ -66,7 +66,9 @@ impl TestFiles {
                 let cases = cases(toolbox, source, helpers.as_ref());
                 if !cases.is_empty() {
                     let mut kinds = Kind::of(path, source);
-                    if shares_a_service(repository, path) && !kinds.contains(&Kind::E2e) {
+                    if (shares_a_service(repository, path) || starts_the_program(repository, path, source))
+                        && !kinds.contains(&Kind::E2e)
+                    {
                         kinds.insert(Kind::Integration);
                     }
                     files.push(TestFile { path: path.clone(), language: &toolbox.language, kinds, cases });
@@ -102,6 +104,22 @@ impl TestFiles {
 fn shares_a_service(repository: &Repository, path: &Path) -> bool {
     let mut above = path.ancestors().skip(1).map(|folder| folder.join("conftest.py"));
     above.any(|path| repository.tests().get(&path).is_some_and(|source| Kind::Integration.marks(source)))
+}
+
+/// Tests of Cargo in `tests/` whose own module starts the program that was built.
+fn starts_the_program(repository: &Repository, path: &Path, source: &Source) -> bool {
+    let Some(folder) = path.parent().filter(|folder| folder.ends_with("tests")) else { return false };
+    let beside = folder.parent().is_some_and(|package| repository.has(package.join("Cargo.toml")));
+    let modules = source
+        .code
+        .lines()
+        .filter_map(|line| line.trim().trim_start_matches("pub ").strip_prefix("mod ")?.strip_suffix(';'));
+    let files = modules.flat_map(|name| [folder.join(name).join("mod.rs"), folder.join(format!("{name}.rs"))]);
+    let marks = |file: PathBuf| {
+        let all = [repository.tests(), repository.sources()];
+        all.iter().any(|all| all.get(&file).is_some_and(|source| Kind::Integration.marks(source)))
+    };
+    beside && path.extension().is_some_and(|ending| ending == "rs") && files.into_iter().any(marks)
 }
 
 /// A test in a long file may call many; more than these are not asked.

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, path::Path, sync::OnceLock};
 
-use seaworthy_repository::{Pattern, Source};
+use seaworthy_repository::{Pattern, Repository, Source};
 use serde::Deserialize;
 
 /// A kind of test.
@@ -34,16 +34,37 @@ struct Known {
     names: Option<Pattern>,
     with: Option<Pattern>,
     without: Option<Pattern>,
+    #[serde(default)]
+    perhaps: Vec<String>,
+    perhaps_code: Option<Pattern>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
 struct File {
     kind: Vec<Known>,
+    outside_packages: Vec<String>,
+    outside_code: Option<Pattern>,
+}
+
+fn file() -> &'static File {
+    static READ: OnceLock<File> = OnceLock::new();
+    READ.get_or_init(|| toml::from_str(include_str!("kinds.toml")).unwrap_or_default())
 }
 
 fn known() -> &'static [Known] {
-    static READ: OnceLock<Vec<Known>> = OnceLock::new();
-    READ.get_or_init(|| toml::from_str::<File>(include_str!("kinds.toml")).map(|file| file.kind).unwrap_or_default())
+    &file().kind
+}
+
+/// Whether anything is seen that the app is integrated with: a store, a service, a call over the network.
+pub fn reaches_out(repository: &Repository) -> bool {
+    let file = file();
+    let mut manifests = repository.manifests().all.values();
+    let reaches = |source: &Source| {
+        file.outside_code.as_ref().is_some_and(|code| source.matches(&code.0).next().is_some())
+            || Kind::Integration.marks(source)
+    };
+    manifests.any(|manifest| file.outside_packages.iter().any(|name| manifest.dependency(name).is_some()))
+        || repository.sources().values().any(reaches)
 }
 
 impl Kind {
@@ -81,6 +102,19 @@ impl Kind {
     /// Whether a path says that it holds tests of this kind.
     pub fn is_place(self, path: &Path) -> bool {
         known().iter().any(|known| known.name == self && known.is_place(path))
+    }
+
+    /// Whether a file may hold tests of this kind, though nothing in it says so.
+    pub fn is_perhaps(self, path: &Path, source: &Source) -> bool {
+        let mut folders = path.parent().into_iter().flat_map(Path::components);
+        folders.any(|folder| {
+            known()
+                .iter()
+                .any(|known| known.name == self && known.perhaps.iter().any(|one| folder.as_os_str() == one.as_str()))
+        }) || known().iter().any(|known| {
+            let code = known.perhaps_code.as_ref().filter(|_| known.name == self);
+            code.is_some_and(|code| source.matches(&code.0).next().is_some())
+        })
     }
 
     /// Whether code has a mark of this kind.
@@ -144,5 +178,9 @@ mod tests {
         assert_eq!(kinds("e2e/a.test.js", "await fetch(url)\n"), [Kind::E2e]);
         assert_eq!(kinds("tests/integration/test_a.py", "with patch('a.db'): pass\n"), [Kind::Unit]);
         assert_eq!(kinds("tests/integration/test_a.py", "x = store.save(1)\n"), [Kind::Integration]);
+        assert_eq!(kinds("test/acceptance/send_test.go", "at.Run()\n"), [Kind::Integration]);
+        let picture = "await page.goto(u);\nawait page.screenshot({ path: 'reference/a.png' });\n";
+        assert_eq!(kinds("js/tests/screenshots/a.test.js", picture), [Kind::E2e, Kind::Visual]);
+        assert_eq!(kinds("js/tests/e2e/a.test.js", picture), [Kind::E2e]);
     }
 }

@@ -8,7 +8,7 @@ use crate::{
     code::Code,
     grammar::Language,
     habits::{habits_of, has},
-    module::{Call, Function, Module},
+    module::{Call, Function, Import, Module},
     resolve::Resolver,
     shipped::shipped,
 };
@@ -70,6 +70,7 @@ struct Found {
     functions: usize,
     files: usize,
     blocking: Vec<String>,
+    perhaps: Vec<String>,
     at_start: usize,
 }
 
@@ -87,6 +88,7 @@ fn look(repository: &Repository) -> Sighting {
             found.take(module, &resolver, &helpers, &clients);
         }
     }
+    found.stores(&code, repository);
     if found.functions == 0 {
         return match code.own().next() {
             None => Sighting::not_applicable("there is no source of a language that is read as a tree"),
@@ -103,6 +105,12 @@ fn look(repository: &Repository) -> Sighting {
     code.unread().for_each(|line| cases.note(format!("not read: {line}")));
     if let Some(why) = &code.not_whole {
         cases.told_nothing(why.clone());
+    }
+    if let Some(first) = found.perhaps.first() {
+        cases.told_nothing(format!(
+            "{} calls hold up the thread if they ask the disk, the first: {first}; its type would tell",
+            found.perhaps.len()
+        ));
     }
     let summary =
         format!("no blocking call in {} asynchronous functions and handlers of {} files", found.functions, found.files);
@@ -168,6 +176,11 @@ impl Found {
             if !is_concurrent(module, function) && !called_back {
                 continue;
             }
+            let perhaps = has(&habits_of(module.language).habits.perhaps, &call.name) && !is_of_async(module, call);
+            if perhaps && !call.apart {
+                self.perhaps.push(format!("{} {}: {}", module.at(call.line), function.name, call.written));
+                continue;
+            }
             let Some(why) = why_blocking(module, call, function, resolver, helpers, clients) else { continue };
             let starts = module.around(call.function).any(|function| AT_START.contains(&function.name.as_str()));
             if call.apart || (starts && !function.handler) {
@@ -177,6 +190,39 @@ impl Found {
             self.blocking.push(format!("{} {}: {why}", module.at(call.line), function.name));
         }
     }
+}
+
+impl Found {
+    /// Calls of a store, where the code makes one whose every call waits for the disk.
+    fn stores(&mut self, code: &Code, repository: &Repository) {
+        let mut imports = code.own().flat_map(|module| module.imports.iter().map(move |import| (module, import)));
+        let is_store =
+            |module: &Module, import: &Import| habits_of(module.language).habits.sync_stores.contains(&import.module);
+        let Some((maker, import)) = imports.find(|(module, import)| is_store(module, import)) else { return };
+        for module in shipped(code, repository, CONTROL) {
+            let calls = &habits_of(module.language).habits.store_calls;
+            for call in
+                module.calls.iter().filter(|call| !call.awaited && !call.waived && calls.contains(&call.written))
+            {
+                if module.around(call.function).any(|around| is_concurrent(module, around)) {
+                    let made = format!("{} is imported in {}", import.module, maker.at(import.line));
+                    self.perhaps.push(format!("{} {} ({made})", module.at(call.line), call.written));
+                }
+            }
+        }
+    }
+}
+
+/// It belongs to what waits for nobody.
+fn is_of_async(module: &Module, call: &Call) -> bool {
+    let first = call.name.split('.').next().unwrap_or_default();
+    habits_of(module.language).habits.asynchronous.iter().any(|name| name == first)
+}
+
+/// It waits for the disk: not in a program for the terminal, and not where the module has a function of that name.
+fn waits_for_disk(module: &Module, call: &Call) -> bool {
+    let own = module.functions.iter().any(|function| function.top && function.name == call.written);
+    has(&habits_of(module.language).habits.files, &call.name) && !module.terminal && !own
 }
 
 /// Why a call holds up the thread, if it does.
@@ -190,7 +236,10 @@ fn why_blocking(
 ) -> Option<String> {
     let habits = &habits_of(module.language).habits;
     let own = resolver.at(module)?;
-    if has(&habits.blocking, &call.name) {
+    if is_of_async(module, call) {
+        return None;
+    }
+    if has(&habits.blocking, &call.name) || waits_for_disk(module, call) {
         return Some(call.written.clone());
     }
     if let Some((object, method)) = call.written.split_once('.') {
@@ -267,7 +316,24 @@ mod tests {
             &[("a.rs", "use std::{fs, time};\nasync fn a() { std::thread::sleep(d); }\n")],
             &[("a.rs", "use std::fs;\npub async fn a() { fs::read_to_string(\"x\"); }\n")],
         ];
-        for files in blocking {
+        let asks_the_disk: &[&[(&str, &str)]] = &[
+            &[("a.py", "async def a():\n    with open('x', 'wb') as file:\n        file.write(b)\n")],
+            &[("a.py", "from pathlib import Path\n\nasync def a():\n    return Path('x').read_text()\n")],
+            &[("a.js", "var fs = require('fs');\nm.locales = function (req, res, next) { fs.accessSync('x'); };\n")],
+            &[
+                (
+                    "src/file.js",
+                    "var fs = require('fs');\nvar file = module.exports;\nfile.existsSync = function (path) { return fs.statSync(path); };\n",
+                ),
+                (
+                    "src/a.js",
+                    "var file = require('./file');\nvar c = {};\nc.get = function (req, res, next) { if (file.existsSync('x')) { next(); } };\n",
+                ),
+            ],
+            &[("a.rs", "pub async fn a(conf: C) { let root = conf.path.canonicalize().map_err(f); }\n")],
+            &[("a.rs", "pub async fn a(p: &Path) { actix_files::NamedFile::open(p) }\n")],
+        ];
+        for files in blocking.iter().chain(asks_the_disk) {
             let seen = seen(look, files);
             assert!(matches!(seen.outcome, Outcome::Broken(_)), "{files:?} {seen:?}");
         }
@@ -292,6 +358,12 @@ mod tests {
                 "a.ts",
                 "import fs from 'fs';\nasync function bootstrap() { fs.readFileSync('key'); }\nasync function b() {}\n",
             )],
+            &[(
+                "a.py",
+                "import aiofiles\nfrom anyio import Path\n\nasync def a():\n    async with aiofiles.open('x') as f:\n        await f.read()\n    await Path('x').read_text()\n",
+            )],
+            &[("a.py", "import argparse\n\nasync def a():\n    return open('x').read()\n")],
+            &[("a.rs", "use tokio::fs;\nasync fn a() { fs::canonicalize(p).await; let job = fs::canonicalize(q); }\n")],
             &[("a.rs", "async fn a() { spawn_blocking(|| std::fs::read(\"x\")).await; }\n")],
         ];
         for files in free {
@@ -299,5 +371,17 @@ mod tests {
             assert_eq!(seen.outcome, Outcome::Holds, "{files:?} {seen:?}");
         }
         assert!(matches!(seen(look, &[("a.py", "import time\ntime.sleep(1)\n")]).outcome, Outcome::NotApplicable(_)));
+    }
+
+    #[test]
+    fn what_a_name_alone_does_not_tell_is_no_pass() {
+        let path = [("a.rs", "async fn a(path: &Path) { if path.exists() { b(); } }\n")];
+        assert!(matches!(seen(look, &path).outcome, Outcome::Unclear(why) if why.contains("a.rs:1 a: path.exists")));
+        let write = ("write.js", "module.exports = (db) => (req, res, next) => { db.write(); next(); };\n");
+        let store = ("index.js", "const FileSync = require('lowdb/adapters/FileSync');\n");
+        assert!(
+            matches!(seen(look, &[write, store]).outcome, Outcome::Unclear(why) if why.contains("write.js:1 db.write"))
+        );
+        assert_eq!(seen(look, &[write, ("index.js", "x();\n")]).outcome, Outcome::Holds);
     }
 }

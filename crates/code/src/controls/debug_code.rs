@@ -6,8 +6,9 @@ use seaworthy_repository::{Cases, Inspection, Repository, Sample, Sighting};
 
 use crate::{
     code::Code,
-    habits::{habits_of, has},
+    habits::{habits_of, has, has_module},
     module::{Call, Module},
+    pages::with_scripts,
     shipped::{front_ends, is_asset, serves, shipped},
 };
 
@@ -53,6 +54,10 @@ struct Found {
     files: usize,
     prints: Vec<String>,
     breakpoints: Vec<String>,
+    /// Calls of a debugger that the project itself makes.
+    own_debugger: Vec<String>,
+    /// Prints in pages, which no terminal shows.
+    in_pages: Vec<String>,
     meant: usize,
 }
 
@@ -60,10 +65,17 @@ fn look(repository: &Repository) -> Sighting {
     let code = Code::of(repository);
     let dropped = dropped_by_builds(repository);
     let mut found = Found::default();
-    for module in shipped(&code, repository, CONTROL).filter(|module| !is_asset(&module.path)) {
+    let own = |module: &&Module| !is_asset(&module.path) && !makes_test_data(module);
+    for module in shipped(&code, repository, CONTROL).filter(own) {
         found.files += 1;
         let drops = module.language.is_script() && dropped.iter().any(|folder| module.path.starts_with(folder));
-        found.take(module, drops);
+        found.take(module, drops, repository);
+    }
+    for page in with_scripts(repository, CONTROL) {
+        found.files += 1;
+        let before = std::mem::take(&mut found.prints);
+        found.take(&page, false, repository);
+        found.in_pages.extend(std::mem::replace(&mut found.prints, before));
     }
     if found.files == 0 {
         return match code.own().next() {
@@ -76,7 +88,13 @@ fn look(repository: &Repository) -> Sighting {
     let mut cases = Cases::plan(2);
     code.unread().for_each(|line| cases.note(format!("not read: {line}")));
     dropped.iter().for_each(|folder| cases.note(format!("the build in {} drops console calls", shown(folder))));
-    found.prints.iter().chain(&found.breakpoints).take(40).for_each(|line| cases.note(line.clone()));
+    found
+        .in_pages
+        .iter()
+        .chain(&found.prints)
+        .chain(&found.breakpoints)
+        .take(40)
+        .for_each(|line| cases.note(line.clone()));
     if found.meant > 0 {
         cases.note(format!(
             "{} calls are guarded by a debug switch, waived by a comment, or say that a server listens",
@@ -86,25 +104,41 @@ fn look(repository: &Repository) -> Sighting {
     if let Some(why) = &code.not_whole {
         cases.told_nothing(why.clone());
     }
-    let said = |list: &[String], what: &str| match list {
-        [] => format!("no {what} in {} files", found.files),
-        [first, ..] => format!("{} {what}s, the first: {first}", list.len()),
+    found.judge(&mut cases, repository);
+    let meant = match found.meant {
+        0 => String::new(),
+        count => format!("; {count} calls are meant"),
     };
-    cases.tried(found.breakpoints.is_empty(), said(&found.breakpoints, "breakpoint"));
-    if found.prints.is_empty() || serves(repository) {
-        cases.tried(found.prints.is_empty(), said(&found.prints, "leftover print"));
-    } else {
-        cases.told_nothing(format!(
-            "{} calls print (the first: {}), and no web framework was recognised: they may be what the program is for",
-            found.prints.len(),
-            found.prints[0]
-        ));
-    }
-    cases.sighting(format!("no print, console.log or breakpoint in {} source files", found.files))
+    cases.sighting(format!("no leftover print, console.log or breakpoint in {} source files{meant}", found.files))
 }
 
 impl Found {
-    fn take(&mut self, module: &Module, drops: bool) {
+    /// What is left of each kind; prints of a program that serves nobody tell nothing, but in its pages.
+    fn judge(&self, cases: &mut Cases, repository: &Repository) {
+        let said = |list: &[String], what: &str| match list {
+            [] => format!("no {what} in {} files", self.files),
+            [first, ..] => format!("{} {what}, the first: {first}", list.len()),
+        };
+        cases.tried(self.breakpoints.is_empty(), said(&self.breakpoints, "breakpoints"));
+        if let Some(first) = self.own_debugger.first() {
+            cases.told_nothing(format!(
+                "{first} starts a debugger that the project itself makes: it may be what is offered"
+            ));
+        }
+        if !self.in_pages.is_empty() {
+            cases.tried(false, said(&self.in_pages, "leftover prints in pages"));
+        } else if self.prints.is_empty() || serves(repository) {
+            cases.tried(self.prints.is_empty(), said(&self.prints, "leftover prints"));
+        } else {
+            cases.told_nothing(format!(
+                "{} calls print (the first: {}), and no web framework was recognised: they may be what the program is for",
+                self.prints.len(),
+                self.prints[0]
+            ));
+        }
+    }
+
+    fn take(&mut self, module: &Module, drops: bool, repository: &Repository) {
         let habits = &habits_of(module.language).habits;
         let own = |name: &str| module.functions.iter().any(|function| function.top && function.name == name);
         for call in module.calls.iter().filter(|call| !own(&call.written)) {
@@ -112,6 +146,7 @@ impl Found {
             if has(&habits.breakpoints, &call.name) {
                 match call.waived || in_test(module, call) {
                     true => self.meant += 1,
+                    false if is_own_debugger(repository, &call.name) => self.own_debugger.push(line()),
                     false => self.breakpoints.push(line()),
                 }
             } else if has(&habits.prints, &call.name) {
@@ -128,6 +163,19 @@ impl Found {
 /// Rust's tests stand in the file that they test.
 fn in_test(module: &Module, call: &Call) -> bool {
     call.apart && module.language == crate::grammar::Language::Rust
+}
+
+/// `celery.contrib.rdb.set_trace` in Celery itself.
+fn is_own_debugger(repository: &Repository, name: &str) -> bool {
+    let Some((module, _)) = name.rsplit_once('.') else { return false };
+    let file = format!("{}.py", module.replace('.', "/"));
+    ["", "src"].iter().any(|folder| repository.sources().contains_key(&Path::new(folder).join(&file)))
+}
+
+/// A factory of records for tests: it imports what makes them up.
+fn makes_test_data(module: &Module) -> bool {
+    let makers = ["factory", "faker", "factory_boy", "model_bakery", "@faker-js/faker", "factory_bot"];
+    module.imports.iter().any(|import| makers.iter().any(|maker| has_module(&[(*maker).to_owned()], &import.module)))
 }
 
 /// What a program's own start says is for who starts it.
@@ -213,6 +261,34 @@ mod tests {
         assert!(matches!(seen(look, &[SERVER, licence]).outcome, Outcome::Broken(_)));
         let settings = ("app/settings.py", "\"\"\"Generated by 'django-admin startproject'.\"\"\"\nprint(1)\n");
         assert!(matches!(seen(look, &[("requirements.txt", "django\n"), settings]).outcome, Outcome::Broken(_)));
+    }
+
+    #[test]
+    fn scripts_in_pages_ship_too() {
+        let go = ("main.go", "package main\n\nfunc main() {}\n");
+        let page = "<html>\n<script>\n  console.log('added slash');\n</script>\n</html>\n";
+        for path in ["ui/index.html", "app/templates/base.html"] {
+            let seen = seen(look, &[go, (path, page)]);
+            assert!(matches!(&seen.outcome, Outcome::Broken(why) if why.contains(&format!("{path}:3"))), "{seen:?}");
+        }
+        let data = "<script type=\"text/template\">console.log(1)</script>\n";
+        for free in [("docs/index.html", page), ("ui/index.html", data), ("tests/page.html", page)] {
+            assert_eq!(seen(look, &[go, free]).outcome, Outcome::Holds, "{free:?}");
+        }
+    }
+
+    #[test]
+    fn a_debugger_of_ones_own_and_made_up_records_are_no_leftovers() {
+        let worker =
+            ("shop/worker.py", "def install(sig):\n    from celery.contrib.rdb import set_trace\n    set_trace()\n");
+        let own = ("celery/contrib/rdb.py", "def set_trace(frame=None):\n    pass\n");
+        assert!(matches!(seen(look, &[worker, own]).outcome, Outcome::Unclear(_)));
+        assert!(matches!(seen(look, &[worker]).outcome, Outcome::Broken(_)));
+        let records = ("shop/factory.py", "import factory\n\ndef make():\n    print('made')\n");
+        let django = ("requirements.txt", "django\n");
+        assert_eq!(seen(look, &[django, records, ("shop/a.py", "x = 1\n")]).outcome, Outcome::Holds);
+        let app = ("shop/factory.py", "from flask import Flask\n\ndef make():\n    print('made')\n");
+        assert!(matches!(seen(look, &[django, app]).outcome, Outcome::Broken(_)));
     }
 
     #[test]

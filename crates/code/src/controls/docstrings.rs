@@ -80,7 +80,11 @@ mod tests {
             let seen = seen(look, &[file]);
             assert_eq!(seen.outcome, Outcome::Holds, "{file:?} {seen:?}");
         }
+        // A method of a type that nobody else can name is not for others; its capital inside says nothing.
+        let inner = "package a\n\n// A adds.\nfunc A() {}\n\nfunc (d *defaultValidator) Engine() {}\n\nfunc (jsonBinding[T]) Name() {}\n";
+        assert_eq!(seen(look, &[("a/a.go", inner)]).outcome, Outcome::Holds);
         let bare = [
+            ("a/a.go", "package a\n\nfunc (d *Validator[T]) Engine() {}\n"),
             ("a/a.ts", "// Adds two.\nexport const add = (a: number) => a;\n"),
             ("a/a.ts", "/** About something else. */\nconst x = 1;\n\nexport function add() {}\n"),
             ("a/a.go", "package a\n\n// Something else.\n\nfunc A(b int) int { return b }\n"),

@@ -80,7 +80,12 @@ pub(crate) fn judge(shares: &Shares, code: &Code, what: &str, of: &str) -> Sight
     let mut cases = Cases::plan(deciding.len() + 1);
     for (language, share) in deciding {
         let first = share.without.first().map_or(String::new(), |first| format!("; the first without: {first}"));
-        let seen = format!("{language}: {} of {} {of} ({}%) {what}{first}", share.with, share.all, share.percent());
+        let seen = format!(
+            "{language}: {} of {} {of} ({}%) {what}, {ENOUGH}% are wanted{first}",
+            share.with,
+            share.all,
+            share.percent()
+        );
         cases.tried(share.is_enough(), seen);
     }
     let by_language = |(language, share): (&&str, &Share)| format!("{language} {} of {}", share.with, share.all);

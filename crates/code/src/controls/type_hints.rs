@@ -73,6 +73,10 @@ mod tests {
                 "a/a.js",
                 "/** Adds.\n * @param {number} a\n * @returns {number}\n */\nexport function add(a) { return a; }\nfunction inner(b) {}\n",
             ),
+            (
+                "a/b.js",
+                "export function add(/** @type {number} */ a, /** @type {number} */ b) { return a; }\nexport class C { get d() { return 1; } }\n",
+            ),
             ("a/a.go", "package a\n\nfunc A(b int) int { return b }\n"),
             ("a/a.rs", "pub fn a(b: u8) -> u8 { b }\n"),
         ];
@@ -87,6 +91,7 @@ mod tests {
             ("a/a.ts", "export function a(b): any { return b; }\n"),
             ("a/a.ts", "export const a = (b: Record<string, any>) => b;\n"),
             ("a/a.ts", "export class A { b(c) { return c; } }\n"),
+            ("a/a.js", "export function a(/** @type {number} */ b, c) {}\n"),
             ("a/a.js", "function a(b) {}\nmodule.exports = { a };\n"),
             ("a/a.rb", "class A\n  def b(c)\n  end\nend\n"),
         ];

@@ -44,7 +44,7 @@ impl<'t> Walk<'t> {
         let parameters = self.field(node, "parameters");
         let receiver = self.field(node, "receiver");
         // A method of a type that is not exported is not for others.
-        let of_public = receiver.is_empty() || receiver.contains(|letter: char| letter.is_uppercase());
+        let of_public = receiver.is_empty() || receiver_type(receiver).starts_with(char::is_uppercase);
         let handler = self.known.habits.handler_parameters.iter().any(|kind| parameters.contains(kind.as_str()));
         let function = Function {
             name: name.to_owned(),
@@ -79,4 +79,10 @@ impl<'t> Walk<'t> {
             self.global(self.field(node, "name"), callee, line_of(node));
         }
     }
+}
+
+/// The name of the type in `(name *Type[T])`.
+fn receiver_type(receiver: &str) -> &str {
+    let plain = receiver.trim_matches(['(', ')']).split('[').next().unwrap_or_default().trim_end();
+    plain.rsplit([' ', '*', '\t']).next().unwrap_or_default()
 }

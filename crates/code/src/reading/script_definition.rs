@@ -100,7 +100,14 @@ impl<'t> Walk<'t> {
         }
         let documented = doc.matches("@param {").count();
         let whole = doc.contains("@type {") || (documented > 0 && documented >= parameters.len());
-        whole || (parameters.is_empty() && (doc.contains("@return {") || doc.contains("@returns {")))
+        // `/** @type {string} */ name` in the list itself. What a getter gives is inferred.
+        let inline = self.field(node, "parameters").matches("@type {").count();
+        let stated = inline > 0 && inline >= parameters.len();
+        let getter = parameters.is_empty() && has_word(node, "get");
+        whole
+            || stated
+            || getter
+            || (parameters.is_empty() && (doc.contains("@return {") || doc.contains("@returns {")))
     }
 
     fn script_class(&mut self, node: Node<'t>, depth: usize) {

@@ -30,8 +30,8 @@ pub fn entries(text: &str) -> Vec<Entry> {
                 let explained = above || behind;
                 found.push(Entry { name: name.trim_end().to_owned(), value, line: index + 1, commented, explained });
             }
-            // A comment explains every line of the block below it.
-            None if commented => above |= plain.split_whitespace().count() >= 2,
+            // A comment, or where to read more, explains every line of the block below it.
+            None if commented => above |= plain.split_whitespace().count() >= 2 || plain.contains("://"),
             None if trimmed.is_empty() => above = false,
             None => {}
         }
@@ -80,5 +80,7 @@ mod tests {
             entries(text).iter().map(show).collect::<Vec<_>>(),
             ["DATABASE_URL=postgres://x#y@2e", "B=1@3e", "C=@5", "D=4@6c", "E=a b@9e"]
         );
+        let explained = |text: &str| entries(text).iter().all(|entry| entry.explained);
+        assert!(explained("# Prisma\n# https://example.com/docs#env\nA=\n") && !explained("# Prisma\nA=\n"));
     }
 }

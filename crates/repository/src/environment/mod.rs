@@ -21,6 +21,7 @@ struct Platform {
     prefixes: Vec<String>,
     framework: BTreeSet<String>,
     framework_prefixes: Vec<String>,
+    standards: Vec<String>,
     tool_folders: BTreeSet<String>,
     tool_names: Vec<String>,
     examples: BTreeSet<String>,
@@ -79,11 +80,17 @@ pub fn is_of_framework(name: &str) -> bool {
     is_of_platform(name) || PLATFORM.framework.contains(name) || prefixed
 }
 
-/// A tool of developers, and no part of the app.
+/// A standard says what it means, whichever program reads it.
+pub fn is_of_standard(name: &str) -> bool {
+    PLATFORM.standards.iter().any(|prefix| name.starts_with(prefix.as_str()))
+}
+
+/// A tool of developers, and no part of the app. What a task of Rake reads are its arguments.
 pub fn is_tool(path: &Path) -> bool {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let mut folders = path.parent().into_iter().flat_map(Path::components).filter_map(|part| part.as_os_str().to_str());
-    folders.any(|folder| PLATFORM.tool_folders.contains(folder))
+    path.extension().is_some_and(|ending| ending == "rake")
+        || folders.any(|folder| PLATFORM.tool_folders.contains(folder))
         || PLATFORM.tool_names.iter().any(|part| name.starts_with(part.as_str()))
 }
 
@@ -173,6 +180,8 @@ mod tests {
             ("src/a.js", app),
             ("scripts/b.js", "process.env.ONLY_TOOL"),
             ("vite.config.ts", "process.env.ONLY_BUILD"),
+            ("lib/tasks/remind.rake", "task :remind do\n  days = ENV['DAYS']\nend\n"),
+            ("a.go", "package a\nvar z = os.Getenv(\"ZONEINFO\")\n"),
         ])
         .write(folder.path())
         .unwrap();

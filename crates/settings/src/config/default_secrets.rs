@@ -301,6 +301,9 @@ mod tests {
         assert_eq!(outcome(&[("a.py", numbers)]), Outcome::Holds);
         assert_eq!(outcome(&[("a.py", read), ("settings/local.py", "SECRET_KEY = 'x-local-y'\n")]), Outcome::Holds);
         assert!(matches!(outcome(&[("a.py", "print(1)")]), Outcome::Unclear(_)));
+        // An argument of a task is no secret of the app.
+        let task = ("lib/tasks/mail.rake", "task :mail do\n  login ENV['password']\nend\n");
+        assert!(matches!(outcome(&[("a.rb", "puts 1\n"), task]), Outcome::Unclear(_)));
     }
 
     #[test]

@@ -214,6 +214,7 @@ fn is_looked_at(path: &Path) -> bool {
             "setting",
             "conf",
             "constants",
+            "literals",
             "const",
             "defaults",
             "env",
@@ -291,7 +292,58 @@ fn is_excused(source: &Source, at: usize) -> bool {
     let alternative = above.trim_end().ends_with(['|', '?']);
     let default = DEFAULT.is_match(piece(code, at.saturating_sub(WINDOW), at));
     let said = EXCUSES.iter().any(|word| line.contains(word)) || WORDS.is_match(line);
-    source.is_text(at) || opened || alternative || default || said
+    source.is_text(at)
+        || opened
+        || alternative
+        || default
+        || said
+        || is_last_resort(code, start, at)
+        || is_for_developers(code, at)
+}
+
+/// `NAME = "` right before the address.
+#[expect(clippy::expect_used, reason = "a constant pattern, compiled in every test")]
+static CONSTANT: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"^\s*(?:export\s+)?(?:const\s+|let\s+|var\s+)?([A-Za-z_]\w*)\s*(?::\s*\w+\s*)?=\s*$")
+        .expect("the pattern is valid")
+});
+
+/// A constant that is used only where something that was configured comes first: `given or NAME`.
+fn is_last_resort(code: &str, start: usize, at: usize) -> bool {
+    let Some(name) = code.get(start..at).and_then(|before| CONSTANT.captures(before)?.get(1)) else { return false };
+    let word = |letter: Option<char>| letter.is_some_and(|letter| letter.is_alphanumeric() || letter == '_');
+    let mut uses = 0;
+    for (used, name) in code.match_indices(name.as_str()).filter(|(used, _)| !(start..at).contains(used)) {
+        let before = &code[..used];
+        if word(before.chars().next_back()) || word(code[used + name.len()..].chars().next()) {
+            continue;
+        }
+        let before = before.trim_end();
+        if !(before.ends_with(" or") || before.ends_with("||") || before.ends_with("??")) {
+            return false;
+        }
+        uses += 1;
+    }
+    uses > 0
+}
+
+/// A condition that only a developer's machine meets.
+#[expect(clippy::expect_used, reason = "a constant pattern, compiled in every test")]
+static DEVELOPMENT: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r#"\bif\b[^\n{]*(?:[^!]==?=?\s*["']development["']|!==?\s*["']production["'])[^\n{]*\{"#)
+        .expect("the pattern is valid")
+});
+
+/// Inside the braces of such a condition.
+fn is_for_developers(code: &str, at: usize) -> bool {
+    let before = piece(code, at.saturating_sub(5 * WINDOW), at);
+    DEVELOPMENT.find_iter(before).any(|condition| {
+        let mut depth = 1_i32;
+        before[condition.end()..].chars().all(|letter| {
+            depth += i32::from(letter == '{') - i32::from(letter == '}');
+            depth > 0
+        })
+    })
 }
 
 /// One is enough to know; all of a generated file would take long.
@@ -354,9 +406,19 @@ mod tests {
             "const corsOptions = ['http://localhost:8000']\n",
             "// see http://localhost:3000/x\n",
             "const v = '10.0.3.7-beta'\n",
+            "const OLLAMA = 'http://localhost:11434'\nconst base = options.base || OLLAMA\n",
+            "if (config.get('env') === 'development') {\n  app.get('/x', () => {\n    res.redirect(`http://localhost:4200/x`);\n  });\n}\n",
         ] {
             assert_eq!(count("src/a.js", text), 0, "{text}");
         }
+        let used = "OLLAMA = 'http://localhost:11434'\nbase = (given or OLLAMA).rstrip('/')\n";
+        assert_eq!(count("a.py", used), 0);
+        assert_eq!(count("a.py", &format!("{used}get(OLLAMA)\n")), 1);
+        assert_eq!(count("a.py", "OLLAMA = 'http://localhost:11434'\n"), 1);
+        let ended = "if (env === 'development') {\n  x();\n}\nfetch('http://localhost:4200/x');\n";
+        assert_eq!(count("src/a.js", ended), 1);
+        assert_eq!(count("src/a.js", "if (env === 'production') {\n  fetch('http://localhost:4200/x');\n}\n"), 1);
+        assert_eq!(count("a/literals.py", "ENDPOINT = 'http://localhost:11434/api'\n"), 0);
         assert_eq!(count("src/config.js", "export const u = 'http://localhost:8000/x'\n"), 0);
         assert_eq!(count("a.py", "if __name__ == '__main__':\n    go('http://localhost:80/')\n"), 0);
         assert_eq!(count("a.py", "def f():\n    \"\"\"\n    f('redis://localhost')\n    \"\"\"\n"), 0);

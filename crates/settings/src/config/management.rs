@@ -10,7 +10,7 @@ use seaworthy_repository::{Cases, Inspection, Pattern, Repository, Sample, Sight
 use serde::Deserialize;
 
 use super::env_example::nothing_read;
-use seaworthy_repository::environment::{first_few, is_of_build, is_tool, read_by_app};
+use seaworthy_repository::environment::{first_few, is_of_build, is_of_standard, is_tool, read_by_app};
 
 pub(super) struct Management;
 
@@ -28,6 +28,9 @@ struct TypedSource {
     pattern: Pattern,
     #[serde(default)]
     packages: Vec<String>,
+    /// It reads a file or a command line: nothing says that the settings all come from there.
+    #[serde(default)]
+    doubtful: bool,
 }
 
 #[expect(clippy::expect_used, reason = "a constant text, read in every test")]
@@ -41,20 +44,29 @@ impl Inspection for Management {
 
     fn look(&self, repository: &Repository) -> Sighting {
         let read = read_by_app(repository);
-        let typed = typed_sources(repository);
+        let typed = typed_sources(repository, false);
         if read.is_empty() && typed.is_empty() {
             return nothing_read(repository);
         }
         let mut cases = Cases::plan(2);
         let mut by_file: BTreeMap<&Path, BTreeSet<&str>> = BTreeMap::new();
         for variable in read.iter().filter(|read| !is_of_build(read.name)) {
-            for (path, _) in &variable.places {
+            for (path, _) in variable.places.iter().filter(|_| !is_of_standard(variable.name)) {
                 by_file.entry(path).or_default().insert(variable.name);
             }
         }
         cases.note(format!("{} variables read in {} files; typed sources: {}", read.len(), by_file.len(), typed.len()));
-        match typed.iter().next() {
-            None => cases.tried(
+        let doubtful = match by_file.keys().any(|path| typed.contains_key(path)) {
+            true => BTreeMap::new(),
+            false => typed_sources(repository, true),
+        };
+        let own: BTreeSet<&str> = by_file.values().flatten().copied().filter(|name| !names_a_file(name)).collect();
+        match (typed.iter().next(), doubtful.iter().next()) {
+            // Nearly all settings are in a file that is read with types: the variables are no source beside it.
+            (_, Some((path, name))) if own.len() <= FEW => {
+                return doubt(cases, path, name, &own, repository);
+            }
+            (None, _) => cases.tried(
                 false,
                 format!(
                     "{} variables are read in {} files, and no typed schema gathers them",
@@ -62,14 +74,18 @@ impl Inspection for Management {
                     by_file.len()
                 ),
             ),
-            Some((path, name)) => cases.tried(true, format!("{} ({name})", path.display())),
+            (Some((path, name)), _) => cases.tried(true, format!("{} ({name})", path.display())),
         }
         beside(&mut cases, &typed, &by_file, read.len());
         if let Some(why) = repository.not_whole() {
             cases.told_nothing(why);
         }
         let places: Vec<String> = typed.iter().map(|(path, name)| format!("{} ({name})", path.display())).collect();
-        cases.sighting(format!("{} variables come from {}, none is read beside it", read.len(), places.join(", ")))
+        cases.sighting(format!(
+            "{} variables come from {}; beside it none is read, but what a platform or a build sets",
+            read.len(),
+            places.join(", ")
+        ))
     }
 
     fn present(&self) -> Sample {
@@ -89,10 +105,36 @@ impl Inspection for Management {
     }
 }
 
+/// So few variables are no second source of settings.
+const FEW: usize = 5;
+
+/// A variable that says where the settings are is none of them.
+fn names_a_file(name: &str) -> bool {
+    ["_CONFIG", "_SETTINGS", "_CONF", "_CONFIG_FILE", "_CONFIG_PATH", "_SETTINGS_FILE", "_CONFIG_DIR"]
+        .iter()
+        .any(|end| name.ends_with(end))
+}
+
+/// What is to be said of settings that come from a file or the command line.
+fn doubt(mut cases: Cases, path: &Path, name: &str, beside: &BTreeSet<&str>, repository: &Repository) -> Sighting {
+    let others = match beside.len() {
+        0 => String::new(),
+        count => format!(", and {count} variables are read besides ({})", first_few(beside.iter().copied(), 3)),
+    };
+    cases.told_nothing(format!(
+        "{} reads settings with types ({name}){others}; whether all settings come from there, and unknown ones are refused, only a person can say",
+        path.display()
+    ));
+    if let Some(why) = repository.not_whole() {
+        cases.told_nothing(why);
+    }
+    cases.sighting("")
+}
+
 /// Files that make a typed schema, and with what.
-fn typed_sources(repository: &Repository) -> BTreeMap<&Path, &'static str> {
+fn typed_sources(repository: &Repository, doubtful: bool) -> BTreeMap<&Path, &'static str> {
     let mut found = BTreeMap::new();
-    for known in &SOURCES.source {
+    for known in SOURCES.source.iter().filter(|known| known.doubtful == doubtful) {
         let names: Vec<&str> = known.packages.iter().map(String::as_str).collect();
         if !names.is_empty() && !repository.depends_on(&known.language, &names) {
             continue;
@@ -170,5 +212,32 @@ mod tests {
             Outcome::Broken(_)
         ));
         assert!(matches!(outcome(&[("a.py", "print(1)")]), Outcome::NotApplicable(_)));
+    }
+
+    #[test]
+    fn settings_from_a_file_with_types_are_for_a_person_to_judge() {
+        let parser =
+            "from configparser import ConfigParser\nconf = ConfigParser()\nport = conf.getint('server', 'port')\n";
+        let start = ("a/run.py", "import os\npath = os.environ.get('APP_SETTINGS')\n");
+        assert!(matches!(outcome(&[("a/config.py", parser), start]), Outcome::Unclear(_)));
+        assert!(matches!(outcome(&[("a/config.py", "x = 1\n"), start]), Outcome::Broken(_)));
+        let strict = "package a\nfunc Load(b []byte) error { return yaml.UnmarshalStrict(b, &c) }\n";
+        let debug = ("main.go", "package main\nvar debug = os.Getenv(\"DEBUG\")\n");
+        assert!(matches!(outcome(&[("config/config.go", strict), debug]), Outcome::Unclear(_)));
+        // A file of settings does not excuse a source beside it.
+        let many: String = (0..6).map(|at| format!("import os\nA{at} = os.environ['SETTING_{at}']\n")).collect();
+        assert!(matches!(outcome(&[("a/config.py", parser), ("a/b.py", &many)]), Outcome::Broken(_)));
+    }
+
+    #[test]
+    fn options_with_variables_are_a_typed_source() {
+        let option = |at: usize| format!("p.add_argument('--o{at}', type=int, env_var='APP_O{at}')\n");
+        let options: String = std::iter::once("import configargparse\n".to_owned()).chain((0..6).map(option)).collect();
+        let package = ("requirements.txt", "configargparse\n");
+        assert_eq!(outcome(&[package, ("a/arguments.py", &options)]), Outcome::Holds);
+        let standard = ("a/b.py", "import os\nE = os.environ['OTEL_TRACES_EXPORTER']\n");
+        assert_eq!(outcome(&[package, ("a/arguments.py", &options), standard]), Outcome::Holds);
+        let other = ("a/b.py", "import os\nE = os.environ['A_URL'], os.environ['B_URL']\n");
+        assert!(matches!(outcome(&[package, ("a/arguments.py", &options), other]), Outcome::Broken(_)));
     }
 }

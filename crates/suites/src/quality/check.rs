@@ -63,6 +63,11 @@ fn look(purpose: Purpose, repository: &Repository) -> Sighting {
         if let Some(why) = repository.not_whole() {
             return cases.gave_up(why);
         }
+        if let Some((tool, file)) = purpose.perhaps(repository) {
+            return cases.gave_up(format!(
+                "{tool} can be a {name} too, and {file} configures it: no script or step that is in the repository asks it to be one"
+            ));
+        }
         let languages: Vec<&str> = tools.without.keys().copied().collect();
         cases.tried(false, format!("no {name} is set up for {} lines of {}", tools.lines, languages.join(" and ")));
         return cases.sighting("");
@@ -316,6 +321,33 @@ mod tests {
         assert!(
             matches!(outcome(Purpose::Lint, &config, true), Outcome::Unclear(why) if why.contains("not installed"))
         );
+    }
+
+    #[test]
+    fn a_formatter_is_found_where_it_is_set_up() {
+        let code = Sample::of(&[("app.py", "x = 1\n")]);
+        let seen = |file: (&str, &str)| outcome(Purpose::Format, &code.clone().with(&[file]), false);
+        for file in [
+            ("setup.cfg", "[yapf]\nbased_on_style = pep8\n"),
+            ("setup.py", "setup(extras_require={\n    \"test\": [\n        \"black==24.4.2\",\n    ],\n})\n"),
+            (
+                "pyproject.toml",
+                "[tool.hatch.envs.lint.scripts]\nformat = [\"ruff check .\", \"ruff format --check\"]\n",
+            ),
+            ("pyproject.toml", "[tool.poe.tasks]\nformat = {cmd = \"ruff format --check\"}\n"),
+            ("pyproject.toml", "[tool.pdm.scripts]\nformat = \"ruff format --check\"\n"),
+        ] {
+            let found = seen(file);
+            assert!(!matches!(&found, Outcome::Broken(why) if why.contains("is set up for")), "{file:?} {found:?}");
+        }
+        let linter = seen(("pyproject.toml", "[tool.ruff]\nline-length = 120\n"));
+        assert!(matches!(&linter, Outcome::Unclear(why) if why.contains("ruff")), "{linter:?}");
+        for file in [
+            ("setup.py", "setup(keywords=['blackbox', 'blacken-docs'])\n"),
+            ("pyproject.toml", "[project]\nname = \"a\"\n"),
+        ] {
+            assert!(matches!(seen(file), Outcome::Broken(_)), "{file:?}");
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::{
     pipeline::Pipelines,
     running::python,
     suites::{Projects, shows},
-    tools::{Tool, Toolbox, toolboxes},
+    tools::{Text, Tool, Toolbox, toolboxes},
 };
 
 /// What a tool is for.
@@ -61,6 +61,15 @@ impl Purpose {
             Self::Format => "formatter",
             Self::Types => "type checker",
         }
+    }
+
+    /// A tool that could be used for this, and the file that configures it.
+    pub fn perhaps(self, repository: &Repository) -> Option<(&'static str, &'static str)> {
+        let mut tools = toolboxes().iter().flat_map(|toolbox| self.tools(toolbox));
+        tools.find_map(|tool| {
+            let shown = |text: &&Text| shows(repository, Path::new(""), std::slice::from_ref(*text));
+            Some((tool.name.as_str(), tool.doubtful.iter().find(shown)?.file.as_str()))
+        })
     }
 
     fn tools(self, toolbox: &'static Toolbox) -> &'static [Tool] {
@@ -138,7 +147,36 @@ fn scripts(repository: &Repository) -> String {
         let lines = text.lines().filter(|line| !line.trim_start().starts_with('#')).map(str::to_owned);
         lines.collect::<Vec<_>>()
     });
-    lines.collect::<Vec<_>>().join("\n")
+    let tasks = repository.files().filter(|path| path.ends_with("pyproject.toml")).flat_map(|path| {
+        let table = repository.text(path).and_then(|text| text.parse::<toml::Table>().ok());
+        table.map(|table| tasks_of(&table)).unwrap_or_default()
+    });
+    lines.chain(tasks).collect::<Vec<_>>().join("\n")
+}
+
+/// Commands of the tasks in a pyproject.toml: Hatch, Poe, PDM, taskipy, tox.
+fn tasks_of(table: &toml::Table) -> Vec<String> {
+    let Some(tools) = table.get("tool") else { return Vec::new() };
+    let of = |path: &[&str]| path.iter().try_fold(tools, |value, name| value.get(*name));
+    let environments = of(&["hatch", "envs"]).and_then(toml::Value::as_table).into_iter().flatten();
+    let mut open: Vec<&toml::Value> = environments.filter_map(|(_, environment)| environment.get("scripts")).collect();
+    let plain = [&["poe", "tasks"][..], &["pdm", "scripts"], &["taskipy", "tasks"], &["tox"]];
+    open.extend(plain.iter().filter_map(|path| of(path)));
+    let mut found = Vec::new();
+    while let Some(value) = open.pop() {
+        match value {
+            toml::Value::String(text) => found.push(text.clone()),
+            // The words of one command, or several commands.
+            toml::Value::Array(list) => {
+                let words: Vec<&str> = list.iter().filter_map(toml::Value::as_str).collect();
+                found.push(words.join(" "));
+                open.extend(list.iter().filter(|value| !value.is_str()));
+            }
+            toml::Value::Table(table) => open.extend(table.values()),
+            _ => {}
+        }
+    }
+    found
 }
 
 struct Shown<'r> {

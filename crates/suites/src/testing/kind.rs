@@ -8,7 +8,7 @@ use seaworthy_repository::{Cases, Inspection, Repository, Sample, Sighting, is_t
 use super::{NOT_ALLOWED, begin, passing, samples};
 use crate::{
     cases::{TestFile, TestFiles},
-    kinds::Kind,
+    kinds::{Kind, reaches_out},
     mutants::Doubt,
     pipeline::Pipelines,
     results::Test,
@@ -57,7 +57,7 @@ impl Inspection for OfKind {
     fn absent(&self) -> Sample {
         match self.0 {
             Kind::Unit => samples::hollow(),
-            Kind::Integration => samples::checked(),
+            Kind::Integration => samples::untested_store(),
             Kind::Api => samples::without_calls(),
             Kind::E2e => samples::without_journey(),
             Kind::Component => samples::without_component(),
@@ -258,6 +258,9 @@ fn none(kind: Kind, repository: &Repository, tests: &TestFiles) -> Sighting {
     match kind {
         Kind::Component if !components => return Sighting::not_applicable("there are no components of an interface"),
         Kind::E2e | Kind::Visual if !pages => return Sighting::not_applicable("there is no page"),
+        Kind::Api if answers_pages_alone(repository) => {
+            return Sighting::not_applicable("Next.js answers pages alone: there is no route handler and no pages/api");
+        }
         Kind::Api if !serves(repository) => {
             return cases.gave_up(
                 "no web framework that we know is among the dependencies: nothing says that there are endpoints",
@@ -287,6 +290,14 @@ fn maybe(kind: Kind, repository: &Repository, tests: &TestFiles) -> Option<Strin
             kind.name()
         ));
     }
+    let perhaps = repository.tests().iter().find(|(path, source)| kind.is_perhaps(path, source));
+    if let Some((path, _)) = perhaps {
+        return Some(format!(
+            "{} may hold {} tests, by its folder or by the address that it takes from outside: what they drive is not seen",
+            path.display(),
+            kind.name()
+        ));
+    }
     if kind != Kind::Integration {
         return None;
     }
@@ -295,7 +306,27 @@ fn maybe(kind: Kind, repository: &Repository, tests: &TestFiles) -> Option<Strin
         return Some(format!("{} opens a real service; which tests use it is not seen", path.display()));
     }
     let services = Pipelines::of(repository).services;
+    if services.is_none() && !reaches_out(repository) {
+        return Some("no store, service or call over the network is seen in code or dependencies: whether there is anything to be integrated with cannot be told".to_owned());
+    }
     services.map(|place| format!("{place} starts services for a pipeline; which tests use them is not seen"))
+}
+
+/// Next.js without a file that answers anything but pages, and no other server.
+fn answers_pages_alone(repository: &Repository) -> bool {
+    let mut recognised = repository.knowledge().stacks.iter().filter(|stack| stack.is_server()).filter(|stack| {
+        let names: Vec<&str> = stack.recognise.dependencies.iter().map(String::as_str).collect();
+        repository.depends_on(&stack.language, &names)
+    });
+    let is_next = |stack: &seaworthy_repository::Stack| stack.recognise.dependencies.iter().any(|name| name == "next");
+    let answers = |path: &Path| {
+        let stem = path.file_stem().is_some_and(|stem| stem == "route");
+        stem || path.to_string_lossy().contains("pages/api/")
+    };
+    let acts = |source: &seaworthy_repository::Source| source.code.contains("use server");
+    repository.depends_on("javascript", &["next"])
+        && recognised.all(is_next)
+        && !repository.sources().iter().any(|(path, source)| answers(path) || acts(source))
 }
 
 fn serves(repository: &Repository) -> bool {
@@ -323,8 +354,11 @@ mod tests {
     fn without_leave_nothing_runs_and_nothing_holds() {
         let sighting = seen(Kind::Unit, &samples::checked(), false);
         assert!(matches!(&sighting.outcome, Outcome::NotTried(why) if why.contains("2 of 2")), "{sighting:?}");
-        let sighting = seen(Kind::Integration, &samples::checked(), false);
+        let sighting = seen(Kind::Integration, &samples::untested_store(), false);
         assert!(matches!(sighting.outcome, Outcome::Broken(_)), "{sighting:?}");
+        // With nothing to be integrated with, nothing is missing for certain.
+        let sighting = seen(Kind::Integration, &samples::checked(), false);
+        assert!(matches!(sighting.outcome, Outcome::Unclear(_)), "{sighting:?}");
     }
 
     #[test]
@@ -342,5 +376,48 @@ mod tests {
         assert!(matches!(seen(Kind::Component, &library, false).outcome, Outcome::NotApplicable(_)));
         assert!(matches!(seen(Kind::Visual, &library, false).outcome, Outcome::NotApplicable(_)));
         assert!(matches!(seen(Kind::Api, &library, false).outcome, Outcome::Unclear(_)));
+        let pages = Sample::of(&[
+            ("package.json", "{\"dependencies\": {\"next\": \"16\", \"react\": \"19\"}}\n"),
+            ("src/app/page.tsx", "export default function Home() { return <p/>; }\n"),
+        ]);
+        assert!(matches!(seen(Kind::Api, &pages, false).outcome, Outcome::NotApplicable(_)));
+        let answers =
+            pages.with(&[("src/app/items/route.ts", "export function GET() { return Response.json([]); }\n")]);
+        assert!(matches!(seen(Kind::Api, &answers, false).outcome, Outcome::Broken(_)));
+    }
+
+    #[test]
+    fn tests_that_start_the_built_program_are_of_the_whole() {
+        let helper = "pub fn server() { Command::new(cargo_bin!(\"shop\")).spawn().unwrap(); }\n";
+        let test = "mod fixtures;\nuse fixtures::server;\n\n#[test]\nfn a_page_is_served() {\n    let s = server();\n    assert_eq!(s.status(), 200);\n}\n";
+        let package = ("Cargo.toml", "[package]\nname = \"shop\"\n[dependencies]\nreqwest = \"1\"\n");
+        let main = ("src/main.rs", "fn main() {}\n");
+        let whole = Sample::of(&[package, main, ("tests/fixtures/mod.rs", helper), ("tests/api.rs", test)]);
+        let sighting = seen(Kind::Integration, &whole, false);
+        assert!(matches!(&sighting.outcome, Outcome::NotTried(why) if why.contains("1 of 1")), "{sighting:?}");
+        let plain = whole.with(&[("tests/fixtures/mod.rs", "pub fn server() {}\n")]);
+        assert!(matches!(seen(Kind::Integration, &plain, false).outcome, Outcome::Broken(_)));
+    }
+
+    #[test]
+    fn what_a_folder_or_an_address_promises_is_not_missing_for_certain() {
+        let case = "package test\n\nimport \"testing\"\n\nfunc TestA(t *testing.T) {\n\tif run() != 1 {\n\t\tt.Fatal()\n\t}\n}\n";
+        let page = ("ui/index.html", "<p>a</p>\n");
+        let acceptance = Sample::of(&[("go.mod", "module a\n"), page, ("test/acceptance/a_test.go", case)]);
+        assert!(matches!(seen(Kind::E2e, &acceptance, false).outcome, Outcome::Unclear(_)));
+        let plain = Sample::of(&[("go.mod", "module a\n"), page, ("test/a_test.go", case)]);
+        assert!(matches!(seen(Kind::E2e, &plain, false).outcome, Outcome::Broken(_)));
+        let mail =
+            "import os\nserver = os.getenv('TEST_MAILSERVER', 'mail')\n\ndef test_a():\n    assert sent(server)\n";
+        let sender = ("app.py", "import smtplib\nsmtplib.SMTP('x')\n");
+        assert!(matches!(
+            seen(Kind::Integration, &Sample::of(&[sender, ("tests/test_mail.py", mail)]), false).outcome,
+            Outcome::Unclear(_)
+        ));
+        let quiet = mail.replace("os.getenv('TEST_MAILSERVER', 'mail')", "1");
+        assert!(matches!(
+            seen(Kind::Integration, &Sample::of(&[sender, ("tests/test_mail.py", &quiet)]), false).outcome,
+            Outcome::Broken(_)
+        ));
     }
 }

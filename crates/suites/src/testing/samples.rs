@@ -58,6 +58,18 @@ pub fn with_store() -> Sample {
     }
 }
 
+/// A store, and tests of everything but it.
+pub fn untested_store() -> Sample {
+    match has_python() {
+        true => checked()
+            .with(&[("store.py", "import sqlite3\n\n\ndef open_store(path):\n    return sqlite3.connect(path)\n")]),
+        false => checked().with(&[(
+            "store.js",
+            "import { DatabaseSync } from 'node:sqlite';\nexport const open = (path) => new DatabaseSync(path);\n",
+        )]),
+    }
+}
+
 const SERVER_PY: &str = "import http.server\nimport json\n\n\nclass Handler(http.server.BaseHTTPRequestHandler):\n    \
                          def do_GET(self):\n        found = self.path == '/items'\n        self.send_response(200 if found else 404)\n        \
                          self.end_headers()\n        self.wfile.write(json.dumps([1] if found else []).encode())\n\n    \

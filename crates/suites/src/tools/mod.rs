@@ -202,6 +202,9 @@ pub struct Tool {
     /// Texts that show it.
     #[serde(default)]
     pub texts: Vec<Text>,
+    /// Texts that show a tool that can do this too: whether it is asked to, is not seen.
+    #[serde(default)]
+    pub doubtful: Vec<Text>,
     /// Dependencies that show it.
     #[serde(default)]
     pub dependencies: Vec<String>,

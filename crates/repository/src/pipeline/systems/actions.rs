@@ -347,6 +347,7 @@ fn known(name: &str, scenario: &Scenario) -> Known {
             _ => format!("refs/heads/{}", scenario.branch),
         }),
         "github.ref_name" if scenario.event == Event::Tag => text("v1.0.0"),
+        "github.ref_name" if proposed => text("1/merge"),
         "github.ref_name" => Known::Text(scenario.branch.clone()),
         "github.ref_type" => text(if scenario.event == Event::Tag { "tag" } else { "branch" }),
         "github.base_ref" | "github.event.pull_request.base.ref" if proposed => Known::Text(scenario.branch.clone()),

@@ -155,6 +155,12 @@ fn gitlab() {
 }
 
 #[test]
+fn a_proposal_has_no_branchs_name() {
+    let named = "    if: github.event.repository.default_branch == github.ref_name\n";
+    assert_eq!(github("[push, pull_request]", &format!("{named}{STEPS}")), ["! D"]);
+}
+
+#[test]
 fn circle_and_travis() {
     let config = "version: 2.1\ncommands:\n  t:\n    steps:\n      - run: {name: tests, command: pytest}\njobs:\n  test:\n    docker: [{image: x}]\n    steps: [checkout, t]\n  deploy:\n    docker: [{image: x}]\n    steps: [{run: kubectl apply -f k}]\nworkflows:\n  main:\n    jobs:\n      - test\n      - hold: {type: approval, requires: [test]}\n      - deploy: {requires: [hold], filters: {branches: {only: main}}}\n";
     let files = [(".circleci/config.yml", config)];
@@ -165,6 +171,7 @@ fn circle_and_travis() {
         assert_eq!(run.placed.occasions().on(Event::PullRequest), Truth::No);
     });
     assert_eq!(tests(&[(".travis.yml", "language: go\n")]), ["! PDT"]);
+    assert_eq!(tests(&[(".travis.yml", "language: go\nafter_success:\n  - pytest\n")]), ["! PDT", "- PDT"]);
     assert_eq!(tests(&[(".travis.yml", "language: python\nscript:\n  - pytest\n  - echo\n")]), ["! PDT"]);
 }
 

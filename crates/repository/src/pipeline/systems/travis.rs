@@ -82,6 +82,11 @@ fn job(context: &Context<'_>, document: &Value, own: &Value, occasions: Occasion
             default.map(|(_, script)| Step { line: 1, ..context.script(None, script, Shell::STOPS, Path::new("")) }),
         );
     }
+    // What runs when the rest has passed; its failure changes nothing.
+    steps.extend(texts(&value("after_success")).iter().map(|line| Step {
+        failure: Failure::Ignored("`after_success`".to_owned()),
+        ..context.script(None, line, Shell::PLAIN, Path::new(""))
+    }));
     for deploy in listed(&own["deploy"]) {
         let provider = text(&deploy["provider"]).unwrap_or_default();
         let mut step = context.action(Some("deploy"), &format!("provider:{provider}"), &inputs(deploy));
