@@ -119,7 +119,7 @@ fn covered(cases: &mut Cases, routes: &Routes, described: &[Specification]) {
 fn guide(cases: &mut Cases, repository: &Repository) {
     let documents = Documents::read(repository);
     match topic("api").map(|topic| topic.find(&documents)) {
-        Some(Found::Parts(parts)) => {
+        Some(Found::Parts(parts, _)) => {
             cases.tried(true, format!("{}: {} words on using it", parts[0].place(), parts[0].words()))
         }
         Some(Found::Elsewhere(what)) => cases.told_nothing(what),

@@ -30,8 +30,8 @@ pub(crate) fn entries(text: &str) -> Vec<Entry> {
                 let explained = above || behind;
                 found.push(Entry { name: name.trim_end().to_owned(), value, line: index + 1, commented, explained });
             }
-            // A comment explains every line of the block below it.
-            None if commented => above |= plain.split_whitespace().count() >= 2,
+            // A comment explains every line of the block below it; a link to where it is explained does as well.
+            None if commented => above |= plain.split_whitespace().count() >= 2 || plain.starts_with("https://"),
             None if trimmed.is_empty() => above = false,
             None => {}
         }
@@ -62,6 +62,13 @@ fn value_of(text: &str) -> (String, bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_link_explains_and_a_single_word_does_not() {
+        let explained = |text: &str| entries(text)[0].explained;
+        assert!(explained("# Prisma\n# https://a.invalid/urls#env\nDATABASE_URL=x\n"));
+        assert!(!explained("# Prisma\nDATABASE_URL=x\n"));
+    }
 
     #[test]
     fn names_values_and_remarks_are_read() {
