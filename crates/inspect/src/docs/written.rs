@@ -49,7 +49,11 @@ impl Inspection for Written {
         let id = self.control.split('.').nth(1).unwrap_or_default();
         let Some(topic) = topic(id) else { return cases.gave_up(format!("no topic {id} is known; an error of ours")) };
         cases.note(format!("{} documents read", documents.all.len()));
-        match topic.find(&documents) {
+        let found = topic.find(&documents);
+        if let (Found::Nothing(_) | Found::Thin(_), Some(what)) = (&found, topic.on_a_page(repository)) {
+            return cases.gave_up(what);
+        }
+        match found {
             Found::Nothing(looked) => {
                 if let Some(why) =
                     repository.not_whole().or(documents.cut.then_some("there are more documents than are read"))

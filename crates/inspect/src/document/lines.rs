@@ -235,7 +235,7 @@ impl Reader<'_> {
                 (3, _) => known(&target)?,
                 _ if asciidoc => target,
                 (0, Some(name)) => known(name).unwrap_or(target),
-                (1, _) => target + ".rst",
+                (1, _) => format!("{}.rst", target.trim_end_matches('/')),
                 (2, _) => format!("{REFERENCE}{}", target.to_lowercase()),
                 _ => target,
             };

@@ -45,8 +45,6 @@ pub(crate) struct Documents {
     pub all: Vec<Document>,
     /// True when there were more than are read.
     pub cut: bool,
-    /// Pages of which only the headings are read.
-    pages: Vec<pages::Page>,
 }
 
 /// A larger one was generated.
@@ -145,7 +143,6 @@ impl Documents {
         let has_root = |folder: &Path| repository.has(folder.join("conf.py"));
         found.all.iter_mut().for_each(|document| links::follow_roles(document, &labels, has_root));
         found.all.extend(specifications(repository).into_iter().filter_map(Document::of_specification));
-        found.pages = pages::pages(repository);
         found
     }
 
@@ -184,6 +181,8 @@ impl Document {
         for section in &mut sections {
             section.line += begins - 1;
             section.blocks.iter_mut().for_each(|block| block.line += begins - 1);
+            // It is read where it was rendered, and what is beside it there cannot be told.
+            section.links.retain(section::Link::is_outside);
             section.links.iter_mut().for_each(|link| link.line += begins - 1);
             section.codes.iter_mut().for_each(|(line, _)| *line += begins - 1);
         }

@@ -28,6 +28,7 @@ struct Known {
     generators: Vec<String>,
     templates: Vec<String>,
     endings: Vec<String>,
+    not: Vec<String>,
 }
 
 #[expect(clippy::expect_used, reason = "a constant text, read in every test")]
@@ -53,6 +54,13 @@ pub(super) fn pages(repository: &Repository) -> Vec<Page> {
         let folder_in =
             |known: &dyn Fn(&str) -> bool| folders().any(|part| part.as_os_str().to_str().is_some_and(known));
         let ending = path.extension()?.to_str()?;
+        if KNOWN
+            .not
+            .iter()
+            .any(|own| path.components().any(|part| part.as_os_str().to_string_lossy().contains(own.as_str())))
+        {
+            return None;
+        }
         if !KNOWN.endings.iter().any(|own| own == ending) {
             return None;
         }
@@ -90,16 +98,17 @@ fn headings(text: &str) -> Vec<(usize, String)> {
 mod tests {
     use seaworthy_repository::Sample;
 
+    use super::*;
     use crate::document::{Documents, Found, topic};
 
     fn found(files: &[(&str, &str)]) -> String {
         let folder = tempfile::tempdir().unwrap();
         Sample::of(files).write(folder.path()).unwrap();
-        let documents = Documents::read(&seaworthy_repository::Repository::open(folder.path()).unwrap());
-        match topic("auth-flow").unwrap().find(&documents) {
-            Found::Elsewhere(what) => what,
-            other => format!("{other:?}"),
-        }
+        let repository = Repository::open(folder.path()).unwrap();
+        let documents = Documents::read(&repository);
+        let topic = topic("auth-flow").unwrap();
+        assert!(matches!(topic.find(&documents), Found::Nothing(_)));
+        topic.on_a_page(&repository).unwrap_or_else(|| "Nothing".to_owned())
     }
 
     #[test]

@@ -41,6 +41,8 @@ pub(super) struct Perhaps {
 pub(super) enum Weight {
     /// It is on the topic.
     Sure,
+    /// So it is, by what it shows; and what to say when that is little.
+    Shown(String),
     /// That cannot be told: why.
     Open(String),
     /// It is not.
@@ -63,20 +65,23 @@ impl Perhaps {
         if self.is_apart(part) {
             return Weight::None;
         }
-        let lines: Vec<String> = part.sections.iter().flat_map(|section| code_of(section)).collect();
+        let own = part.sections.iter().filter(|section| !has_any(&section.title, &self.apart));
+        let lines: Vec<String> = own.flat_map(|section| code_of(section)).collect();
         let has = |line: &String, words: &[String]| words.iter().any(|word| line.contains(word.as_str()));
         let shown = lines.iter().find(|line| has(line, &self.shows) && !has(line, &self.not_of));
         let other = lines.iter().find(|line| has(line, &self.unless));
+        let place = part.place();
         match (shown, other) {
-            (Some(_), None) if !open => Weight::Sure,
+            (Some(shown), None) if !open => Weight::Shown(format!(
+                "{place} shows `{}` and says little more: whether one could follow it cannot be told",
+                shown.trim()
+            )),
             (Some(shown), None) => Weight::Open(format!(
-                "{} shows `{}`: whether that is meant for production it does not say",
-                part.place(),
+                "{place} shows `{}`: whether that is meant for production it does not say",
                 shown.trim()
             )),
             (Some(shown), Some(other)) if !open => Weight::Open(format!(
-                "{} shows `{}` and `{}`: whether it brings up more than a developer's copy cannot be told",
-                part.place(),
+                "{place} shows `{}` and `{}`: whether it brings up more than a developer's copy cannot be told",
                 shown.trim(),
                 other.trim()
             )),
@@ -150,6 +155,18 @@ mod tests {
         assert!(with("Getting started", "docker compose up -d").starts_with("open: README.md:2 shows"));
         assert_eq!(with("Getting started", "docker compose up -d\nnpm run dev"), "nothing in 1");
         assert_eq!(with("Local installation", "docker compose up -d"), "nothing in 1");
+        assert!(
+            found(
+                "deploy-guide",
+                &[("README.md", "# A\n## Running as a service\n```sh\ndocker run -p 80:80 us/app\n```\n")]
+            )
+            .starts_with("open: README.md:2 shows `docker run")
+        );
+        // Copies to try, and to work on.
+        let demo = format!(
+            "# A\n## Installation\n{WORDS}\n### Demo\n```sh\ndocker run us/demo\n```\n### Production\nSee [it](https://a.invalid/docker).\n"
+        );
+        assert!(found("deploy-guide", &[("README.md", &demo)]).starts_with("open: README.md:8 sends readers"));
         let developers = format!("# Contributing\n## Installation\n{WORDS}\n```sh\ndocker compose up\n```\n");
         assert_eq!(found("deploy-guide", &[("CONTRIBUTING.md", &developers)]), "nothing in 1");
     }

@@ -2,11 +2,13 @@
 
 use std::{path::Path, sync::LazyLock};
 
+use seaworthy_repository::Repository;
 use serde::Deserialize;
 
 use super::{
     Document, Documents, commands,
     links::{dead_links, target_of},
+    pages::{Page, pages},
     perhaps::{Perhaps, Weight},
     section::{Link, Section},
     template::placeholder,
@@ -98,7 +100,7 @@ impl<'d> Part<'d> {
 
     /// It says little and has a link out of the repository: the sentence says where.
     pub(super) fn sends_out(&self) -> Option<String> {
-        let link = self.links().find(|link| !link.image && link.target.starts_with("http") && self.words() < 60)?;
+        let link = self.links().find(|link| link.is_outside() && self.words() < 60)?;
         Some(format!("{} sends readers to {}, which is not read here", self.place(), link.target))
     }
 
@@ -125,18 +127,28 @@ impl Topic {
         let mut thin = None;
         let mut elsewhere = None;
         for (part, weight) in self.parts(documents) {
-            match weight {
-                Weight::Sure => {}
+            let little = match weight {
+                Weight::Sure => None,
+                Weight::Shown(why) => Some(why),
                 Weight::Open(why) => {
                     elsewhere.get_or_insert(why);
                     continue;
                 }
                 Weight::None => continue,
-            }
+            };
             let part = with_linked(part, documents, self.minimum);
             let (substance, place) = (part.substance(), part.place());
             if substance >= self.minimum && part.unwritten().is_none() {
+                let named = |link: &&Link| link.is_outside() && has_any(&link.text, &self.headings);
+                if let Some(link) = part.links().find(named) {
+                    elsewhere
+                        .get_or_insert(format!("{place} sends readers to {}, which is not read here", link.target));
+                }
                 good.push(part);
+                continue;
+            }
+            if let Some(why) = little {
+                elsewhere.get_or_insert(why);
                 continue;
             }
             if let Some(sentence) = part.sends_out() {
@@ -152,10 +164,7 @@ impl Topic {
         if !good.is_empty() {
             return Found::Parts(good, elsewhere);
         }
-        let open = elsewhere
-            .or_else(|| self.linked(documents))
-            .or_else(|| self.of_a_part(documents))
-            .or_else(|| self.on_a_page(documents));
+        let open = elsewhere.or_else(|| self.linked(documents)).or_else(|| self.of_a_part(documents));
         match (open, thin.or_else(|| self.template(documents))) {
             (Some(where_to), _) => Found::Elsewhere(where_to),
             (None, Some(what)) => Found::Thin(what),
@@ -197,8 +206,11 @@ impl Topic {
                 Some(perhaps) => perhaps.of_heading(&part),
                 None => Weight::None,
             };
-            if weight != Weight::None {
+            // Below what is left open there may be what is sure.
+            if matches!(weight, Weight::Sure | Weight::Shown(_)) {
                 at += part.sections.len() - 1;
+            }
+            if weight != Weight::None {
                 found.push((part, weight));
             }
         }
@@ -206,11 +218,11 @@ impl Topic {
 
     /// A link whose text names the topic, and that leads out.
     fn linked(&self, documents: &Documents) -> Option<String> {
-        for document in documents.own() {
+        // Deep in a tree such links lead to what others wrote of other things.
+        for document in documents.own().filter(|document| document.path.components().count() <= 2) {
             for link in document.sections.iter().flat_map(|section| &section.links) {
-                let outside = link.target.starts_with("http") && !link.image;
                 let short = link.text.split_whitespace().count() <= 6;
-                if outside && short && has_any(&link.text, &self.headings) {
+                if link.is_outside() && short && has_any(&link.text, &self.headings) {
                     let place = document.place(link.line);
                     return Some(format!("{place} sends readers to {}, which is not read here", link.target));
                 }
@@ -236,19 +248,19 @@ impl Topic {
         Some(format!("{path} is about {}, of one part: whether it speaks of the whole app cannot be told", self.name))
     }
 
-    /// A page of which only the headings are read, and one of them is on this.
-    fn on_a_page(&self, documents: &Documents) -> Option<String> {
+    /// A page of which only the headings are read, and its name or one of them is on this: the sentence says where.
+    pub fn on_a_page(&self, repository: &Repository) -> Option<String> {
+        let pages = pages(repository);
         let headed = |(_, title): &&(usize, String)| {
-            title.split_whitespace().count() <= 9 && has_any(title, &self.headings) && !has_any(title, &self.except)
+            title.split_whitespace().count() <= 6 && has_any(title, &self.headings) && !has_any(title, &self.except)
         };
-        documents.pages.iter().find_map(|page| {
-            let (line, title) = page.headings.iter().find(headed)?;
-            let kind = if page.of_app { "a page of the app" } else { "a rendered page" };
-            Some(format!(
-                "{}:{line} is {kind} with “{title}”, of which only the headings are read",
-                page.path.display()
-            ))
-        })
+        let first = |page: &Page| page.headings.first().cloned();
+        let mut named = pages.iter().filter(|page| names(&self.files, &page.path));
+        let named = named.find_map(|page| Some((page, first(page)?)));
+        let any = || pages.iter().find_map(|page| Some((page, page.headings.iter().find(headed)?.clone())));
+        let (page, (line, title)) = named.or_else(any)?;
+        let kind = if page.of_app { "a page of the app" } else { "a rendered page" };
+        Some(format!("{}:{line} is {kind} with “{title}”, of which only the headings are read", page.path.display()))
     }
 
     /// A generated text with such a name or heading.
@@ -311,7 +323,7 @@ fn words_of(text: &str) -> String {
 }
 
 /// Dead links of a part.
-pub(crate) fn dead_in(repository: &seaworthy_repository::Repository, part: &Part<'_>) -> (Vec<String>, usize) {
+pub(crate) fn dead_in(repository: &Repository, part: &Part<'_>) -> (Vec<String>, usize) {
     dead_links(
         repository,
         part.document,
@@ -323,7 +335,7 @@ pub(crate) fn dead_in(repository: &seaworthy_repository::Repository, part: &Part
 
 #[cfg(test)]
 mod tests {
-    use seaworthy_repository::{Repository, Sample};
+    use seaworthy_repository::Sample;
 
     use super::*;
 

@@ -119,7 +119,7 @@ impl Routes {
             helpers |= own_data;
             let before = found.all.len();
             found.read(path, ending, source, (data || own_data) && !shows_pages);
-            found.is_api |= data || (own_data && !shows_pages && found.all.len() > before);
+            found.is_api |= data || (own_data && found.all.len() > before);
             let prefixes = PREFIX.captures_iter(&source.code).filter_map(|prefix| prefix.get(1).or(prefix.get(2)));
             let prefixes: Vec<&str> = prefixes.map(|prefix| prefix.as_str()).collect();
             found.add_versions(prefixes.into_iter());
@@ -276,6 +276,7 @@ mod tests {
         assert_eq!(paths, ["add/<int:pk>/", "del/"]);
         assert!(!found.is_api);
         assert!(routes(&[("shop/apps.py", urls), ("shop/views.py", view)]).is_api);
+        // Routes and answers in one file.
         let both = "@app.get(\"/orders\")\ndef orders():\n    return jsonify()\n";
         assert!(routes(&[("orders.py", both), ("shop/pages.py", page)]).is_api);
     }
