@@ -78,14 +78,18 @@ fn auth_flow(look: &Look<'_>, cases: &mut Cases) {
         "how one gets a token or a session",
         &["login", "log in", "sign in", "sign-in", "token", "api key", "register", "session"],
     );
-    look.says(cases, "how it is sent", &["authorization", "bearer", "header", "cookie", "x-api-key", "--user", "-u "]);
+    let described = described_calls(look.repository);
+    if !described {
+        let sent = ["authorization", "bearer", "header", "cookie", "x-api-key", "--user", "-u "];
+        look.says(cases, "how it is sent", &sent);
+    }
     cases.plan_more(1);
     let lines = look.command_lines();
     let said = look.said();
     let shows =
         lines.iter().any(|line| ["curl", "http", "xh", "wget"].contains(&line.split(' ').next().unwrap_or_default()))
             || ["post /", "get /", "authorization: bearer", "curl "].iter().any(|call| blocks(look).contains(call))
-            || described_calls(look.repository);
+            || described;
     let seen = if shows {
         "calls are shown".to_owned()
     } else {
