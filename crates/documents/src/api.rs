@@ -118,8 +118,16 @@ fn covered(cases: &mut Cases, routes: &Routes, described: &[Specification]) {
 
 fn guide(cases: &mut Cases, repository: &Repository) {
     let documents = Documents::read(repository);
-    match topic("api").map(|topic| topic.find(&documents)) {
-        Some(Found::Parts(parts)) => {
+    let found = topic("api").map(|topic| topic.find(&documents));
+    let open = match found {
+        Some(Found::Nothing(_) | Found::Thin(_)) => topic("api").and_then(|topic| topic.on_a_page(repository)),
+        _ => None,
+    };
+    if let Some(what) = open {
+        return cases.told_nothing(what);
+    }
+    match found {
+        Some(Found::Parts(parts, _)) => {
             cases.tried(true, format!("{}: {} words on using it", parts[0].place(), parts[0].words()))
         }
         Some(Found::Elsewhere(what)) => cases.told_nothing(what),

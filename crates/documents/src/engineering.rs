@@ -110,71 +110,69 @@ fn services(look: &Look<'_>, cases: &mut Cases) {
     cases.tried(missing.is_empty(), seen);
 }
 
+/// Pieces of commands that set a project up.
+const SETUP: &[&str] = &[
+    "install",
+    "npm ci",
+    "uv sync",
+    "setup",
+    "bootstrap",
+    "make dev",
+    "docker compose up",
+    "docker-compose up",
+    "cargo build",
+    "cargo run",
+    "go mod",
+    "go build",
+    "make build",
+    "poetry sync",
+    "bundle",
+    "pip ",
+    "pnpm i",
+    "yarn",
+    "nix develop",
+    "pdm sync",
+    "composer",
+    "make init",
+    "make up",
+    "up -d",
+    "uv run",
+];
+/// Pieces of commands that test.
+const TESTS: &[&str] = &[
+    "test",
+    "tox",
+    "nox",
+    "rspec",
+    "jest",
+    "vitest",
+    "make check",
+    "pre-commit run",
+    "cypress",
+    "playwright",
+    "phpunit",
+];
+
 pub(super) const CONTRIBUTING: Written = Written {
     control: "docs.contributing",
     person: false,
     beside_the_point: always,
     check: |look, cases| {
-        let lines = look.command_lines();
-        let any = |words: &[&str]| lines.iter().any(|line| words.iter().any(|word| line.contains(word)));
-        cases.plan_more(2);
-        let setup = any(&[
-            "install",
-            "npm ci",
-            "uv sync",
-            "setup",
-            "bootstrap",
-            "make dev",
-            "docker compose up",
-            "docker-compose up",
-            "cargo build",
-            "cargo run",
-            "go mod",
-            "go build",
-            "make build",
-            "poetry sync",
-            "bundle",
-            "pip ",
-            "pnpm i",
-            "yarn",
-            "nix develop",
-            "pdm sync",
-            "composer",
-            "make init",
-            "make up",
-            "up -d",
-            "uv run",
-        ]);
-        let test = any(&[
-            "test",
-            "tox",
-            "nox",
-            "rspec",
-            "jest",
-            "vitest",
-            "make check",
-            "pre-commit run",
-            "cypress",
-            "playwright",
-            "phpunit",
-        ]);
-        let place = look.places();
-        cases.tried(
-            setup,
-            if setup {
-                "it shows how to set up".to_owned()
-            } else {
-                format!("{place} shows no command that sets the project up")
-            },
-        );
-        cases.tried(
-            test,
-            if test {
-                "it shows how to test".to_owned()
-            } else {
-                format!("{place} shows no command that runs the tests")
-            },
-        );
+        let own = look.command_lines();
+        let linked = look.linked_command_lines();
+        for (what, words) in [("sets the project up", SETUP), ("runs the tests", TESTS)] {
+            cases.plan_more(1);
+            let fits = |line: &String| words.iter().any(|word| line.contains(word));
+            let place = look.places();
+            let elsewhere = linked.iter().find(|(_, line)| fits(line));
+            match (own.iter().find(|line| fits(line)), elsewhere) {
+                (Some(line), _) => cases.tried(true, format!("`{line}` {what}")),
+                (None, Some((path, line))) => {
+                    cases.tried(true, format!("{path}, to which {place} leads, shows `{line}`, which {what}"));
+                }
+                (None, None) => look.asked(cases, false, format!("{place} shows no command that {what}")),
+            }
+        }
     },
     present: || {
         let text = "# Contributing\nYou need Node 22. Clone the repository, then install and run the tests; they need no network.\n```sh\nnpm ci\nnpm test\n```\nBranch from `main`, one change for each pull \
@@ -333,3 +331,55 @@ pub(super) const SECURITY_POLICIES: Written = Written {
         Sample::of(&[("docs/policies/access-control.md", text)])
     },
 };
+
+#[cfg(test)]
+mod tests {
+    use seaworthy_repository::{Inspection, Outcome};
+
+    use super::*;
+
+    fn look(inspection: &Written, files: &[(&str, &str)]) -> Outcome {
+        let folder = tempfile::tempdir().unwrap();
+        Sample::of(files).write(folder.path()).unwrap();
+        inspection.look(&Repository::open(folder.path()).unwrap()).outcome
+    }
+
+    const WORDS: &str = "Thank you for making this better. Write what you change and why, keep it small, and add tests for what you add; somebody reads it within                          two days and tells you what they make of it, and then it goes out with the next release, with your name. First comes ";
+
+    #[test]
+    fn what_a_contributor_needs_may_be_a_link_away() {
+        let leads = format!("{WORDS}:doc:`/dev/testing` and :ref:`setting-up`.\n");
+        let setup =
+            "Start\n=====\n\n.. _setting-up:\n\nSetting up\n----------\n\n.. code-block:: sh\n\n    pip install -e .\n";
+        let with = |command: &str| {
+            let testing = format!("Testing\n=======\n\n.. code-block:: sh\n\n    {command}\n");
+            let files = [
+                ("docs/conf.py", ""),
+                ("docs/contributing.rst", leads.as_str()),
+                ("docs/start.rst", setup),
+                ("docs/dev/testing.rst", testing.as_str()),
+            ];
+            look(&CONTRIBUTING, &files)
+        };
+        assert_eq!(with("pytest"), Outcome::Holds);
+        assert!(matches!(with("git status"), Outcome::Broken(why) if why.contains("no command that runs the tests")));
+    }
+
+    #[test]
+    fn a_page_that_sends_out_beside_one_that_says_little_leaves_it_open() {
+        let readme = format!("# App\n## Contributing\n{WORDS} a talk.\n");
+        let alone = [("README.md", readme.as_str())];
+        assert!(matches!(look(&CONTRIBUTING, &alone), Outcome::Broken(_)));
+        let out = "Contributing\n============\n\nThe guide is online:\n\nhttps://docs.invalid/contributing.html\n";
+        let both = [("README.md", readme.as_str()), ("CONTRIBUTING.rst", out)];
+        assert!(matches!(look(&CONTRIBUTING, &both), Outcome::Unclear(why) if why.contains("docs.invalid")));
+        for readme in [
+            "# App\n<p><a href=\"https://docs.invalid/x\">Contributing</a></p>\n",
+            "# App\n[Contribute to App](https://docs.invalid/x)\n",
+        ] {
+            assert!(matches!(look(&CONTRIBUTING, &[("README.md", readme)]), Outcome::Unclear(_)), "{readme}");
+        }
+        let target = "App\n===\n\nRead `Contributing to App`_ first.\n\n.. _`Contributing to App`:\n    https://docs.invalid/x\n";
+        assert!(matches!(look(&CONTRIBUTING, &[("README.rst", target)]), Outcome::Unclear(_)));
+    }
+}

@@ -78,13 +78,18 @@ fn auth_flow(look: &Look<'_>, cases: &mut Cases) {
         "how one gets a token or a session",
         &["login", "log in", "sign in", "sign-in", "token", "api key", "register", "session"],
     );
-    look.says(cases, "how it is sent", &["authorization", "bearer", "header", "cookie", "x-api-key", "--user", "-u "]);
+    let described = described_calls(look.repository);
+    if !described {
+        let sent = ["authorization", "bearer", "header", "cookie", "x-api-key", "--user", "-u "];
+        look.says(cases, "how it is sent", &sent);
+    }
     cases.plan_more(1);
     let lines = look.command_lines();
     let said = look.said();
     let shows =
         lines.iter().any(|line| ["curl", "http", "xh", "wget"].contains(&line.split(' ').next().unwrap_or_default()))
-            || ["post /", "get /", "authorization: bearer", "curl "].iter().any(|call| blocks(look).contains(call));
+            || ["post /", "get /", "authorization: bearer", "curl "].iter().any(|call| blocks(look).contains(call))
+            || described;
     let seen = if shows {
         "calls are shown".to_owned()
     } else {
@@ -110,6 +115,13 @@ fn auth_flow(look: &Look<'_>, cases: &mut Cases) {
         cases.told_nothing(format!("{} calls {path}, which no route of the code is seen to answer", look.places()));
     }
     cases.note(format!("{} commands, {} characters", lines.len(), said.len()));
+}
+
+/// The description of the API shows calls with what authenticates them.
+fn described_calls(repository: &Repository) -> bool {
+    let sent = ["authorization", "api-key", "apikey", "token", "cookie", "--user", " -u "];
+    let all = specifications(repository);
+    all.iter().flat_map(|one| &one.samples).any(|sample| sent.iter().any(|word| sample.to_lowercase().contains(word)))
 }
 
 /// All code blocks, in lower case.
@@ -297,5 +309,19 @@ mod tests {
     fn a_call_to_a_route_that_is_not_there_does_not_hold() {
         let page = AUTH_PAGE.replace("/api/v1/login", "/api/v1/session");
         assert!(matches!(look(&AUTH_FLOW, &[("docs/authentication.md", &page), ("app.py", APP)]), Outcome::Unclear(_)));
+    }
+
+    #[test]
+    fn a_description_of_the_api_may_say_how_to_sign_in() {
+        let with = |sample: &str| {
+            let words = "Almost every call needs an API key. It is made in the settings, and is sent as a header with each call. ".repeat(2);
+            let text = format!(
+                "openapi: 3.1.0\ninfo:\n  title: x\n  description: |\n    # The API\n    ## Authentication\n    {words}\n    `x-api-key: KEY`\n\
+                               paths:\n  /a:\n    get:\n      x-codeSamples:\n        - source: \"{sample}\"\n      responses: {{200: {{}}}}\n"
+            );
+            look(&AUTH_FLOW, &[("docs/api.yaml", &text)])
+        };
+        assert_eq!(with("curl -H 'x-api-key: K' a.invalid/a"), Outcome::Holds);
+        assert!(matches!(with("curl a.invalid/a"), Outcome::Broken(why) if why.contains("no call")));
     }
 }

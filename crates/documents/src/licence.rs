@@ -23,6 +23,34 @@ const KNOWN: &[(&str, &[&str])] = &[
     ("proprietary", &["all rights reserved"]),
 ];
 
+/// Licences with a long text: what names one in fewer words is a notice. The shortest, that of LGPL-3.0, has some 1,100.
+const LONG: &[&str] = &["Apache-2.0", "AGPL-3.0", "LGPL-2.1", "LGPL-3.0", "GPL-3.0", "GPL-2.0", "MPL-2.0"];
+const LONG_TEXT: usize = 700;
+
+/// What may stand behind `LICENSE` in the name of a file, when there are several.
+const ENDINGS: &[&str] = &[
+    "",
+    "mit",
+    "apache",
+    "apache2",
+    "apache20",
+    "isc",
+    "bsd",
+    "bsd3clause",
+    "gpl",
+    "gpl3",
+    "gplv3",
+    "agpl",
+    "agpl3",
+    "lgpl",
+    "lgpl3",
+    "mpl",
+    "mpl2",
+    "mpl20",
+    "0bsd",
+    "cc0",
+];
+
 impl Inspection for Licence {
     fn control(&self) -> &'static str {
         "docs.license"
@@ -51,20 +79,26 @@ fn look(repo: &Path) -> Sighting {
             return cases.gave_up(format!("cannot read {}: {error}", repo.display()));
         }
     };
-    let is_licence = |name: &str| {
-        let name = name.to_lowercase();
-        let stem = name.trim_end_matches(".md").trim_end_matches(".txt");
-        let stem = stem.trim_end_matches("-mit").trim_end_matches("-apache");
-        ["license", "licence", "copying", "unlicense"].contains(&stem)
-    };
     let files = entries
         .map(|entry| entry.path())
         .filter(|path| path.file_name().and_then(|n| n.to_str()).is_some_and(is_licence));
-    let found: Vec<(String, Option<&str>)> = files.map(|path| (file_name(&path), recognise(&path))).collect();
+    let mut found: Vec<(String, Option<Text>)> = files.map(|path| (file_name(&path), recognise(&path))).collect();
+    found.sort_by(|one, other| one.0.cmp(&other.0));
     let names: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
-    let licences: Vec<&str> = found.iter().filter_map(|(_, licence)| *licence).collect();
+    let texts = found.iter().filter_map(|(_, text)| *text);
+    let (notices, whole): (Vec<Text>, Vec<Text>) = texts.partition(Text::is_notice);
+    let licences: Vec<&str> = whole.iter().map(|text| text.licence).collect();
     match (found.is_empty(), licences.is_empty()) {
+        (true, _) if is_unlicensed(repo) => cases.told_nothing(
+            "package.json is private and says UNLICENSED, and there is no LICENSE file: only its owners can say that nobody else shall have a licence",
+        ),
         (true, _) => cases.tried(false, "no LICENSE file in the root of the repository"),
+        (false, true) if !notices.is_empty() => cases.told_nothing(format!(
+            "{} names {} in {} words: a notice, and not the text of the licence",
+            names.join(", "),
+            notices[0].licence,
+            notices[0].words
+        )),
         (false, true) => cases.told_nothing(format!("{} holds no licence text that we know", names.join(", "))),
         (false, false) => cases.tried(true, format!("{} is {}", names.join(", "), licences.join(" and "))),
     }
@@ -77,12 +111,41 @@ fn look(repo: &Path) -> Sighting {
     cases.sighting(format!("{}: {}", names.join(", "), licences.join(" and ")))
 }
 
-fn recognise(path: &Path) -> Option<&'static str> {
+/// What a file's text is.
+#[derive(Clone, Copy)]
+struct Text {
+    licence: &'static str,
+    words: usize,
+}
+
+impl Text {
+    fn is_notice(&self) -> bool {
+        self.words < LONG_TEXT && LONG.contains(&self.licence)
+    }
+}
+
+fn is_licence(name: &str) -> bool {
+    let name = name.to_lowercase();
+    let name = name.trim_end_matches(".md").trim_end_matches(".txt").trim_end_matches(".rst");
+    let (base, rest) = name.split_once(['.', '-', '_']).unwrap_or((name, ""));
+    let rest: String = rest.chars().filter(char::is_ascii_alphanumeric).collect();
+    ["license", "licence", "copying", "unlicense"].contains(&base) && ENDINGS.contains(&rest.as_str())
+}
+
+fn recognise(path: &Path) -> Option<Text> {
     let text = fs::read_to_string(path).ok()?.to_lowercase();
-    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let words: Vec<&str> = text.split_whitespace().collect();
     // Licences name each other further down; the title says which one it is.
-    let text = text.chars().take(900).collect::<String>();
-    KNOWN.iter().find(|(_, words)| words.iter().all(|word| text.contains(word))).map(|(name, _)| *name)
+    let start = words.join(" ").chars().take(900).collect::<String>();
+    let (licence, _) = KNOWN.iter().find(|(_, known)| known.iter().all(|word| start.contains(word)))?;
+    Some(Text { licence, words: words.len() })
+}
+
+/// The manifest of a package that nobody is meant to get.
+fn is_unlicensed(repo: &Path) -> bool {
+    let Ok(text) = fs::read_to_string(repo.join("package.json")) else { return false };
+    let manifest: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+    manifest["private"] == true && manifest["license"] == "UNLICENSED"
 }
 
 /// Whether a manifest's words name this licence.
@@ -111,6 +174,9 @@ fn normal(name: &str) -> String {
         ("gnuafferogeneralpublic", "agpl"),
         ("gnugeneralpublic", "gpl"),
         ("mozillapublic", "mpl"),
+        ("gnulgpl", "lgpl"),
+        ("gnuagpl", "agpl"),
+        ("gnugpl", "gpl"),
         ("v1", "1"),
         ("v2", "2"),
         ("v3", "3"),
@@ -161,6 +227,37 @@ mod tests {
         assert_eq!(with("MIT OR Apache-2.0"), Outcome::Holds);
         assert!(matches!(with("GPL-3.0-only"), Outcome::Broken(_)));
         assert!(says("Apache License 2.0", "Apache-2.0") && says("GPLv3", "GPL-3.0") && says("Unlicense", "Unlicense"));
+        assert!(says("GNU GPL v3", "GPL-3.0") && says("GNU LGPL v2.1", "LGPL-2.1") && !says("GNU GPL v2", "GPL-3.0"));
         assert!(says("BSD-3-Clause", "BSD") && !says("GPLv2", "GPL-3.0") && !says("MIT", "ISC"));
+    }
+
+    fn with(files: &[(&str, &str)]) -> Outcome {
+        let folder = tempfile::tempdir().unwrap();
+        Sample::of(files).write(folder.path()).unwrap();
+        look(folder.path()).outcome
+    }
+
+    #[test]
+    fn a_notice_is_no_text() {
+        let notice =
+            "This is free software under the GNU General Public License, version 2; see https://gnu.invalid.\n";
+        assert!(matches!(with(&[("LICENSE", notice)]), Outcome::Unclear(why) if why.contains("a notice")));
+        assert_eq!(with(&[("LICENSE", &format!("{notice}{}", "word ".repeat(2_000)))]), Outcome::Holds);
+    }
+
+    #[test]
+    fn a_text_may_be_in_one_of_several_files() {
+        let isc = "Permission to use, copy, modify, and/or distribute this software for any purpose";
+        let either = "Under the terms of either of the licenses found in LICENSE.ISC or LICENSE.MIT.";
+        assert_eq!(with(&[("LICENSE", either), ("LICENSE.ISC", isc)]), Outcome::Holds);
+        assert!(matches!(with(&[("LICENSE", either)]), Outcome::Unclear(_)));
+        assert!(is_licence("LICENSE-APACHE-2.0.txt") && !is_licence("LICENSE-3RD-PARTY") && !is_licence("licenses"));
+    }
+
+    #[test]
+    fn what_nobody_is_meant_to_get_has_no_licence() {
+        let manifest = |private: bool| format!("{{\"private\": {private}, \"license\": \"UNLICENSED\"}}");
+        assert!(matches!(with(&[("package.json", &manifest(true))]), Outcome::Unclear(_)));
+        assert!(matches!(with(&[("package.json", &manifest(false))]), Outcome::Broken(_)));
     }
 }

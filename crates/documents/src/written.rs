@@ -2,7 +2,7 @@
 
 use seaworthy_repository::{Cases, Inspection, Repository, Sample, Sighting};
 
-use crate::document::{Documents, Found, Grounds, Part, Resolver, commands, dead_in, topic};
+use crate::document::{Documents, Found, Grounds, Part, Resolver, commands, dead_in, target_of, topic};
 
 /// A document that must be written.
 pub(super) struct Written {
@@ -28,6 +28,8 @@ pub(super) struct Look<'l> {
     pub documents: &'l Documents,
     /// Those on the topic; the one that says most first.
     pub parts: Vec<Part<'l>>,
+    /// Where another place sends readers to for it: what is not said here may be there.
+    elsewhere: Option<String>,
 }
 
 /// So many parts are looked at closely: a word in a heading far away is not the guide.
@@ -47,7 +49,11 @@ impl Inspection for Written {
         let id = self.control.split('.').nth(1).unwrap_or_default();
         let Some(topic) = topic(id) else { return cases.gave_up(format!("no topic {id} is known; an error of ours")) };
         cases.note(format!("{} documents read", documents.all.len()));
-        match topic.find(&documents) {
+        let found = topic.find(&documents);
+        if let (Found::Nothing(_) | Found::Thin(_), Some(what)) = (&found, topic.on_a_page(repository)) {
+            return cases.gave_up(what);
+        }
+        match found {
             Found::Nothing(looked) => {
                 if let Some(why) =
                     repository.not_whole().or(documents.cut.then_some("there are more documents than are read"))
@@ -59,9 +65,9 @@ impl Inspection for Written {
             }
             Found::Thin(what) => cases.tried(false, what),
             Found::Elsewhere(what) => return cases.gave_up(what),
-            Found::Parts(mut parts) => {
+            Found::Parts(mut parts, elsewhere) => {
                 parts.truncate(LOOKED_AT);
-                let look = Look { repository, documents: &documents, parts };
+                let look = Look { repository, documents: &documents, parts, elsewhere };
                 return self.closer(&look, cases);
             }
         }
@@ -110,6 +116,14 @@ impl Look<'_> {
         sections.flat_map(|section| commands(section)).map(|command| command.words.join(" ").to_lowercase()).collect()
     }
 
+    /// Whether what is asked for is there: when it is not, and readers are sent elsewhere too, that cannot be told.
+    pub fn asked(&self, cases: &mut Cases, there: bool, seen: String) {
+        match (&self.elsewhere, there) {
+            (Some(elsewhere), false) => cases.told_nothing(format!("{seen}; {elsewhere}")),
+            _ => cases.tried(there, seen),
+        }
+    }
+
     /// A case: one of these words is said.
     pub fn says(&self, cases: &mut Cases, what: &str, words: &[&str]) {
         cases.plan_more(1);
@@ -119,7 +133,22 @@ impl Look<'_> {
             Some(word) => format!("{what} is named (“{word}”)"),
             None => format!("{} says nothing of {what}", self.places()),
         };
-        cases.tried(found.is_some(), seen);
+        self.asked(cases, found.is_some(), seen);
+    }
+
+    /// Commands of the documents that the parts lead to, with their paths.
+    pub fn linked_command_lines(&self) -> Vec<(String, String)> {
+        let links = self.parts.iter().flat_map(|part| part.links().map(move |link| (part, link)));
+        let paths = links
+            .filter(|(_, link)| link.is_relative())
+            .filter_map(|(part, link)| target_of(&part.document.path, &link.target));
+        let documents = paths.filter_map(|path| self.documents.at(&path)).take(20);
+        documents
+            .flat_map(|document| {
+                let lines = document.sections.iter().flat_map(commands);
+                lines.map(|command| (document.path.display().to_string(), command.words.join(" ").to_lowercase()))
+            })
+            .collect()
     }
 
     /// A case: at least so many commands.
@@ -130,7 +159,7 @@ impl Look<'_> {
             true => format!("{count} commands"),
             false => format!("{} shows {count} commands, {least} are the least that one could follow", self.places()),
         };
-        cases.tried(count >= least, seen);
+        self.asked(cases, count >= least, seen);
     }
 
     /// A case: every command names something that is there, or nothing of the repository.

@@ -48,6 +48,20 @@ static TOOLS: LazyLock<Tools> =
 static PROGRAMS: LazyLock<BTreeSet<&str>> =
     LazyLock::new(|| TOOLS.tool.iter().flat_map(|tool| &tool.programs).map(String::as_str).collect());
 
+/// Where a block of commands has come to.
+struct Place {
+    /// As [`Command::folder`].
+    folder: Option<PathBuf>,
+    /// The folder of a clone that was made.
+    cloned: Option<String>,
+}
+
+impl Default for Place {
+    fn default() -> Self {
+        Self { folder: Some(PathBuf::new()), cloned: None }
+    }
+}
+
 const SHELLS: &[&str] =
     &["sh", "bash", "shell", "zsh", "console", "shell-session", "terminal", "shellscript", "prompt", "fish", "cmd"];
 /// Words before the program itself.
@@ -75,7 +89,7 @@ pub(crate) fn commands(section: &Section) -> Vec<Command> {
         let first = words.next().unwrap_or_default();
         let local = first.starts_with("./") && first.ends_with(".sh");
         if local || (PROGRAMS.contains(first) && words.next().is_some()) {
-            found.extend(of_line(code, *line, &mut Some(PathBuf::new())));
+            found.extend(of_line(code, *line, &mut Place::default()));
         }
     }
     found
@@ -93,7 +107,7 @@ fn of_block(block: &Block) -> Vec<Command> {
         return Vec::new();
     }
     let mut found = Vec::new();
-    let mut folder = Some(PathBuf::new());
+    let mut place = Place::default();
     let mut heredoc: Option<String> = None;
     let mut begun = String::new();
     let mut begun_at = block.line;
@@ -123,7 +137,7 @@ fn of_block(block: &Block) -> Vec<Command> {
             Some(word.to_owned())
         });
         let before = found.len();
-        found.extend(of_line(&whole, begun_at, &mut folder));
+        found.extend(of_line(&whole, begun_at, &mut place));
         // Without a prompt, a block of unknown kind may hold answers too.
         if !named && !prompted {
             let known = |command: &Command| PROGRAMS.contains(command.program()) || command.words[0].contains('/');
@@ -145,7 +159,7 @@ fn prompt(line: &str) -> Option<&str> {
     Some(rest.trim())
 }
 
-fn of_line(line: &str, number: usize, folder: &mut Option<PathBuf>) -> Vec<Command> {
+fn of_line(line: &str, number: usize, place: &mut Place) -> Vec<Command> {
     let line = without_comment(line);
     let words =
         shell_words::split(&spaced(line)).unwrap_or_else(|_| line.split_whitespace().map(String::from).collect());
@@ -159,12 +173,25 @@ fn of_line(line: &str, number: usize, folder: &mut Option<PathBuf>) -> Vec<Comma
         let part = part.iter().skip_while(|word| set(word) || BEFORE.contains(&word.as_str()));
         let words: Vec<String> = part.take_while(|word| !word.starts_with(['>', '<'])).cloned().collect();
         let Some(first) = words.first() else { continue };
+        place.cloned = clone_of(&words).or_else(|| place.cloned.take());
         match (first.as_str(), words.get(1)) {
-            ("cd", Some(to)) => *folder = folder.take().and_then(|folder| links::plain(&folder.join(to))),
-            _ => found.push(Command { words, line: number, folder: folder.clone() }),
+            // Into what was just cloned: the root, whatever else has that name.
+            ("cd", Some(to)) if place.cloned.as_deref() == Some(to.trim_end_matches('/')) => *place = Place::default(),
+            ("cd", Some(to)) => {
+                place.folder = place.folder.take().and_then(|folder| links::plain(&folder.join(to)));
+            }
+            _ => found.push(Command { words, line: number, folder: place.folder.clone() }),
         }
     }
     found
+}
+
+/// The folder that `git clone` makes.
+fn clone_of(words: &[String]) -> Option<String> {
+    let [git, clone, rest @ ..] = words else { return None };
+    let last = rest.iter().rfind(|word| !word.starts_with('-')).filter(|_| git == "git" && clone == "clone")?;
+    let name = last.trim_end_matches('/').rsplit(['/', ':']).next()?;
+    Some(name.trim_end_matches(".git").to_owned())
 }
 
 fn without_comment(line: &str) -> &str {
@@ -222,6 +249,10 @@ mod tests {
             ["docker run -p 1:1 x@:11", "cat@:13", "make yes@:16"]
         );
         assert_eq!(of("", "git pull\nAlready up to date.\nmake x\n"), ["git pull@:10", "make x@:12"]);
+        assert_eq!(
+            of("sh", "git clone https://a.b/us/isso.git && cd isso\nmake x\ncd isso\nmake y\n"),
+            ["git clone https://a.b/us/isso.git@:10", "make x@:11", "make y@isso:13"]
+        );
         assert_eq!(of("json", "make x"), [] as [&str; 0]);
         assert_eq!(of("", "some answer\nmake x\n"), [] as [&str; 0]);
         assert_eq!(

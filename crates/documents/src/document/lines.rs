@@ -1,16 +1,19 @@
 //! reStructuredText and AsciiDoc, as far as headings, code, links and tables of them go.
 
-use std::sync::LazyLock;
+use std::{collections::BTreeMap, sync::LazyLock};
 
 use regex::Regex;
 
 use super::section::{Block, Link, Section};
 
 #[expect(clippy::expect_used, reason = "constant patterns, compiled in every test")]
-static LINKS: LazyLock<[Regex; 4]> = LazyLock::new(|| {
+static LINKS: LazyLock<[Regex; 6]> = LazyLock::new(|| {
     [
         r"`(?P<text>[^`<]*)<(?P<target>[^>`]+)>`__?",
         r":doc:`(?:(?P<text>[^`<]*)<)?(?P<target>[^>`]+)>?`",
+        r":ref:`(?:(?P<text>[^`<]*)<)?(?P<target>[^>`]+)>?`",
+        // A name that stands with its target somewhere else in the text.
+        r"(?:^|[^`:\w])`(?P<target>(?P<text>[^`<>]+))`_(?:[^_\w]|$)",
         r"(?:link|xref):(?P<target>[^\[\s]+)\[(?P<text>[^\]]*)\]",
         r"(?P<target>https?://[^\s\[\]<>`]+)(?:\[(?P<text>[^\]]*)\])?",
     ]
@@ -20,10 +23,14 @@ static LINKS: LazyLock<[Regex; 4]> = LazyLock::new(|| {
 static CODE: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"``([^`\n]+)``|`([^`<>\n]+)`").expect("the pattern is valid"));
 
+/// What a link to a named section begins with, until it is known which document has that.
+pub(super) const REFERENCE: &str = "ref:";
+
 /// The sections of a text.
 pub(super) fn read(text: &str, asciidoc: bool) -> Vec<Section> {
     let lines: Vec<&str> = text.lines().collect();
-    let mut reader = Reader { lines: &lines, at: 0, asciidoc, levels: Vec::new(), sections: Vec::new() };
+    let targets = if asciidoc { BTreeMap::new() } else { targets(&lines) };
+    let mut reader = Reader { lines: &lines, at: 0, asciidoc, targets, levels: Vec::new(), sections: Vec::new() };
     reader.sections.push(Section { line: 1, ..Section::default() });
     while reader.at < lines.len() {
         reader.step();
@@ -31,10 +38,34 @@ pub(super) fn read(text: &str, asciidoc: bool) -> Vec<Section> {
     reader.sections
 }
 
+/// Names that are given a target in a text, in lower case: `.. _name: target`, which may stand in the next line.
+fn targets(lines: &[&str]) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    for (at, line) in lines.iter().enumerate() {
+        let Some(rest) = line.trim().strip_prefix(".. _") else { continue };
+        let quoted = rest.strip_prefix('`').and_then(|rest| rest.split_once("`:"));
+        let Some((name, target)) = quoted.or_else(|| rest.split_once(": ").or_else(|| rest.split_once(':'))) else {
+            continue;
+        };
+        let next = lines.get(at + 1).filter(|next| next.starts_with(' ')).map_or("", |next| next.trim());
+        let target = if target.trim().is_empty() { next } else { target.trim() };
+        found.insert(name.to_lowercase(), target.to_owned());
+    }
+    found
+}
+
+/// Names that sections are given: `.. _name:`, without a target.
+pub(super) fn labels(text: &str) -> Vec<String> {
+    let lines: Vec<&str> = text.lines().collect();
+    targets(&lines).into_iter().filter(|(_, target)| target.is_empty()).map(|(name, _)| name).collect()
+}
+
 struct Reader<'a> {
     lines: &'a [&'a str],
     at: usize,
     asciidoc: bool,
+    /// Names and where they lead.
+    targets: BTreeMap<String, String>,
     /// What underlines mean: the first one that is seen is the highest.
     levels: Vec<char>,
     sections: Vec<Section>,
@@ -191,13 +222,24 @@ impl Reader<'_> {
     fn add_text(&mut self, line: &str) {
         let at = self.at.max(1);
         let asciidoc = self.asciidoc;
-        let found = LINKS.iter().flat_map(|pattern| pattern.captures_iter(line)).map(|found| {
+        let found = LINKS.iter().enumerate().flat_map(|(kind, pattern)| {
+            let of_kind = move |found| (kind, found);
+            pattern.captures_iter(line).map(of_kind)
+        });
+        let found = found.filter_map(|(kind, found)| {
             let part = |name| found.name(name).map_or("", |part| part.as_str()).trim().to_owned();
-            let mut target = part("target");
-            if found[0].starts_with(":doc:") && !asciidoc {
-                target.push_str(".rst");
-            }
-            Link { target, text: part("text"), line: at, image: false }
+            let target = part("target");
+            let known =
+                |name: &str| self.targets.get(&name.to_lowercase()).filter(|target| !target.is_empty()).cloned();
+            let target = match (kind, target.strip_suffix('_')) {
+                (3, _) => known(&target)?,
+                _ if asciidoc => target,
+                (0, Some(name)) => known(name).unwrap_or(target),
+                (1, _) => format!("{}.rst", target.trim_end_matches('/')),
+                (2, _) => format!("{REFERENCE}{}", target.to_lowercase()),
+                _ => target,
+            };
+            Some(Link { target, text: part("text"), line: at, image: false })
         });
         let links: Vec<Link> = found.collect();
         let codes = CODE.captures_iter(line).filter_map(|code| code.get(1).or(code.get(2)));
@@ -247,6 +289,20 @@ mod tests {
             sections[2].blocks.iter().map(|block| (block.language.as_str(), block.text.as_str())).collect();
         assert_eq!(blocks, [("", "$ make deploy\n$ make check\n\n"), ("console", "$ alembic upgrade head\n\n")]);
         assert_eq!(sections[2].codes[0].1, "A_B");
+    }
+
+    #[test]
+    fn names_lead_to_their_targets() {
+        let text = "Read `Contributing to it`_, `the wiki <wiki_>`_ and `nothing`_.\nSee :ref:`set up <Setting-Up>`.\n\n\
+                    .. _`Contributing to it`:\n    https://a.b/c\n.. _wiki: https://w.x\n\n.. _here:\n\nHere\n----\n";
+        let sections = read(text, false);
+        let shown: Vec<(&str, &str)> =
+            sections[0].links.iter().map(|link| (link.target.as_str(), link.text.as_str())).collect();
+        let expected =
+            [("https://w.x", "the wiki"), ("https://a.b/c", "Contributing to it"), ("ref:setting-up", "set up")];
+        assert_eq!(shown[..3], expected);
+        assert!(shown.iter().all(|(target, _)| !target.contains("nothing")));
+        assert_eq!(labels(text), ["here"]);
     }
 
     #[test]

@@ -1,10 +1,13 @@
 //! Links that lead nowhere.
 
-use std::path::{Component, Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Component, Path, PathBuf},
+};
 
 use seaworthy_repository::Repository;
 
-use super::{Document, section::Link};
+use super::{Document, lines::REFERENCE, section::Link};
 
 /// Relative links of some sections whose file is not there: place and target. The second number is how many were tried.
 pub(crate) fn dead_links<'d>(
@@ -41,6 +44,28 @@ pub(crate) fn target_of(document: &Path, target: &str) -> Option<PathBuf> {
     let target = target.trim().split(['#', '?']).next().unwrap_or_default().trim_start_matches("./");
     let target = target.replace("%20", " ");
     plain(&document.parent().unwrap_or(Path::new("")).join(target))
+}
+
+/// Sphinx' ways to name another document: `:ref:` by a name that some section has, `:doc:` from the folder of its `conf.py`.
+pub(super) fn follow_roles(
+    document: &mut Document,
+    labels: &BTreeMap<String, &Path>,
+    has_root: impl Fn(&Path) -> bool,
+) {
+    let depth = document.path.components().count().saturating_sub(1);
+    let from_top = |path: &Path| format!("{}{}", "../".repeat(depth), path.display());
+    let root = document.path.ancestors().skip(1).find(|folder| has_root(folder)).map(Path::to_owned);
+    for link in document.sections.iter_mut().flat_map(|section| &mut section.links) {
+        if let Some(name) = link.target.strip_prefix(REFERENCE) {
+            if let Some(path) = labels.get(name) {
+                link.target = from_top(path);
+            }
+        } else if let (Some(root), Some(path)) = (&root, link.target.strip_prefix('/'))
+            && path.ends_with(".rst")
+        {
+            link.target = from_top(&root.join(path));
+        }
+    }
 }
 
 /// A page of a site is a folder of its own, so its links may go up once more.

@@ -68,7 +68,10 @@ impl Reader {
             }
             NodeValue::HtmlBlock(block) => self.html(&block.literal, line),
             NodeValue::HtmlInline(text) => self.html(text, line),
-            NodeValue::Link(link) => self.link = Some(link_of(&link.url, line, false)),
+            NodeValue::Link(link) => {
+                self.end_of_link();
+                self.link = Some(link_of(&link.url, line, false));
+            }
             NodeValue::Image(link) => {
                 let link = link_of(&link.url, line, true);
                 self.with(|section| section.links.push(link));
@@ -87,16 +90,16 @@ impl Reader {
         match &data.value {
             NodeValue::Heading(_) => self.heading = false,
             NodeValue::TaskItem(_) => self.boxes = self.boxes.saturating_sub(1),
-            NodeValue::Link(_) => {
-                if let Some(link) = self.link.take() {
-                    self.with(|section| section.links.push(link));
-                }
-            }
+            NodeValue::Link(_) => self.end_of_link(),
             NodeValue::TableCell => {
                 self.cell = false;
                 self.text("\n");
             }
-            NodeValue::Paragraph | NodeValue::Item(_) | NodeValue::CodeBlock(_) => self.text("\n"),
+            NodeValue::Paragraph | NodeValue::Item(_) | NodeValue::CodeBlock(_) | NodeValue::HtmlBlock(_) => {
+                // One that was never closed.
+                self.end_of_link();
+                self.text("\n");
+            }
             _ => {}
         }
     }
@@ -124,29 +127,40 @@ impl Reader {
         });
     }
 
-    /// Pictures and links that are written as HTML.
+    /// Text, pictures and links that are written as HTML; what a link is called may come in a later piece.
     fn html(&mut self, html: &str, line: usize) {
-        for (mark, image) in [("src=\"", true), ("href=\"", false)] {
-            for piece in html.split(mark).skip(1).take(200) {
-                let Some((target, _)) = piece.split_once('"') else { continue };
-                let link = link_of(target, line, image);
+        if html.trim_start().starts_with("<!--") {
+            return;
+        }
+        for piece in html.split_inclusive('>') {
+            let (plain, tag) = piece.split_once('<').unwrap_or((piece, ""));
+            self.text(plain);
+            let lower = tag.to_lowercase();
+            if let Some(target) = attribute(tag, "src") {
+                let link = link_of(target, line, true);
                 self.with(|section| section.links.push(link));
             }
-        }
-        let mut plain = String::new();
-        let mut inside = html.trim_start().starts_with("<!--");
-        for letter in html.chars() {
-            match letter {
-                '<' => inside = true,
-                '>' => inside = false,
-                _ if !inside => plain.push(letter),
-                _ => {}
+            if lower.starts_with("/a") && lower.trim_end_matches('>').trim() == "/a" {
+                self.end_of_link();
+            } else if let Some(target) = attribute(tag, "href") {
+                self.end_of_link();
+                self.link = Some(link_of(target, line, false));
             }
         }
-        if !html.trim_start().starts_with("<!--") {
-            self.text(&plain);
+    }
+
+    fn end_of_link(&mut self) {
+        if let Some(link) = self.link.take() {
+            self.with(|section| section.links.push(link));
         }
     }
+}
+
+/// The value of an attribute of a tag.
+fn attribute<'t>(tag: &'t str, name: &str) -> Option<&'t str> {
+    let (_, rest) = tag.split_once(&format!("{name}="))?;
+    let quote = rest.chars().next().filter(|first| ['"', '\''].contains(first))?;
+    rest[1..].split(quote).next()
 }
 
 fn link_of(target: &str, line: usize, image: bool) -> Link {
@@ -173,5 +187,23 @@ mod tests {
         assert_eq!(deploy.rows[1], ["A", "first"]);
         assert_eq!(deploy.boxes, 1);
         assert!(!deploy.text.contains("not yet"));
+    }
+
+    #[test]
+    fn links_in_html_have_names() {
+        let text = "<p align=\"center\">\n  <a href=\"https://a.b/x\">Contributing <b>guide</b></a> •\n  <a href='c.md'><img src=\"d.png\"></a>\n</p>\n\n\
+                    See <a href=\"e.md\">the e</a> and [f](f.md).\n";
+        let sections = read(text);
+        let shown: Vec<(&str, &str, bool)> =
+            sections[0].links.iter().map(|link| (link.target.as_str(), link.text.trim(), link.image)).collect();
+        let expected = [
+            ("https://a.b/x", "Contributing guide", false),
+            ("d.png", "", true),
+            ("c.md", "", false),
+            ("e.md", "the e", false),
+            ("f.md", "f", false),
+        ];
+        assert_eq!(shown, expected);
+        assert!(sections[0].text.contains("Contributing guide"));
     }
 }

@@ -5,16 +5,21 @@ mod lines;
 mod links;
 mod markdown;
 mod openapi;
+mod pages;
+mod perhaps;
 mod section;
 mod template;
 mod topic;
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use seaworthy_repository::{Repository, TEST_FOLDERS};
 
 pub(crate) use command::{Grounds, Resolver, commands};
-pub(crate) use links::dead_links;
+pub(crate) use links::{dead_links, target_of};
 pub(crate) use openapi::{Specification, specifications};
 pub(crate) use section::Section;
 use template::template_of;
@@ -122,6 +127,7 @@ impl Documents {
     pub fn read(repository: &Repository) -> Self {
         let mut found = Self::default();
         let mut left = MOST;
+        let mut labels = BTreeMap::new();
         for path in repository.files().filter(|path| is_document(path)) {
             let Some(text) = repository.text(path).filter(|text| text.len() <= LARGEST) else { continue };
             if text.len() > left {
@@ -129,8 +135,14 @@ impl Documents {
                 break;
             }
             left -= text.len();
+            if path.extension().is_some_and(|own| own == "rst") {
+                labels.extend(lines::labels(&text).into_iter().map(|label| (label, path)));
+            }
             found.all.push(Document::new(path, &text));
         }
+        let has_root = |folder: &Path| repository.has(folder.join("conf.py"));
+        found.all.iter_mut().for_each(|document| links::follow_roles(document, &labels, has_root));
+        found.all.extend(specifications(repository).into_iter().filter_map(Document::of_specification));
         found
     }
 
@@ -162,17 +174,37 @@ impl Document {
         }
     }
 
-    /// It stands where people look for what is said of the whole app, and is no text for a program that writes code.
+    /// What a description of an API says in words, under its headings.
+    fn of_specification(one: Specification) -> Option<Self> {
+        let (begins, text) = one.description?;
+        let mut sections = markdown::read(&text);
+        for section in &mut sections {
+            section.line += begins - 1;
+            section.blocks.iter_mut().for_each(|block| block.line += begins - 1);
+            // It is read where it was rendered, and what is beside it there cannot be told.
+            section.links.retain(section::Link::is_outside);
+            section.links.iter_mut().for_each(|link| link.line += begins - 1);
+            section.codes.iter_mut().for_each(|(line, _)| *line += begins - 1);
+        }
+        Some(Self { path: one.path, sections, template: None, checklist: false })
+    }
+
+    /// It stands where people look for what is said of the whole app.
     pub fn is_prominent(&self) -> bool {
         let stem = self.path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
         let folders =
             self.path.parent().into_iter().flat_map(Path::components).filter_map(|part| part.as_os_str().to_str());
         let folders: Vec<&str> = folders.collect();
-        let written_for_people = !["AGENTS", "CLAUDE", "GEMINI", "SKILL", "copilot-instructions"].contains(&stem);
         let at_home = folders.len() <= 1
             || folders.iter().any(|folder| DOCUMENT_FOLDERS.contains(&folder.to_lowercase().as_str()));
         let parts = folders.len() <= 2 && stem.to_lowercase().starts_with("readme");
-        written_for_people && (at_home || parts)
+        self.is_for_people() && (at_home || parts)
+    }
+
+    /// No text for a program that writes code.
+    pub fn is_for_people(&self) -> bool {
+        let stem = self.path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+        !["AGENTS", "CLAUDE", "GEMINI", "SKILL", "copilot-instructions"].contains(&stem)
     }
 
     /// `path:line`.

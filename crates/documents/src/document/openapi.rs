@@ -14,6 +14,10 @@ pub(crate) struct Specification {
     pub operations: Vec<Operation>,
     /// Paths of its servers: `/api/v1`.
     pub bases: Vec<String>,
+    /// Calls that it shows: `x-codeSamples` of its operations.
+    pub samples: Vec<String>,
+    /// What it says of the whole API, in Markdown, and the line where that begins.
+    pub description: Option<(usize, String)>,
 }
 
 /// One operation.
@@ -65,7 +69,12 @@ fn read(path: &Path, text: &str) -> Option<Specification> {
         rest.find('/').map_or(String::new(), |at| rest[at..].trim_end_matches('/').to_owned())
     };
     let bases = servers.map(path_of).chain(root["basePath"].as_str().map(String::from)).collect();
-    Some(Specification { path: path.to_owned(), operations, bases })
+    let all = root["paths"].as_object().into_iter().flatten();
+    let samples = all.flat_map(|(_, item)| item.as_object().into_iter().flatten()).flat_map(|(_, one)| samples_of(one));
+    let samples = samples.take(MOST_OPERATIONS).collect();
+    let line = text.lines().position(|line| line.trim_start().trim_start_matches('"').starts_with("description"));
+    let description = root["info"]["description"].as_str().map(|text| (line.map_or(1, |at| at + 2), text.to_owned()));
+    Some(Specification { path: path.to_owned(), operations, bases, samples, description })
 }
 
 fn operation_of(root: &Value, path: &str, method: &str, operation: &Value) -> Operation {
@@ -84,12 +93,25 @@ fn operation_of(root: &Value, path: &str, method: &str, operation: &Value) -> Op
         nothing || old || shows(root, &response["schema"], 0) || content_shows(root, response)
     };
     let mut good = good.map(|(_, response)| response).peekable();
+    let sent = samples_of(operation).iter().any(|sample| sends(sample));
     Operation {
         method: method.to_uppercase(),
         path: path.to_owned(),
-        request_shown: old_body && (body.is_null() || body["content"].is_null() || content_shows(root, body)),
+        request_shown: sent || old_body && (body.is_null() || body["content"].is_null() || content_shows(root, body)),
         response_shown: good.peek().is_some() && good.all(shown),
     }
+}
+
+/// Calls that an operation shows, as renderers of such files know them.
+fn samples_of(operation: &Value) -> Vec<String> {
+    let keys = ["x-codeSamples", "x-code-samples"];
+    let all = keys.iter().filter_map(|key| operation[*key].as_array()).flatten();
+    all.filter_map(|sample| sample["source"].as_str().map(String::from)).collect()
+}
+
+/// A call that sends something shows what is sent.
+fn sends(sample: &str) -> bool {
+    [" -d ", "--data", "json=", "body:", "data="].iter().any(|word| sample.contains(word)) && sample.contains('{')
 }
 
 fn content_shows(root: &Value, holder: &Value) -> bool {
@@ -146,5 +168,14 @@ mod tests {
         let shown: Vec<(&str, bool, bool)> =
             read.operations.iter().map(|one| (one.method.as_str(), one.request_shown, one.response_shown)).collect();
         assert_eq!(shown, [("GET", true, true), ("POST", false, true), ("GET", true, false)]);
+    }
+
+    #[test]
+    fn samples_and_descriptions_are_read() {
+        let text = "openapi: 3.1.0\ninfo:\n  title: x\n  description: |\n    ## Authentication\n    Send it.\npaths:\n  /a:\n    put:\n      x-code-samples:\n        - source: |\n            curl -X PUT -H 'x-api-key: k' -d '{\"a\": 1}' x\n      \
+                    requestBody: {content: {application/json: {schema: {type: object}}}}\n      responses: {200: {}}\n";
+        let read = read(Path::new("api.yaml"), text).unwrap();
+        assert!(read.operations[0].request_shown && read.samples[0].contains("x-api-key"));
+        assert_eq!(read.description, Some((5, "## Authentication\nSend it.\n".to_owned())));
     }
 }

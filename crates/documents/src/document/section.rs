@@ -60,6 +60,11 @@ impl Section {
 }
 
 impl Link {
+    /// It leads to a page out of the repository.
+    pub fn is_outside(&self) -> bool {
+        self.target.starts_with("http") && !self.image
+    }
+
     /// It leads to a file of the repository.
     pub fn is_relative(&self) -> bool {
         let target = self.target.trim();

@@ -62,6 +62,8 @@ mod tests {
     fn generated_texts_and_placeholders_are_known() {
         let rails = "# README\n\nThis README would normally document whatever steps are necessary to get the\napplication up and running.\n";
         assert_eq!(template_of(rails), Some("rails new"));
+        let vue = "This template should help get you started developing with Vue 3 in Vite.";
+        assert_eq!(template_of(vue), Some("create-vue"));
         assert_eq!(template_of("# Orders\n\nTakes orders."), None);
         let of = |text: &str| placeholder(&Section { text: text.into(), ..Section::default() });
         for text in [

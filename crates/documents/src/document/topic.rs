@@ -2,11 +2,14 @@
 
 use std::{path::Path, sync::LazyLock};
 
+use seaworthy_repository::Repository;
 use serde::Deserialize;
 
 use super::{
     Document, Documents, commands,
     links::{dead_links, target_of},
+    pages::{Page, pages},
+    perhaps::{Perhaps, Weight},
     section::{Link, Section},
     template::placeholder,
 };
@@ -20,7 +23,12 @@ pub(crate) struct Topic {
     pub name: String,
     files: Vec<String>,
     headings: Vec<String>,
+    /// Headings with these words are on something else.
+    #[serde(default)]
+    except: Vec<String>,
     minimum: usize,
+    /// Names that may as well be on something else.
+    perhaps: Option<Perhaps>,
 }
 
 #[derive(Deserialize)]
@@ -40,8 +48,8 @@ pub(crate) fn topic(id: &str) -> Option<&'static Topic> {
 /// What there is on a topic.
 #[derive(Debug)]
 pub(crate) enum Found<'d> {
-    /// These say something.
-    Parts(Vec<Part<'d>>),
+    /// These say something; and where another place sends readers to, when one does.
+    Parts(Vec<Part<'d>>, Option<String>),
     /// There is a place for it, and little or nothing in it; the sentence says where.
     Thin(String),
     /// It is said to be written somewhere else; the sentence says where.
@@ -90,6 +98,12 @@ impl<'d> Part<'d> {
         self.sections.iter().flat_map(|section| &section.links)
     }
 
+    /// It says little and has a link out of the repository: the sentence says where.
+    pub(super) fn sends_out(&self) -> Option<String> {
+        let link = self.links().find(|link| link.is_outside() && self.words() < 60)?;
+        Some(format!("{} sends readers to {}, which is not read here", self.place(), link.target))
+    }
+
     fn substance(&self) -> usize {
         let commands: usize = self.sections.iter().map(|section| commands(section).len()).sum();
         let rows: usize = self.sections.iter().map(|section| section.rows.len()).sum();
@@ -112,16 +126,33 @@ impl Topic {
         let mut good = Vec::new();
         let mut thin = None;
         let mut elsewhere = None;
-        for part in self.parts(documents) {
+        for (part, weight) in self.parts(documents) {
+            let little = match weight {
+                Weight::Sure => None,
+                Weight::Shown(why) => Some(why),
+                Weight::Open(why) => {
+                    elsewhere.get_or_insert(why);
+                    continue;
+                }
+                Weight::None => continue,
+            };
             let part = with_linked(part, documents, self.minimum);
             let (substance, place) = (part.substance(), part.place());
             if substance >= self.minimum && part.unwritten().is_none() {
+                let named = |link: &&Link| link.is_outside() && has_any(&link.text, &self.headings);
+                if let Some(link) = part.links().find(named) {
+                    elsewhere
+                        .get_or_insert(format!("{place} sends readers to {}, which is not read here", link.target));
+                }
                 good.push(part);
                 continue;
             }
-            let outside = part.links().find(|link| !link.image && link.target.starts_with("http") && part.words() < 60);
-            if let Some(link) = outside {
-                elsewhere.get_or_insert(format!("{place} sends readers to {}, which is not read here", link.target));
+            if let Some(why) = little {
+                elsewhere.get_or_insert(why);
+                continue;
+            }
+            if let Some(sentence) = part.sends_out() {
+                elsewhere.get_or_insert(sentence);
             }
             thin.get_or_insert(match part.unwritten() {
                 Some((line, what)) => format!("{} is still a template: “{what}”", part.document.place(line)),
@@ -130,55 +161,68 @@ impl Topic {
         }
         // The part that says most comes first.
         good.sort_by_key(|part: &Part<'_>| std::cmp::Reverse(part.substance().min(400)));
-        match (good.is_empty(), elsewhere.or_else(|| self.linked(documents)), thin) {
-            (false, ..) => Found::Parts(good),
-            (true, Some(where_to), _) => Found::Elsewhere(where_to),
-            (true, None, Some(what)) => Found::Thin(what),
-            (true, None, None) => self.template(documents).map_or(Found::Nothing(documents.all.len()), Found::Thin),
+        if !good.is_empty() {
+            return Found::Parts(good, elsewhere);
+        }
+        let open = elsewhere.or_else(|| self.linked(documents)).or_else(|| self.of_a_part(documents));
+        match (open, thin.or_else(|| self.template(documents))) {
+            (Some(where_to), _) => Found::Elsewhere(where_to),
+            (None, Some(what)) => Found::Thin(what),
+            (None, None) => Found::Nothing(documents.all.len()),
         }
     }
 
-    fn parts<'d>(&self, documents: &'d Documents) -> Vec<Part<'d>> {
+    fn parts<'d>(&self, documents: &'d Documents) -> Vec<(Part<'d>, Weight)> {
         let mut found = Vec::new();
         for document in documents.own().filter(|document| document.is_prominent()) {
-            if self.names(&document.path) {
-                found.push(Part { document, sections: document.sections.iter().collect() });
+            let whole = Part { document, sections: document.sections.iter().collect() };
+            if names(&self.files, &document.path) {
+                found.push((whole, Weight::Sure));
                 continue;
             }
-            let mut at = 0;
-            while let Some(section) = document.sections.get(at) {
-                at += 1;
-                if section.level == 0
-                    || !has_any(&section.title, &self.headings)
-                    || section.title.split_whitespace().count() > 9
-                {
-                    continue;
-                }
-                let below = document.sections[at..].iter().take_while(|below| below.level > section.level);
-                // A title that happens to have the word is the whole document only when it is short of other headings.
-                let sections: Vec<&Section> = std::iter::once(section).chain(below).collect();
-                at += sections.len() - 1;
-                found.push(Part { document, sections });
+            let may_be = self.perhaps.as_ref().filter(|perhaps| names(&perhaps.files, &document.path));
+            match may_be.map_or(Weight::None, |perhaps| perhaps.weigh(&whole, false)) {
+                Weight::None => self.sections_of(document, &mut found),
+                weight => found.push((whole, weight)),
             }
         }
         found
     }
 
-    /// A file's name, or that of the folder it is in below `docs`.
-    fn names(&self, path: &Path) -> bool {
-        let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
-        let folder = path.parent().and_then(Path::file_name).and_then(|name| name.to_str()).unwrap_or_default();
-        let is_whole = |name: &str| self.files.iter().any(|own| own.trim_start_matches('=') == words_of(name).trim());
-        has_any(stem, &self.files) || (path.components().count() > 1 && is_whole(folder))
+    fn sections_of<'d>(&self, document: &'d Document, found: &mut Vec<(Part<'d>, Weight)>) {
+        let mut at = 0;
+        while let Some(section) = document.sections.get(at) {
+            at += 1;
+            if section.level == 0
+                || section.title.split_whitespace().count() > 9
+                || has_any(&section.title, &self.except)
+            {
+                continue;
+            }
+            let below = document.sections[at..].iter().take_while(|below| below.level > section.level);
+            let part = Part { document, sections: std::iter::once(section).chain(below).collect() };
+            let weight = match &self.perhaps {
+                _ if has_any(&section.title, &self.headings) => Weight::Sure,
+                Some(perhaps) => perhaps.of_heading(&part),
+                None => Weight::None,
+            };
+            // Below what is left open there may be what is sure.
+            if matches!(weight, Weight::Sure | Weight::Shown(_)) {
+                at += part.sections.len() - 1;
+            }
+            if weight != Weight::None {
+                found.push((part, weight));
+            }
+        }
     }
 
     /// A link whose text names the topic, and that leads out.
     fn linked(&self, documents: &Documents) -> Option<String> {
-        for document in documents.own() {
+        // Deep in a tree such links lead to what others wrote of other things.
+        for document in documents.own().filter(|document| document.path.components().count() <= 2) {
             for link in document.sections.iter().flat_map(|section| &section.links) {
-                let outside = link.target.starts_with("http") && !link.image;
                 let short = link.text.split_whitespace().count() <= 6;
-                if outside && short && has_any(&link.text, &self.headings) {
+                if link.is_outside() && short && has_any(&link.text, &self.headings) {
                     let place = document.place(link.line);
                     return Some(format!("{place} sends readers to {}, which is not read here", link.target));
                 }
@@ -187,9 +231,45 @@ impl Topic {
         None
     }
 
-    /// A generated text with such a name.
+    /// A document of this name deep in the tree: of a part of the app, or of the whole?
+    fn of_a_part(&self, documents: &Documents) -> Option<String> {
+        let named = |document: &&Document| {
+            let Some(stem) = document.path.file_stem().and_then(|stem| stem.to_str()) else { return false };
+            names(&self.files, &document.path)
+                && has_any(stem, &self.files)
+                && document.is_for_people()
+                && !document.is_prominent()
+        };
+        let document = documents.own().filter(named).find(|document| {
+            let part = Part { document, sections: document.sections.iter().collect() };
+            part.substance() >= self.minimum && part.unwritten().is_none()
+        })?;
+        let path = document.path.display();
+        Some(format!("{path} is about {}, of one part: whether it speaks of the whole app cannot be told", self.name))
+    }
+
+    /// A page of which only the headings are read, and its name or one of them is on this: the sentence says where.
+    pub fn on_a_page(&self, repository: &Repository) -> Option<String> {
+        let pages = pages(repository);
+        let headed = |(_, title): &&(usize, String)| {
+            title.split_whitespace().count() <= 6 && has_any(title, &self.headings) && !has_any(title, &self.except)
+        };
+        let first = |page: &Page| page.headings.first().cloned();
+        let mut named = pages.iter().filter(|page| names(&self.files, &page.path));
+        let named = named.find_map(|page| Some((page, first(page)?)));
+        let any = || pages.iter().find_map(|page| Some((page, page.headings.iter().find(headed)?.clone())));
+        let (page, (line, title)) = named.or_else(any)?;
+        let kind = if page.of_app { "a page of the app" } else { "a rendered page" };
+        Some(format!("{}:{line} is {kind} with “{title}”, of which only the headings are read", page.path.display()))
+    }
+
+    /// A generated text with such a name or heading.
     fn template(&self, documents: &Documents) -> Option<String> {
-        let named = |document: &&Document| document.template.is_some() && self.names(&document.path);
+        let named = |document: &&Document| {
+            let mut titles = document.sections.iter().filter(|section| section.level > 0);
+            document.template.is_some()
+                && (names(&self.files, &document.path) || titles.any(|one| has_any(&one.title, &self.headings)))
+        };
         let document = documents.all.iter().find(named)?;
         Some(format!("{} is still the text of {}", document.path.display(), document.template.unwrap_or_default()))
     }
@@ -214,7 +294,20 @@ fn with_linked<'d>(mut part: Part<'d>, documents: &'d Documents, minimum: usize)
     part
 }
 
-fn has_any(text: &str, names: &[String]) -> bool {
+/// A file's name, or that of the folder it is in below `docs`; a folder's README speaks of what the folder is called.
+fn names(known: &[String], path: &Path) -> bool {
+    // A description of an API is about what its headings say.
+    if path.extension().is_some_and(|ending| ["yaml", "yml", "json"].iter().any(|own| ending == *own)) {
+        return false;
+    }
+    let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+    let folder = path.parent().and_then(Path::file_name).and_then(|name| name.to_str()).unwrap_or_default();
+    let is_whole = known.iter().any(|own| own.trim_start_matches('=') == words_of(folder).trim());
+    let is_readme = stem.eq_ignore_ascii_case("readme");
+    has_any(stem, known) || (path.components().count() > 1 && (is_whole || (is_readme && has_any(folder, known))))
+}
+
+pub(super) fn has_any(text: &str, names: &[String]) -> bool {
     let text = words_of(text);
     names.iter().any(|name| match name.strip_prefix('=') {
         Some(whole) => text.trim() == whole,
@@ -230,7 +323,7 @@ fn words_of(text: &str) -> String {
 }
 
 /// Dead links of a part.
-pub(crate) fn dead_in(repository: &seaworthy_repository::Repository, part: &Part<'_>) -> (Vec<String>, usize) {
+pub(crate) fn dead_in(repository: &Repository, part: &Part<'_>) -> (Vec<String>, usize) {
     dead_links(
         repository,
         part.document,
@@ -242,7 +335,7 @@ pub(crate) fn dead_in(repository: &seaworthy_repository::Repository, part: &Part
 
 #[cfg(test)]
 mod tests {
-    use seaworthy_repository::{Repository, Sample};
+    use seaworthy_repository::Sample;
 
     use super::*;
 
@@ -251,7 +344,7 @@ mod tests {
         Sample::of(files).write(folder.path()).unwrap();
         let documents = Documents::read(&Repository::open(folder.path()).unwrap());
         match topic("rollback").unwrap().find(&documents) {
-            Found::Parts(parts) => parts.iter().map(Part::place).collect::<Vec<_>>().join(" "),
+            Found::Parts(parts, _) => parts.iter().map(Part::place).collect::<Vec<_>>().join(" "),
             Found::Thin(what) => format!("thin: {what}"),
             Found::Elsewhere(what) => format!("elsewhere: {what}"),
             Found::Nothing(looked) => format!("nothing in {looked}"),
@@ -283,18 +376,37 @@ mod tests {
     }
 
     #[test]
+    fn a_document_of_one_part_is_neither_there_nor_missing() {
+        let deep = found(&[("README.md", "# App\nIt is."), ("web/app/src/ROLLBACK.md", LONG)]);
+        assert!(deep.starts_with("elsewhere: web/app/src/ROLLBACK.md is about"), "{deep}");
+        assert_eq!(found(&[("README.md", "# App\nIt is."), ("web/app/src/AGENTS.md", LONG)]), "nothing in 2");
+        // The README of a folder is about what the folder is called.
+        assert_eq!(found(&[("ops-rollback/README.md", LONG)]), "ops-rollback/README.md:1");
+    }
+
+    #[test]
+    fn a_heading_of_a_generated_text_is_said_to_be_one() {
+        let text = "# App\n[Nest](https://github.com/nestjs/nest) framework TypeScript starter repository.\n## Rollback\nSee the platform.\n";
+        assert_eq!(found(&[("README.md", text)]), "thin: README.md is still the text of nest new");
+    }
+
+    #[test]
+    fn a_heading_of_an_example_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        Sample::of(&[("README.md", &format!("# App\n## Access control example\n{LONG}{LONG}\n"))])
+            .write(folder.path())
+            .unwrap();
+        let documents = Documents::read(&Repository::open(folder.path()).unwrap());
+        assert!(matches!(topic("security-policies").unwrap().find(&documents), Found::Nothing(1)));
+    }
+
+    #[test]
     fn every_topic_is_whole() {
         for topic in &TOPICS.topic {
             assert!(topic.minimum > 0 && !topic.files.is_empty() && !topic.headings.is_empty(), "{}", topic.id);
-            assert!(
-                topic
-                    .files
-                    .iter()
-                    .chain(&topic.headings)
-                    .all(|name| words_of(name).trim() == name.trim_start_matches('=')),
-                "{}",
-                topic.id
-            );
+            let perhaps = topic.perhaps.iter().flat_map(|own| own.files.iter().chain(&own.headings));
+            let mut all = topic.files.iter().chain(&topic.headings).chain(perhaps);
+            assert!(all.all(|name| words_of(name).trim() == name.trim_start_matches('=')), "{}", topic.id);
         }
     }
 }
