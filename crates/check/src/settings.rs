@@ -145,6 +145,7 @@ impl Settings {
             test_command: self.test_command.clone(),
             advisories: self.advisories.clone(),
             waived: self.waived.clone(),
+            started: false,
         }
     }
 

@@ -6,6 +6,7 @@
 mod exercise;
 mod git;
 mod inspection;
+mod kind;
 mod knowledge;
 mod live;
 mod manifests;
@@ -26,6 +27,7 @@ mod yaml;
 pub use exercise::exercise;
 pub use git::{Blob, Blobs, Git};
 pub use inspection::Inspection;
+pub use kind::Kind;
 pub use knowledge::{
     AppPattern, Behind, Fact, HealthPattern, Knowledge, KnowledgeError, Language, Pattern, Reading, Recognise, Runner,
     Site, Stack, Start, Token, TokenKind,

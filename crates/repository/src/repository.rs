@@ -12,6 +12,7 @@ use thiserror::Error;
 
 use crate::{
     git::Git,
+    kind::{self, Kind},
     knowledge::{Knowledge, KnowledgeError},
     live::LiveSecrets,
     manifests::Manifests,
@@ -31,6 +32,7 @@ pub struct Repository {
     variables: OnceLock<Variables>,
     git: OnceLock<Result<Git, String>>,
     pipelines: OnceLock<Pipelines>,
+    kind: OnceLock<Kind>,
     texts: Mutex<HashMap<PathBuf, Option<Arc<str>>>>,
     memory: Memory,
     /// What the team has said of it.
@@ -52,6 +54,8 @@ pub struct Declared {
     pub advisories: Option<PathBuf>,
     /// By control: paths (with `*`) that do not count there.
     pub waived: BTreeMap<String, Vec<String>>,
+    /// It runs: a command that starts it or its address is known, so that it is an app whatever its manifest says.
+    pub started: bool,
 }
 
 /// Why a repository cannot be inspected.
@@ -89,6 +93,7 @@ impl Repository {
             variables: OnceLock::new(),
             git: OnceLock::new(),
             pipelines: OnceLock::new(),
+            kind: OnceLock::new(),
             texts: Mutex::default(),
             memory: Memory::default(),
             declared: Declared::default(),
@@ -203,6 +208,16 @@ impl Repository {
     /// Its pipelines.
     pub fn pipelines(&self) -> &Pipelines {
         self.pipelines.get_or_init(|| pipeline::read(self))
+    }
+
+    /// What it is: an app that is deployed, or a package that others install.
+    pub fn kind(&self) -> &Kind {
+        self.kind.get_or_init(|| kind::of(self))
+    }
+
+    /// The manifest that makes a package which others install, whether or not it is deployed as well.
+    pub fn published(&self) -> Option<String> {
+        kind::published(self)
     }
 
     /// Its history; the error says why there is none.

@@ -50,10 +50,11 @@ impl Probe for Reading {
             let Some(repo) = subject.repo.clone() else {
                 return Sighting::not_tried("name the app's source with --repo");
             };
-            let (inspection, source, run_code) = (self.0.clone(), subject.source.clone(), subject.run_code);
+            let (inspection, mut source, run_code) = (self.0.clone(), subject.source.clone(), subject.run_code);
+            source.declared.started = subject.url.is_some() || subject.launcher.is_some();
             // Reading a repository is disk and CPU work.
             let look = tokio::task::spawn_blocking(move || match source.open(&repo, run_code) {
-                Ok(repository) => inspection.look(&repository),
+                Ok(repository) => inspection.inspect(&repository),
                 Err(why) => Cases::plan(1).gave_up(why),
             });
             let sighting = look.await.unwrap_or_else(|error| Cases::plan(1).gave_up(format!("it broke off: {error}")));
