@@ -25,6 +25,7 @@ pub enum Kind {
 struct Facts {
     of_a_deployment: Vec<String>,
     beside: Vec<String>,
+    pages: Vec<String>,
     files: Files,
     code: Vec<Code>,
     classifiers: Classifiers,
@@ -61,7 +62,7 @@ fn facts() -> Option<&'static Facts> {
 }
 
 /// The answer for a control that only a deployment can have, where nothing is deployed.
-pub(crate) fn not_of_a_package(repository: &Repository, control: &str) -> Option<Sighting> {
+pub fn not_of_a_package(repository: &Repository, control: &str) -> Option<Sighting> {
     let asked = facts().is_some_and(|facts| facts.of_a_deployment.iter().any(|own| own == control));
     match repository.kind() {
         Kind::Package(what) if asked => Some(Sighting::not_applicable(format!(
@@ -115,7 +116,12 @@ fn file_that_deploys(repository: &Repository, facts: &Facts) -> Option<String> {
 
 fn code_that_serves(repository: &Repository, facts: &Facts) -> Option<String> {
     let knowledge = repository.knowledge();
-    let is_script = |path: &Path, language: &str| language == "python" && path.starts_with("bin");
+    let of_pages = |path: &Path| path.iter().any(|part| facts.pages.iter().any(|own| part == own.as_str()));
+    let is_script = |path: &Path, language: &str| match language {
+        "python" => path.starts_with("bin"),
+        "javascript" => of_pages(path),
+        _ => false,
+    };
     repository.sources().iter().filter(|(path, _)| !is_beside(path, facts)).find_map(|(path, source)| {
         let extension = path.extension().and_then(|extension| extension.to_str())?;
         let speaks = |language: &str| {
@@ -220,6 +226,8 @@ mod tests {
             ("package.json", "{\"name\": \"a\", \"exports\": \"./a.js\"}"),
             ("a.js", "export const a = 1;\n")
         ]));
+        let page = ("a/static/jquery.js", "socket.listen(1);\n");
+        assert!(is_package(&[PYPROJECT, library, page]), "a script for browsers serves nothing");
         let tool = ("hack/make.go", "//go:build ignore\n\npackage main\n\nfunc main() {}\n");
         assert!(is_package(&[("go.mod", "module a\n"), ("a.go", "package a\n// package main\n"), tool]));
         assert!(is_package(&[("Cargo.toml", "[package]\nname = \"a\"\n"), ("src/lib.rs", "pub fn a() {}\n")]));

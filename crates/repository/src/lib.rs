@@ -17,6 +17,7 @@ mod sample;
 #[cfg(test)]
 mod sample_folder;
 mod settings_class;
+pub mod setup_py;
 mod sighting;
 mod source;
 mod tree;
@@ -27,7 +28,7 @@ mod yaml;
 pub use exercise::exercise;
 pub use git::{Blob, Blobs, Git};
 pub use inspection::Inspection;
-pub use kind::Kind;
+pub use kind::{Kind, not_of_a_package};
 pub use knowledge::{
     AppPattern, Behind, Fact, HealthPattern, Knowledge, KnowledgeError, Language, Pattern, Reading, Recognise, Runner,
     Site, Stack, Start, Token, TokenKind,

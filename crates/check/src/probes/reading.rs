@@ -50,8 +50,8 @@ impl Probe for Reading {
             let Some(repo) = subject.repo.clone() else {
                 return Sighting::not_tried("name the app's source with --repo");
             };
-            let (inspection, mut source, run_code) = (self.0.clone(), subject.source.clone(), subject.run_code);
-            source.declared.started = subject.url.is_some() || subject.launcher.is_some();
+            let source = subject.source.started(subject.url.is_some() || subject.launcher.is_some());
+            let (inspection, run_code) = (self.0.clone(), subject.run_code);
             // Reading a repository is disk and CPU work.
             let look = tokio::task::spawn_blocking(move || match source.open(&repo, run_code) {
                 Ok(repository) => inspection.inspect(&repository),
@@ -94,6 +94,13 @@ pub struct Source {
 }
 
 impl Source {
+    /// The same, with whether the app is known to run: then it is an app, whatever its manifest says.
+    pub(super) fn started(&self, started: bool) -> Self {
+        let mut own = self.clone();
+        own.declared.started = started;
+        own
+    }
+
     /// What can be read in this folder.
     pub(super) fn open(&self, root: &Path, may_run: bool) -> Result<Arc<Repository>, String> {
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);

@@ -5,7 +5,8 @@ use std::sync::LazyLock;
 use regex::Regex;
 use seaworthy_repository::{Cases, Inspection, Repository, Sample, Sighting};
 
-use super::documents::Document;
+use super::{documents::Document, stores};
+use crate::runs::Runs;
 
 pub(super) struct DisasterRecovery;
 pub(super) struct RecoveryObjectives;
@@ -210,6 +211,8 @@ fn amount(document: &Document, words: &[&str]) -> Option<String> {
 pub(super) fn nothing(repository: &Repository, mut cases: Cases, documents: usize, what: &str) -> Sighting {
     match repository.not_whole() {
         Some(why) => cases.gave_up(why),
+        // Of what stores nothing, there is nothing to recover, to export and to erase.
+        None if stores::signs(repository, &Runs::read(repository)).is_empty() => stores::without(repository),
         None => {
             cases.tried(false, format!("none of {documents} documents is {what}"));
             cases.sighting("")
