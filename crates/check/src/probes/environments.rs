@@ -237,7 +237,6 @@ fn classify(path: &str) -> Option<(String, &'static str)> {
     if [".example", ".sample", ".template", ".dist"].iter().any(|end| name.ends_with(end)) {
         return None;
     }
-    let is_folder = |name: &str| FOLDERS.contains(&name.to_lowercase().as_str());
     let is_dotenv = name.starts_with(".env");
     let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
     if !is_dotenv && !KINDS.contains(&extension) {
@@ -254,26 +253,35 @@ fn classify(path: &str) -> Option<(String, &'static str)> {
     let place = folders.join("/");
     if let Some(environment) = environment.filter(|_| STEMS.contains(&base.to_lowercase().as_str())) {
         let placed =
-            !base.is_empty() || folders.last().is_some_and(|folder| is_folder(folder)) || extension == "tfvars";
+            !base.is_empty() || folders.last().is_some_and(|folder| is_environments(folder)) || extension == "tfvars";
         return placed.then(|| (format!("{place}/{base}"), environment));
     }
-    // docker/development/settings.py: a folder that is named after an environment holds its configuration.
-    let own = stem.to_lowercase();
-    if let Some(environment) = folders.last().and_then(|folder| known(folder))
-        && is_configuration(&own, extension)
-    {
-        return Some((format!("{}/*/{own}", folders[..folders.len() - 1].join("/")), environment));
-    }
-    // overlays/production/kustomization.yaml
-    for (at, folder) in folders.iter().enumerate().skip(1) {
-        if let Some(environment) = known(folder).filter(|_| is_folder(folders[at - 1])) {
-            return Some((format!("{}/*", folders[..at].join("/")), environment));
-        }
+    if let Some(found) = by_folder(folders, &stem.to_lowercase(), extension) {
+        return Some(found);
     }
     let alone = base.to_lowercase();
     let base_of = ["seaworthy", ".env", "appsettings", "application", "docker-compose", "compose", "values"];
     let is_base = base_of.contains(&alone.as_str()) && (is_dotenv || is_configuration(&alone, extension));
     is_base.then(|| (format!("{place}/{base}"), "development"))
+}
+
+/// By a folder that is named after an environment.
+fn by_folder(folders: &[&str], stem: &str, extension: &str) -> Option<(String, &'static str)> {
+    // docker/development/settings.py: it holds that environment's configuration.
+    if let Some(environment) = folders.last().and_then(|folder| known(folder))
+        && is_configuration(stem, extension)
+    {
+        return Some((format!("{}/*/{stem}", folders[..folders.len() - 1].join("/")), environment));
+    }
+    // overlays/production/kustomization.yaml
+    folders.iter().enumerate().skip(1).find_map(|(at, folder)| {
+        let environment = known(folder).filter(|_| is_environments(folders[at - 1]))?;
+        Some((format!("{}/*", folders[..at].join("/")), environment))
+    })
+}
+
+fn is_environments(folder: &str) -> bool {
+    FOLDERS.contains(&folder.to_lowercase().as_str())
 }
 
 /// Whether a file of this stem configures something: a program may be called `compose.js` or `application.py` as well.
