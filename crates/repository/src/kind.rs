@@ -132,7 +132,12 @@ fn code_that_serves(repository: &Repository, facts: &Facts) -> Option<String> {
         let apart = extension == "go" && repository.text(path).is_some_and(|text| text.contains("//go:build ignore"));
         let own = facts.code.iter().filter(|code| !apart && speaks(&code.language)).map(|code| &code.serves);
         let of_stacks = knowledge.stacks.iter().filter(|stack| stack.language != "go" && speaks(&stack.language));
-        let apps = of_stacks.flat_map(|stack| &stack.app).filter(|app| !app.factory).map(|app| &app.pattern);
+        let apps = of_stacks.flat_map(|stack| {
+            // A function that makes an app does so where the framework is called; elsewhere it is a name like another.
+            let calls = stack.recognise.source.as_ref();
+            let makes = calls.is_some_and(|calls| source.matches(&calls.0).next().is_some());
+            stack.app.iter().filter(move |app| makes || !app.factory).map(|app| &app.pattern)
+        });
         let found =
             own.chain(apps).find_map(|pattern| source.matches(&pattern.0).next()?.get(0).map(|all| all.start()))?;
         Some(format!("{}:{}", path.display(), source.line(found)))
@@ -226,6 +231,8 @@ mod tests {
             ("package.json", "{\"name\": \"a\", \"exports\": \"./a.js\"}"),
             ("a.js", "export const a = 1;\n")
         ]));
+        let command = ("a/cli.py", "def create_app(name, key):\n    download(name)\n");
+        assert!(is_package(&[PYPROJECT, library, command]), "a command that makes a folder is no app");
         let page = ("a/static/jquery.js", "socket.listen(1);\n");
         assert!(is_package(&[PYPROJECT, library, page]), "a script for browsers serves nothing");
         let tool = ("hack/make.go", "//go:build ignore\n\npackage main\n\nfunc main() {}\n");
@@ -243,6 +250,7 @@ mod tests {
             ("a/main.py", "def run():\n    uvicorn.run(make())\n"),
             ("a/server.py", "WSGIServer((host, port), make_app(conf)).serve_forever()\n"),
             ("a/app.py", "from fastapi import FastAPI\napi = FastAPI()\n"),
+            ("a/__init__.py", "def create_app():\n    made = Flask(__name__)\n    return made\n"),
             ("a/wsgi.py", "application = get_wsgi_application()\n"),
             ("manage.py", "x = 1\n"),
             ("Procfile", "web: a\n"),
