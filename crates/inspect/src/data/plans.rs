@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 use seaworthy_repository::{Cases, Inspection, Repository, Sample, Sighting};
 
-use super::{documents::Document, stores};
+use super::{documents::Document, schema::Schema, stores};
 use crate::runs::Runs;
 
 pub(super) struct DisasterRecovery;
@@ -212,7 +212,9 @@ pub(super) fn nothing(repository: &Repository, mut cases: Cases, documents: usiz
     match repository.not_whole() {
         Some(why) => cases.gave_up(why),
         // Of what stores nothing, there is nothing to recover, to export and to erase.
-        None if stores::signs(repository, &Runs::read(repository)).is_empty() => stores::without(repository),
+        None if stores::signs(repository, &Runs::read(repository)).is_empty() && Schema::read(repository).is_none() => {
+            stores::without(repository)
+        }
         None => {
             cases.tried(false, format!("none of {documents} documents is {what}"));
             cases.sighting("")

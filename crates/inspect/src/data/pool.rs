@@ -158,8 +158,9 @@ fn is_open(call: &str, language: &str) -> bool {
         return true;
     }
     let first = call.split(',').next().unwrap_or_default().trim_start_matches('(').trim_end_matches(')').trim();
-    let is_name = first.chars().all(|letter| letter.is_alphanumeric() || "._$".contains(letter));
-    language == "javascript" && is_name && !first.is_empty() && !first.starts_with("process.env")
+    // A name, or a call that makes them: `knex(configure(settings))`.
+    let is_name = first.starts_with(|letter: char| letter.is_alphabetic() || "_$".contains(letter));
+    language == "javascript" && is_name && !first.starts_with("process.env")
 }
 
 /// Where code makes a pool.
@@ -288,6 +289,7 @@ mod tests {
         assert!(broken(&with("a.py", "e = create_engine(url)  # pool_size=5\n", python), "without explicit"));
         let knex = ("package.json", "{\"dependencies\": {\"knex\": \"3\", \"pg\": \"8\"}}");
         assert!(matches!(with("a.js", "const k = knex(options);\n", knex), Outcome::Unclear(_)));
+        assert!(matches!(with("a.js", "const k = knex(make(all.get('db')));\n", knex), Outcome::Unclear(_)));
         assert!(broken(&with("a.js", "const k = knex({ client: 'pg' });\n", knex), "without explicit"));
     }
 
