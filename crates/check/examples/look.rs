@@ -34,7 +34,7 @@ fn main() {
                 continue;
             }
             let started = Instant::now();
-            let seen = inspection.look(&repository);
+            let seen = inspection.inspect(&repository);
             let took = started.elapsed().as_millis();
             println!(
                 "{:34} {took:5} ms {}/{} {:?} | {}",

@@ -165,6 +165,7 @@ impl Settings {
                 .iter()
                 .filter_map(|(id, one)| Some((id.clone(), one.because()?.to_owned())))
                 .collect(),
+            started: false,
         }
     }
 

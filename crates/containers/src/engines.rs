@@ -89,6 +89,8 @@ pub struct Mapper {
     pub heal: Option<Expression>,
     /// Where code makes the pool.
     pub uses: Option<Expression>,
+    /// Where code begins a set of options: each makes a pool of its own.
+    pub options: Option<Expression>,
     /// The address may hold the limits as well.
     #[serde(default)]
     pub in_address: bool,

@@ -3,7 +3,10 @@
 use std::sync::LazyLock;
 
 use regex::Regex;
+use seaworthy_containers::Runs;
 use seaworthy_repository::{Cases, Inspection, Repository, Sample, Sighting, calendar, records::Document};
+
+use super::{schema::Schema, stores};
 
 pub(super) struct DisasterRecovery;
 pub(super) struct RecoveryObjectives;
@@ -208,6 +211,10 @@ fn amount(document: &Document, words: &[&str]) -> Option<String> {
 pub(super) fn nothing(repository: &Repository, mut cases: Cases, documents: usize, what: &str) -> Sighting {
     match repository.not_whole() {
         Some(why) => cases.gave_up(why),
+        // Of what stores nothing, there is nothing to recover, to export and to erase.
+        None if stores::signs(repository, &Runs::read(repository)).is_empty() && Schema::read(repository).is_none() => {
+            stores::without(repository)
+        }
         None => {
             cases.tried(false, format!("none of {documents} documents is {what}"));
             cases.sighting("")

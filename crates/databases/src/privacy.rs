@@ -24,6 +24,17 @@ static PURGE: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"(?i)\b(?:def|function|func|fn|async|const|class)\s+\w*(?:purge|prune|expire|cleanup|clean_?up|delete_?(?:old|expired|stale)|retention)\w*|\bexpireAfterSeconds\b|\bexpires\s*:\s*['\x22]?\d|\badd_retention_policy\b|\bcron\.schedule\b[^\n]*DELETE").expect("the pattern is valid")
 });
 
+/// A heading that is about how long data is kept: *Data retention policy*, not *Index for the retention vacuum*.
+#[expect(clippy::expect_used, reason = "a constant pattern, compiled in every test")]
+static TITLE: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"^#+\s*(?:[\d.]+\s+)?(?:(?:our|the|about)\s+)?(?:(?:[\w-]+|&)\s+){0,3}?retention(?:\s+(?:polic(?:y|ies)|periods?|schedules?|rules?|times?|limits?|(?:and|&|of|for)\s.*))?[\s.:#]*$").expect("the pattern is valid")
+});
+/// A sentence that says how long something is kept.
+#[expect(clippy::expect_used, reason = "a constant pattern, compiled in every test")]
+static KEPT: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"\b(?:kept|keeps?|stored|retained|expires?|expired|deleted|removed|purged|erased)\b[^.\n]{0,60}\b(?:for|after|within|in)\s+(?:\w+\s+){0,2}?\d+\s*(?:days?|weeks?|months?|years?|hours?)\b").expect("the pattern is valid")
+});
+
 impl Inspection for Gdpr {
     fn control(&self) -> &'static str {
         "data.gdpr"
@@ -133,8 +144,7 @@ fn retention(repository: &Repository) -> Sighting {
     let documents = Document::all(repository);
     let mut cases = Cases::plan(3);
     let titled = |document: &&Document| {
-        document.path.to_lowercase().contains("retention")
-            || document.lower.lines().any(|line| line.starts_with('#') && line.contains("retention"))
+        document.path.to_lowercase().contains("retention") || document.lower.lines().any(|line| TITLE.is_match(line))
     };
     match documents.iter().find(titled) {
         None if !keeps => return stores::without(repository),
@@ -142,7 +152,19 @@ fn retention(repository: &Repository) -> Sighting {
             if let Some(why) = repository.not_whole() {
                 return cases.gave_up(why);
             }
-            cases.tried(false, format!("none of {} documents declares how long data is kept", documents.len()));
+            let told = documents.iter().find_map(|document| {
+                let line = document.lower.lines().position(|line| KEPT.is_match(line))?;
+                Some(format!("{}:{}", document.path, line + 1))
+            });
+            cases.tried(
+                false,
+                match told {
+                    Some(place) => {
+                        format!("{place} tells how long some data is kept, and no signed policy declares it")
+                    }
+                    None => format!("none of {} documents declares how long data is kept", documents.len()),
+                },
+            );
         }
         Some(document) => {
             let signed = document.is_signed() && document.blank().is_none();
@@ -194,4 +216,38 @@ fn scheduled(repository: &Repository, runs: &Runs) -> Option<String> {
         })
     };
     by_command.map(|run| run.place.clone()).or_else(by_code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::{broken, outcome};
+    use seaworthy_repository::Outcome;
+
+    #[test]
+    fn a_heading_about_retention_is_about_data() {
+        for title in
+            ["# data retention", "## 3. retention policy", "# log and backup retention", "## retention of invoices"]
+        {
+            assert!(TITLE.is_match(title), "{title}");
+        }
+        for title in ["## 0012: add an index for retention vacuum", "# customer retention dashboard", "a retention"] {
+            assert!(!TITLE.is_match(title), "{title}");
+        }
+    }
+
+    #[test]
+    fn what_stores_nothing_has_nothing_to_erase() {
+        let page = Sample::of(&[("src/main.js", "document.title = 'a';\n"), ("README.md", "# Page\n")]);
+        assert!(matches!(outcome(&Gdpr, &page), Outcome::Unclear(why) if why.contains("no database")));
+        let stores = page.with(&[("package.json", "{\"dependencies\": {\"pg\": \"8\"}}")]);
+        assert!(broken(&outcome(&Gdpr, &stores), "privacy law"));
+        let told = stores.with(&[("docs/a.md", "# Sessions\n\nSessions are deleted after 30 days.\n")]);
+        assert!(broken(&outcome(&Retention, &told), "docs/a.md:3"));
+        assert!(broken(&outcome(&Retention, &stores_only()), "none of"));
+    }
+
+    fn stores_only() -> Sample {
+        Sample::of(&[("package.json", "{\"dependencies\": {\"pg\": \"8\"}}"), ("a.js", "x = 1;\n")])
+    }
 }

@@ -72,7 +72,7 @@ fn look(repository: &Repository) -> Sighting {
             return cases.sighting(format!("{place} sets a limit for statements"));
         }
         let place = |offset| format!("{}:{}", path.display(), source.line(offset));
-        client = client.or_else(|| source.matches(&CLIENT).next()?.get(0).map(|found| place(found.start())));
+        client = client.or_else(|| client_limit(source).map(place));
     }
     if let Some(place) = in_configuration(repository, &runs) {
         cases.tried(true, format!("{place} sets a limit for statements"));
@@ -93,6 +93,12 @@ fn look(repository: &Repository) -> Sighting {
         ),
     }
     cases.sighting("")
+}
+
+/// Where the client is told to give up: in code, or as the key of a mapping (`connect_args["command_timeout"]`).
+fn client_limit(source: &Source) -> Option<usize> {
+    let is_key = |at: usize| source.code[..at].ends_with(['"', '\'']);
+    CLIENT.find_iter(&source.code).map(|found| found.start()).find(|at| !source.is_text(*at) || is_key(*at))
 }
 
 /// A limit that a source sets for every statement.
@@ -175,6 +181,21 @@ mod tests {
     use seaworthy_repository::Outcome;
 
     use super::*;
+
+    #[test]
+    fn a_key_of_a_mapping_is_a_limit_of_the_client() {
+        let of = |code: &str| {
+            let folder = tempfile::tempdir().unwrap();
+            let make = "from sqlalchemy import create_engine\nengine = create_engine(url, connect_args=connect_args)\n";
+            let files = [("requirements.txt", "sqlalchemy\nasyncpg\n"), ("a.py", make), ("b.py", code)];
+            Sample::of(&files).write(folder.path()).unwrap();
+            look(&Repository::open(folder.path()).unwrap()).outcome
+        };
+        let seen = of("connect_args[\"command_timeout\"] = self.timeout\n");
+        assert!(matches!(&seen, Outcome::Unclear(why) if why.contains("b.py:1")), "{seen:?}");
+        let spoken_of = of("message = \"set the command_timeout: it ends what is slow\"\n");
+        assert!(matches!(spoken_of, Outcome::Broken(_)), "{spoken_of:?}");
+    }
 
     #[test]
     fn a_text_in_rust_is_a_setting_only_beside_a_database() {

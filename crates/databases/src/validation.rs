@@ -81,7 +81,8 @@ fn look(repository: &Repository) -> Sighting {
         0 => cases.tried(false, format!("no UNIQUE and no CHECK in {tables} tables")),
         _ => cases.tried(true, format!("{rules} unique and check constraints")),
     }
-    cases.sighting(format!("{tables} tables with primary keys, {not_null} of {} columns not null, {rules} unique or check, {pointing} references with foreign keys", nullable.len()))
+    let foreign = schema.foreign().count();
+    cases.sighting(format!("{tables} tables with primary keys, {not_null} of {} columns not null, {rules} unique or check, {foreign} foreign keys", nullable.len()))
 }
 
 /// Columns like `user_id` beside a table `users` that are no foreign keys: the database lets in what points to nothing.

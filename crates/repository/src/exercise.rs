@@ -43,7 +43,7 @@ fn look_at(inspection: &dyn Inspection, sample: &Sample, folder: &Path) -> Sight
     match Repository::open(folder) {
         Ok(mut repository) => {
             repository.may_run = true;
-            inspection.look(&repository)
+            inspection.inspect(&repository)
         }
         Err(error) => {
             assert!(error.to_string().is_empty(), "{control}: {error}");

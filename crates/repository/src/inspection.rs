@@ -1,6 +1,6 @@
 //! What it is to inspect a repository for one control.
 
-use crate::{repository::Repository, sample::Sample, sighting::Sighting};
+use crate::{kind, repository::Repository, sample::Sample, sighting::Sighting};
 
 /// Looks at a repository for one control. It also owns a control experiment: two small known repositories, one where the
 /// thing is present and one where it is absent. Before its word counts, it must say *holds* of the first and *broken* of
@@ -15,7 +15,12 @@ pub trait Inspection: Send + Sync {
         false
     }
 
-    /// Looks. This may take seconds, and blocks.
+    /// Looks, where the control can apply to what the repository is: a package that others install has no rollback.
+    fn inspect(&self, repository: &Repository) -> Sighting {
+        kind::not_of_a_package(repository, self.control()).unwrap_or_else(|| self.look(repository))
+    }
+
+    /// Looks. This may take seconds, and blocks. Who asks from outside calls [`inspect`](Self::inspect).
     fn look(&self, repository: &Repository) -> Sighting;
 
     /// A known repository where the control holds.

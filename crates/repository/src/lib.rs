@@ -8,6 +8,7 @@ pub mod environment;
 mod exercise;
 mod git;
 mod inspection;
+mod kind;
 mod knowledge;
 mod live;
 mod manifests;
@@ -19,6 +20,7 @@ mod sample;
 #[cfg(test)]
 mod sample_folder;
 mod settings_class;
+pub mod setup_py;
 mod sighting;
 mod source;
 mod stop;
@@ -30,6 +32,7 @@ mod yaml;
 pub use exercise::exercise;
 pub use git::{Blob, Blobs, Git};
 pub use inspection::Inspection;
+pub use kind::{Kind, not_of_a_package};
 pub use knowledge::{
     AppPattern, Behind, Fact, HealthPattern, Knowledge, KnowledgeError, Language, Pattern, Reading, Recognise, Runner,
     Site, Stack, Start, Token, TokenKind,

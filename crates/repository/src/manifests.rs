@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::tree::Tree;
+use crate::{setup_py, tree::Tree};
 
 /// What the manifests of one language in one folder say together.
 #[derive(Debug, Default)]
@@ -50,6 +50,7 @@ impl Manifests {
             let (language, reader): (_, Reader) = match name {
                 "pyproject.toml" => ("python", pyproject),
                 "Pipfile" => ("python", pipfile),
+                "setup.py" => ("python", setup_script),
                 "package.json" => ("javascript", package_json),
                 "Gemfile" => ("ruby", gemfile),
                 "go.mod" => ("go", go_mod),
@@ -134,6 +135,23 @@ fn requirements(text: &str, path: &Path) -> Result<Manifest, String> {
     Ok(manifest)
 }
 
+/// A group of this name is for those who work on the project: `test`, `docs-build`.
+fn is_for_developers(group: &str) -> bool {
+    let words =
+        ["dev", "develop", "development", "test", "tests", "testing", "lint", "doc", "docs", "ci", "typing", "build"];
+    group.to_ascii_lowercase().split(['-', '_', '.']).any(|word| words.contains(&word))
+}
+
+/// A setup.py is a program; the literal lists in it are enough.
+fn setup_script(text: &str, path: &Path) -> Result<Manifest, String> {
+    let mut manifest = Manifest::default();
+    for requirement in setup_py::requirements(text) {
+        let development = requirement.extra.is_some_and(|extra| is_for_developers(&extra));
+        manifest.add_requirement(&requirement.line, path, development);
+    }
+    Ok(manifest)
+}
+
 fn pyproject(text: &str, path: &Path) -> Result<Manifest, String> {
     let table = toml_table(text)?;
     let mut manifest = Manifest::default();
@@ -144,13 +162,16 @@ fn pyproject(text: &str, path: &Path) -> Result<Manifest, String> {
     };
     let project = table.get("project");
     add_list(project.and_then(|project| project.get("dependencies")), false);
-    for (_, list) in entries(project.and_then(|project| project.get("optional-dependencies"))) {
-        add_list(Some(list), false);
+    for (extra, list) in entries(project.and_then(|project| project.get("optional-dependencies"))) {
+        add_list(Some(list), is_for_developers(extra));
     }
     for (_, list) in entries(table.get("dependency-groups")) {
         add_list(Some(list), true);
     }
     let poetry = table.get("tool").and_then(|tool| tool.get("poetry"));
+    for (name, value) in entries(poetry.and_then(|poetry| poetry.get("dev-dependencies"))) {
+        add_with_extras(&mut manifest, name, value, path, true);
+    }
     for (name, value) in entries(poetry.and_then(|poetry| poetry.get("dependencies"))) {
         add_with_extras(&mut manifest, name, value, path, false);
     }
@@ -255,16 +276,25 @@ mod tests {
     fn python_manifests() {
         let text = "# fastapi\nFastAPI[Standard]>=0.1 ; python_version > '3'\n-r base.txt\n--hash=x\n\nzope.interface==1 # flask\n";
         assert_eq!(names(requirements, text), ["fastapi", "fastapi[standard]", "zope-interface"]);
-        let text = "[project]\ndependencies = [\"flask ~= 3\"]\n[project.optional-dependencies]\nserver = [\"gunicorn\"]\n\
+        let text = "[project]\ndependencies = [\"flask ~= 3\"]\n[project.optional-dependencies]\nserver = [\"gunicorn\"]\ndocs-build = [\"sphinx\"]\n\
                     [dependency-groups]\ndev = [\"pytest\", {include-group = \"a\"}]\n[tool.poetry.dependencies]\n\
                     Django = \"^5\"\nuvicorn = { version = \"1\", extras = [\"standard\"] }\n\
                     [tool.poetry.group.dev.dependencies]\nblack = \"*\"\n";
-        let expected = ["flask", "gunicorn", "pytest dev", "django", "uvicorn", "uvicorn[standard]", "black dev"];
+        let expected =
+            ["flask", "gunicorn", "sphinx dev", "pytest dev", "django", "uvicorn", "uvicorn[standard]", "black dev"];
         assert_eq!(names(pyproject, text), expected);
         assert_eq!(
             names(pipfile, "[packages]\nflask = \"*\"\n[dev-packages]\npytest = \"*\"\n"),
             ["flask", "pytest dev"]
         );
+    }
+
+    #[test]
+    fn a_setup_script_is_a_manifest() {
+        let text = "setup(\n    install_requires=['Flask>=2', # asyncpg\n        \"psycopg[binary]==3.2\"],\n    \
+                    extras_require={'s3': ['boto3'], \"test\": [\"black==24.4.2\"]},\n)\n";
+        assert_eq!(names(setup_script, text), ["flask", "psycopg", "psycopg[binary]", "boto3", "black dev"]);
+        assert_eq!(names(setup_script, "setup(install_requires=read('requirements.txt'))\n"), [] as [String; 0]);
     }
 
     #[test]

@@ -60,7 +60,12 @@ impl Document {
 
     /// Where something is left to be filled in.
     pub fn blank(&self) -> Option<usize> {
-        BLANK.find(&self.text).map(|found| 1 + self.text[..found.start()].matches('\n').count())
+        // `{{name}}` between back-ticks is code that is spoken of; a word for *later* is one anywhere.
+        let is_code = |at: usize| self.text[..at].rsplit('\n').next().unwrap_or_default().matches('`').count() % 2 == 1;
+        let is_word = |text: &str| text.starts_with(char::is_alphabetic);
+        let mut all = BLANK.find_iter(&self.text);
+        let found = all.find(|found| is_word(found.as_str()) || !is_code(found.start()))?;
+        Some(1 + self.text[..found.start()].matches('\n').count())
     }
 
     /// Whether it is dated and somebody stands for it.
@@ -143,6 +148,9 @@ mod tests {
         assert!(!document("Date: 2026-01-02\nOwner:\n").is_signed() && !document("Owner: Ada\n").is_signed());
         assert_eq!(document("a\nOwner: TBD\n").blank(), Some(2));
         assert_eq!(document("a [link](x) 2026\n").blank(), None);
+        assert_eq!(document("the helper `{{ghost_head}}` adds it; `<script>` too\n").blank(), None);
+        assert_eq!(document("kept by `{{ghost_head}}` and {{owner}}\n").blank(), Some(1));
+        assert_eq!(document("Owner: `TBD`\n").blank(), Some(1));
         assert!(document("drill 2020-01-01\ndrill 2021-01-01").age_of(&["drill"]).unwrap() > 1000);
         assert_eq!(without_comments("a<!-- b\nc -->d"), "a\nd");
     }

@@ -12,6 +12,7 @@ use thiserror::Error;
 
 use crate::{
     git::Git,
+    kind::{self, Kind},
     knowledge::{Knowledge, KnowledgeError},
     live::LiveSecrets,
     manifests::Manifests,
@@ -46,6 +47,7 @@ struct Shared {
     variables: OnceLock<Variables>,
     git: OnceLock<Result<Git, String>>,
     pipelines: OnceLock<Pipelines>,
+    kind: OnceLock<Kind>,
     texts: Mutex<HashMap<PathBuf, Option<Arc<str>>>>,
     memory: Memory,
     /// By control whose waivers were asked for: the paths that they took out.
@@ -67,6 +69,8 @@ pub struct Declared {
     pub waived: BTreeMap<String, Vec<String>>,
     /// By control: why the team does without it as a whole.
     pub accepted: BTreeMap<String, String>,
+    /// It runs: a command that starts it or its address is known, so that it is an app whatever its manifest says.
+    pub started: bool,
 }
 
 /// Why a repository cannot be inspected.
@@ -113,6 +117,7 @@ impl Repository {
             variables: OnceLock::new(),
             git: OnceLock::new(),
             pipelines: OnceLock::new(),
+            kind: OnceLock::new(),
             texts: Mutex::default(),
             memory: Memory::default(),
             waived: Mutex::default(),
@@ -258,6 +263,16 @@ impl Repository {
     /// Its pipelines.
     pub fn pipelines(&self) -> &Pipelines {
         self.all.pipelines.get_or_init(|| pipeline::read(&self.for_all()))
+    }
+
+    /// What it is: an app that is deployed, or a package that others install.
+    pub fn kind(&self) -> &Kind {
+        self.all.kind.get_or_init(|| kind::of(&self.for_all()))
+    }
+
+    /// The manifest that makes a package which others install, whether or not it is deployed as well.
+    pub fn published(&self) -> Option<String> {
+        kind::published(self)
     }
 
     /// Its history; the error says why there is none.

@@ -20,6 +20,8 @@ use crate::{
 
 pub(super) struct Environments;
 
+const CONTROL: &str = "config.environments";
+
 /// Configuration lies near the top.
 const DEPTH: usize = 5;
 const LARGEST: u64 = 1 << 20;
@@ -92,7 +94,7 @@ const FOLDERS: [&str; 12] = [
 
 impl Probe for Environments {
     fn about(&self) -> About {
-        About { control: "config.environments".into(), kind: ProbeKind::Static, class: SafetyClass::Passive }
+        About { control: CONTROL.into(), kind: ProbeKind::Static, class: SafetyClass::Passive }
     }
 
     fn look<'a>(&'a self, subject: &'a Subject) -> Working<'a, Sighting> {
@@ -130,6 +132,13 @@ fn look(subject: &Subject) -> Sighting {
     let Some(repo) = &subject.repo else { return Sighting::not_tried("name the app's source with --repo") };
     if !repo.is_dir() {
         return Cases::plan(3).gave_up(format!("{} is not a folder", repo.display()));
+    }
+    // What a folder is (an app, or a package that others install) is found out once for all who ask.
+    let started = subject.url.is_some() || subject.launcher.is_some();
+    if let Ok(repository) = subject.source.started(started).open(repo, subject.run_code)
+        && let Some(sighting) = seaworthy_repository::not_of_a_package(&repository, CONTROL)
+    {
+        return sighting;
     }
     let (profiles, looked_at) = profiles(repo);
     let families = families(profiles);
@@ -187,7 +196,7 @@ fn profiles(repo: &Path) -> (Vec<(String, Profile)>, usize) {
         if entry.metadata().is_ok_and(|data| data.len() <= LARGEST)
             && let Ok(text) = fs::read_to_string(entry.path())
         {
-            found.push((family, Profile { environment, path: path.to_owned(), values: values(&text) }));
+            found.push((family, Profile { environment, path: path.to_owned(), values: values(path, &text) }));
         }
     }
     found.sort_by(|one, other| one.1.path.cmp(&other.1.path));
@@ -228,7 +237,6 @@ fn classify(path: &str) -> Option<(String, &'static str)> {
     if [".example", ".sample", ".template", ".dist"].iter().any(|end| name.ends_with(end)) {
         return None;
     }
-    let is_folder = |name: &str| FOLDERS.contains(&name.to_lowercase().as_str());
     let is_dotenv = name.starts_with(".env");
     let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
     if !is_dotenv && !KINDS.contains(&extension) {
@@ -245,18 +253,42 @@ fn classify(path: &str) -> Option<(String, &'static str)> {
     let place = folders.join("/");
     if let Some(environment) = environment.filter(|_| STEMS.contains(&base.to_lowercase().as_str())) {
         let placed =
-            !base.is_empty() || folders.last().is_some_and(|folder| is_folder(folder)) || extension == "tfvars";
+            !base.is_empty() || folders.last().is_some_and(|folder| is_environments(folder)) || extension == "tfvars";
         return placed.then(|| (format!("{place}/{base}"), environment));
     }
-    // overlays/production/kustomization.yaml
-    for (at, folder) in folders.iter().enumerate().skip(1) {
-        if let Some(environment) = known(folder).filter(|_| is_folder(folders[at - 1])) {
-            return Some((format!("{}/*", folders[..at].join("/")), environment));
-        }
+    if let Some(found) = by_folder(folders, &stem.to_lowercase(), extension) {
+        return Some(found);
     }
     let alone = base.to_lowercase();
     let base_of = ["seaworthy", ".env", "appsettings", "application", "docker-compose", "compose", "values"];
-    base_of.contains(&alone.as_str()).then(|| (format!("{place}/{base}"), "development"))
+    let is_base = base_of.contains(&alone.as_str()) && (is_dotenv || is_configuration(&alone, extension));
+    is_base.then(|| (format!("{place}/{base}"), "development"))
+}
+
+/// By a folder that is named after an environment.
+fn by_folder(folders: &[&str], stem: &str, extension: &str) -> Option<(String, &'static str)> {
+    // docker/development/settings.py: it holds that environment's configuration.
+    if let Some(environment) = folders.last().and_then(|folder| known(folder))
+        && is_configuration(stem, extension)
+    {
+        return Some((format!("{}/*/{stem}", folders[..folders.len() - 1].join("/")), environment));
+    }
+    // overlays/production/kustomization.yaml
+    folders.iter().enumerate().skip(1).find_map(|(at, folder)| {
+        let environment = known(folder).filter(|_| is_environments(folders[at - 1]))?;
+        Some((format!("{}/*", folders[..at].join("/")), environment))
+    })
+}
+
+fn is_environments(folder: &str) -> bool {
+    FOLDERS.contains(&folder.to_lowercase().as_str())
+}
+
+/// Whether a file of this stem configures something: a program may be called `compose.js` or `application.py` as well.
+fn is_configuration(stem: &str, extension: &str) -> bool {
+    let only_settings = ["settings", "config", "environment"].contains(&stem);
+    let is_code = ["py", "rb", "js", "ts", "exs"].contains(&extension);
+    stem.len() > 1 && STEMS.contains(&stem) && (only_settings || !is_code)
 }
 
 fn known(name: &str) -> Option<&'static str> {
@@ -264,7 +296,12 @@ fn known(name: &str) -> Option<&'static str> {
 }
 
 /// Names and values, as most formats write them; what is nested counts by its last name.
-fn values(text: &str) -> BTreeMap<String, String> {
+fn values(path: &str, text: &str) -> BTreeMap<String, String> {
+    if let Some(value) = path.ends_with(".json").then(|| serde_json::from_str(text).ok()).flatten() {
+        let mut found = BTreeMap::new();
+        nested(&value, "", 0, &mut found);
+        return found;
+    }
     static ASSIGNMENTS: LazyLock<Regex> = LazyLock::new(|| {
         #[expect(clippy::expect_used, reason = "a constant pattern, compiled in every test")]
         Regex::new(r#"(?m)^\s*(?:export\s+|-\s+)?["']?([A-Za-z_][\w.-]*)["']?\s*(?:=>|[:=])\s*(\S.*?)[,;]?\s*$"#)
@@ -272,6 +309,24 @@ fn values(text: &str) -> BTreeMap<String, String> {
     });
     let found = ASSIGNMENTS.captures_iter(text);
     found.map(|pair| (pair[1].to_owned(), pair[2].trim_matches(['"', '\'']).to_owned())).collect()
+}
+
+/// Values of JSON under their whole names: `database_connection_host`.
+fn nested(value: &serde_json::Value, name: &str, depth: usize, found: &mut BTreeMap<String, String>) {
+    match value {
+        serde_json::Value::Object(table) if depth < 16 => {
+            for (key, value) in table {
+                let whole = if name.is_empty() { key.clone() } else { format!("{name}_{key}") };
+                nested(value, &whole, depth + 1, found);
+            }
+        }
+        serde_json::Value::String(text) => {
+            found.insert(name.to_owned(), text.clone());
+        }
+        other => {
+            found.insert(name.to_owned(), other.to_string());
+        }
+    }
 }
 
 /// How many values production has that the others have not.
@@ -323,7 +378,8 @@ fn is_literal(value: &str) -> bool {
     ];
     value.len() >= 4
         && !ELSEWHERE.iter().any(|sign| value.contains(sign))
-        && !["true", "false", "null", "None"].contains(&value)
+        // Each has its own machine under this name.
+        && !["true", "false", "null", "None", "localhost", "127.0.0.1", "0.0.0.0"].contains(&value)
 }
 
 #[cfg(test)]
@@ -349,12 +405,19 @@ mod tests {
             ("docker-compose.prod.yml", PRODUCTION),
             ("k8s/overlays/staging/kustomization.yaml", "staging"),
             ("infra/production.tfvars", PRODUCTION),
+            ("extras/docker/development/settings.py", "development"),
+            ("deploy/production/config.json", PRODUCTION),
+            ("compose.yaml", "development"),
         ] {
             assert_eq!(classify(path).map(|(_, found)| found), Some(environment), "{path}");
         }
         for path in [
             ".env.example",
             "src/local.py",
+            "src/core/application.py",
+            "public/client/compose.js",
+            "src/live/app.js",
+            "src/local/index.ts",
             "src/live.js",
             "package.json",
             "docs/production.md",
@@ -376,6 +439,29 @@ mod tests {
         let shared = [(".env.production", "A=1\nAPI_KEY=abcdefgh"), (".env", "A=2\nAPI_KEY=\"abcdefgh\"")];
         let why = broken(&shared);
         assert!(why.contains("API_KEY") && !why.contains("abcdefgh"), "{why}");
+    }
+
+    #[test]
+    fn nested_values_of_json_are_compared_under_their_whole_names() {
+        let with = |host: &str, word: &str| {
+            format!("{{\"database\": {{\"connection\": {{\"host\": \"{host}\", \"password\": \"{word}\"}}}}}}")
+        };
+        let of = |one: (&str, &str), two: (&str, &str)| {
+            let (dev, live) = (with(one.0, one.1), with(two.0, two.1));
+            outcome(&[("config/config.development.json", &dev), ("config/config.production.json", &live)])
+        };
+        let shared = |seen: &Outcome, name: &str| matches!(seen, Outcome::Broken(why) if why.contains(name));
+        assert!(shared(&of(("db.internal", "one-word"), ("db.internal", "another")), "database_connection_host"));
+        assert!(shared(&of(("a.internal", "one-word"), ("b.internal", "one-word")), "database_connection_password"));
+        assert_eq!(of(("127.0.0.1", "one-word"), ("127.0.0.1", "another")), Outcome::Holds);
+    }
+
+    #[test]
+    fn a_package_that_others_install_has_no_environments() {
+        let manifest = ("pyproject.toml", "[project]\nclassifiers = [\"Framework :: Flask\"]\n");
+        let library = [manifest, ("a/__init__.py", "x = 1\n")];
+        assert!(matches!(outcome(&library), Outcome::NotApplicable(_)));
+        assert!(matches!(outcome(&[library[0], library[1], ("Procfile", "web: a\n")]), Outcome::Broken(_)));
     }
 
     #[test]

@@ -67,13 +67,14 @@ impl Probe for Reading {
             let Some(repo) = subject.repo.clone() else {
                 return Sighting::not_tried("name the app's source with --repo");
             };
-            let (inspection, source, run_code) = (self.0.clone(), subject.source.clone(), subject.run_code);
+            let source = subject.source.started(subject.url.is_some() || subject.launcher.is_some());
+            let (inspection, run_code) = (self.0.clone(), subject.run_code);
             // Reading a repository is disk and CPU work. When nobody waits for it any more it must end by itself.
             let stop = Stop::default();
             let _ends_with_us = stop.when_dropped();
             let look = tokio::task::spawn_blocking(move || match source.open(&repo, run_code) {
                 Ok(repository) => {
-                    let mut sighting = inspection.look(&repository.for_look(stop));
+                    let mut sighting = inspection.inspect(&repository.for_look(stop));
                     sighting.observed.push_str(&waivers(&repository, inspection.control()));
                     sighting
                 }
@@ -140,6 +141,13 @@ impl Source {
         let stop = Stop::default();
         let ends_with_it = stop.when_dropped();
         (Self { read: Arc::default(), stop, declared: self.declared.clone(), live: self.live.clone() }, ends_with_it)
+    }
+
+    /// The same, with whether the app is known to run: then it is an app, whatever its manifest says.
+    pub(super) fn started(&self, started: bool) -> Self {
+        let mut own = self.clone();
+        own.declared.started = started;
+        own
     }
 
     /// What can be read in this folder.

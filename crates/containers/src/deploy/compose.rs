@@ -238,9 +238,18 @@ fn health(cases: &mut Cases, repository: &Repository, composition: &Composition)
     };
     let lasting: Vec<&Service> =
         composition.services.values().filter(|service| !service.is_a_step(&composition.services)).collect();
+    // Its check is switched off on purpose, and it is named after tests: it ends by itself.
+    let is_test_runner = |service: &Service| {
+        let build = service.build().map(|build| build.dockerfile.to_string_lossy().into_owned());
+        let names = [Some(service.name.clone()), service.image(), build, service.line("command")];
+        let word =
+            |text: &str| text.split(|letter: char| !letter.is_alphanumeric()).any(|word| word.starts_with("test"));
+        service.health_check_is_off() && names.iter().flatten().any(|text| word(&text.to_lowercase()))
+    };
     let without: Vec<&Service> = lasting
         .iter()
         .copied()
+        .filter(|service| !is_test_runner(service))
         .filter(|service| !service.has_health_check() && (service.health_check_is_off() || !by_image(service)))
         .collect();
     // Images of others may bring a check; those of stores do not.
@@ -299,6 +308,21 @@ mod tests {
             ("compose.yml", compose),
         ]);
         outcome(&Compose, &sample)
+    }
+
+    #[test]
+    fn a_runner_of_tests_whose_check_is_off_on_purpose() {
+        let with = |image: &str| {
+            let text = format!(
+                "services:\n  web:\n    build: .\n    healthcheck: {{test: [CMD, x]}}\n  runner:\n    image: {image}\n    build: .\n    healthcheck: {{disable: true}}\n"
+            );
+            crate::deploy::tests::outcome(
+                &Compose,
+                &Sample::of(&[("compose.yml", &text), ("Dockerfile", "FROM a:1\n"), ("app.py", "x")]),
+            )
+        };
+        assert_eq!(with("js-testbed"), seaworthy_repository::Outcome::Holds);
+        assert!(crate::deploy::tests::broken(&with("js-worker"), "no health check"));
     }
 
     #[test]

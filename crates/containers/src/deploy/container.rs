@@ -59,7 +59,7 @@ fn look(repository: &Repository) -> Sighting {
         if !parses(&mut cases, recipe) {
             continue;
         }
-        copies_what_is_there(&mut cases, repository, recipe);
+        copies_what_is_there(&mut cases, repository, recipe, &runs);
         has_command(&mut cases, recipe, &runs);
         is_no_root(&mut cases, recipe, &runs, repository);
         has_health_check(&mut cases, recipe, &runs, repository);
@@ -115,8 +115,27 @@ enum Source {
     Unknown(String),
 }
 
-fn copies_what_is_there(cases: &mut Cases, repository: &Repository, recipe: &Recipe) {
+/// Where a pipeline builds it from a folder that a checkout does not have: what is copied was made before.
+fn built_from_elsewhere(repository: &Repository, recipe: &Recipe, runs: &Runs) -> Option<String> {
+    let file = recipe.file.path.to_string_lossy();
+    runs.at(&[When::Pipeline]).find_map(|run| {
+        let words = shell_words::split(&run.text).ok()?;
+        let builder = words.iter().position(|word| ["docker", "podman", "buildah"].contains(&word.as_str()))?;
+        let builds = words.get(builder + 1..)?.iter().take(3).any(|word| ["build", "bud"].contains(&word.as_str()));
+        let context = words.last().filter(|word| !word.starts_with('-') && !word.contains("://"))?;
+        let named = words.iter().any(|word| *word == file || word.strip_prefix("--file=") == Some(&file));
+        let there =
+            context == "." || repository.has_folder(context) || repository.files().any(|own| own == Path::new(context));
+        (builds && named && !there)
+            .then(|| format!("{} builds {file} from {context}, which a checkout does not have", run.place))
+    })
+}
+
+fn copies_what_is_there(cases: &mut Cases, repository: &Repository, recipe: &Recipe, runs: &Runs) {
     cases.plan_more(1);
+    if let Some(why) = built_from_elsewhere(repository, recipe, runs) {
+        return cases.told_nothing(format!("{why}: what it copies is not seen"));
+    }
     let (mut looked, mut unknown) = (0, None);
     for stage in &recipe.file.stages {
         for instruction in &stage.instructions {
@@ -362,6 +381,21 @@ mod tests {
         assert!(matches!(built, seaworthy_repository::Outcome::Unclear(_)), "{built:?}");
         let staged = format!("FROM node:22 AS web\nCOPY app.py .\nFROM python:3.13\nCOPY --from=web /made /x\n{END}");
         assert!(holds(&seen(&staged, &[])));
+    }
+
+    #[test]
+    fn a_context_that_a_pipeline_makes() {
+        let file = format!("FROM debian:13-slim\nCOPY server /app/\n{END}");
+        let pipeline = |line: &str| {
+            format!("on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      - run: {line}\n")
+        };
+        let with = |line: &str| seen(&file, &[(".github/workflows/a.yml", &pipeline(line))]);
+        let elsewhere = with("podman build --manifest a -f Dockerfile target/x86_64/release");
+        assert!(
+            matches!(&elsewhere, seaworthy_repository::Outcome::Unclear(why) if why.contains("target/x86_64")),
+            "{elsewhere:?}"
+        );
+        assert!(broken(&with("docker build -f Dockerfile ."), "copies server"));
     }
 
     #[test]

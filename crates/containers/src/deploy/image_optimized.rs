@@ -76,6 +76,14 @@ fn look(repository: &Repository) -> Sighting {
         return Sighting::unclear("there is no Dockerfile here: where the image is made is not seen");
     }
     let mut cases = Cases::plan(0);
+    if !recipes.iter().any(brings_the_app) {
+        let names: Vec<String> = recipes.iter().map(|recipe| recipe.file.path.display().to_string()).collect();
+        cases.plan_more(1);
+        cases.told_nothing(format!(
+            "{} brings no source and starts nothing: it is a base, and the image of the app is not seen",
+            names.join(", ")
+        ));
+    }
     let (mut digests, mut read) = (0, 0);
     for recipe in &recipes {
         let Some(stage) = recipe.stage().filter(|_| recipe.file.problems.is_empty()) else {
@@ -105,6 +113,12 @@ fn look(repository: &Repository) -> Sighting {
     cases.sighting(format!(
         "{read} container files: small base pinned {pins}, no build tools or caches shipped, dependencies before source"
     ))
+}
+
+/// Whether an image holds the app: something is copied, added or fetched, or it starts something.
+fn brings_the_app(recipe: &Recipe) -> bool {
+    let mut all = recipe.file.stages.iter().flat_map(|stage| &stage.instructions);
+    all.any(|one| ["COPY", "ADD", "CMD", "ENTRYPOINT"].contains(&one.keyword.as_str()))
 }
 
 fn pinned(cases: &mut Cases, recipe: &Recipe) {
@@ -308,6 +322,17 @@ mod tests {
     }
 
     #[test]
+    fn a_base_without_the_app_is_not_the_image_of_the_app() {
+        let base = "FROM ubuntu:24.04\nRUN apt-get update && apt-get install -y git && rm -rf /var/lib/apt/lists/*\nRUN adduser app\n";
+        let seen =
+            crate::deploy::tests::outcome(&ImageOptimized, &Sample::of(&[("base/Dockerfile", base), ("app.py", "x")]));
+        assert!(
+            matches!(&seen, seaworthy_repository::Outcome::Unclear(why) if why.contains("base/Dockerfile")),
+            "{seen:?}"
+        );
+    }
+
+    #[test]
     fn what_is_shipped_counts_and_not_what_builds() {
         assert!(holds(&seen("FROM golang:1.25 AS b\nRUN apt-get install -y gcc\nFROM scratch\nCOPY --from=b /a /a\n")));
         for (file, word) in [
@@ -324,8 +349,8 @@ mod tests {
             assert!(broken(&outcome, word), "{file}: {outcome:?}");
         }
         for file in [
-            "FROM python:3.13-slim\nENV PIP_NO_CACHE_DIR=1\nRUN apk add --no-cache --virtual .b gcc && pip install x && apk del .b\n",
-            "ARG V=3.13\nFROM python:$V-slim\nRUN --mount=type=cache,target=/root/.cache pip install flask\n",
+            "FROM python:3.13-slim\nENV PIP_NO_CACHE_DIR=1\nRUN apk add --no-cache --virtual .b gcc && pip install x && apk del .b\nCMD x\n",
+            "ARG V=3.13\nFROM python:$V-slim\nRUN --mount=type=cache,target=/root/.cache pip install flask\nCMD x\n",
             "FROM python:3.13-slim\nCOPY r.txt .\nRUN pip install --no-cache-dir -r r.txt\nCOPY . .\nRUN pip install --no-cache-dir .\n",
         ] {
             assert!(holds(&seen(file)), "{file}: {:?}", seen(file));

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use seaworthy_repository::Repository;
+use seaworthy_repository::{Repository, setup_py};
 use serde_json::Value;
 
 use super::super::{dependency_updates::Place, lock_files::lock_files};
@@ -104,6 +104,15 @@ fn npm(repository: &Repository, place: &Place, lock: &Path, text: &str) -> Optio
     None
 }
 
+/// A setup.py in which every package that the app needs has its version.
+fn pinned_setup(repository: &Repository, place: &Place) -> Option<PathBuf> {
+    let path = place.file();
+    let text = repository.text(path).filter(|_| path.file_name().is_some_and(|name| name == "setup.py"))?;
+    let needed: Vec<_> = setup_py::requirements(&text).into_iter().filter(|one| one.extra.is_none()).collect();
+    let pinned = |line: &str| line.split(';').next().is_some_and(|line| line.contains("=="));
+    (!needed.is_empty() && needed.iter().all(|one| pinned(&one.line))).then(|| path.to_owned())
+}
+
 /// A file of requirements beside the manifest in which every package has its version.
 pub(super) fn pinned_requirements(repository: &Repository, place: &Place) -> Option<PathBuf> {
     let files = lock_files(repository).0;
@@ -120,5 +129,9 @@ pub(super) fn pinned_requirements(repository: &Repository, place: &Place) -> Opt
         let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
         !["dev", "test", "lint", "doc", "ci", "build"].iter().any(|word| name.contains(word))
     };
-    beside.map(|file| file.path.clone()).filter(of_app).find(|path| pinned(path))
+    beside
+        .map(|file| file.path.clone())
+        .filter(of_app)
+        .find(|path| pinned(path))
+        .or_else(|| pinned_setup(repository, place))
 }

@@ -8,7 +8,7 @@ mod in_step;
 
 use std::path::Path;
 
-use seaworthy_repository::{Cases, Inspection, Repository, Sample, Sighting};
+use seaworthy_repository::{Cases, Inspection, Kind, Repository, Sample, Sighting};
 
 use super::{
     dependency_updates::{Place, places, services},
@@ -115,6 +115,12 @@ fn lock(cases: &mut Cases, repository: &Repository, place: &Place) -> bool {
             cases.note(format!("{} pins every package", pinned.display()));
             return fresh(cases, repository, &pinned);
         }
+        if let Kind::Package(what) = repository.kind() {
+            cases.told_nothing(format!(
+                "{what}: it states ranges for those who install it, and no lock file says what it is tried with"
+            ));
+            return false;
+        }
         cases.tried(false, format!("{} names packages, and no lock file says which versions", manifest.display()));
         return false;
     };
@@ -207,6 +213,19 @@ mod tests {
             sample("999.0.0").with(&[("compose.yml", "services:\n  db:\n    image: postgres:11\n")]),
             "PostgreSQL"
         ));
+    }
+
+    #[test]
+    fn a_package_states_ranges_and_a_setup_script_may_pin() {
+        let classifiers = "[project]\ndependencies = [\"flask>=2\"]\nclassifiers = [\"Framework :: Flask\"]\n";
+        let package = Sample::of(&[("pyproject.toml", classifiers), ("a/__init__.py", "x = 1\n")]);
+        assert!(matches!(outcome(package.clone()), Outcome::Unclear(why) if why.contains("ranges")));
+        assert!(matches!(outcome(package.with(&[("manage.py", "x = 1\n")])), Outcome::Broken(_)));
+        let pinned =
+            ("setup.py", "setup(install_requires=\"\"\"\nflask==3.0.0\nredis[hiredis]==6.0\n\"\"\".split())\n");
+        assert!(matches!(outcome(Sample::of(&[pinned])), Outcome::Unclear(why) if why.contains("how old setup.py")));
+        let loose = ("setup.py", "setup(install_requires=['flask==3.0.0', 'redis'])\n");
+        assert!(matches!(outcome(Sample::of(&[loose])), Outcome::Broken(_)));
     }
 
     #[test]

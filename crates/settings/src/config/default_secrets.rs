@@ -3,7 +3,7 @@
 use std::{path::Path, sync::LazyLock};
 
 use regex::Regex;
-use seaworthy_repository::{Cases, Inspection, Repository, Sample, Sighting, Variable};
+use seaworthy_repository::{Cases, Inspection, Repository, Sample, Sighting, Variable, is_test};
 
 use super::values::{holds_secret, is_placeholder, is_weak, own_value, password_in};
 use seaworthy_repository::environment::{Purpose, Setting, is_tool, settings};
@@ -31,6 +31,7 @@ impl Inspection for DefaultSecrets {
         let variables = of_variables(repository, &mut cases);
         let literals = of_literals(repository, &mut cases);
         let set = of_settings(repository, &mut cases);
+        of_constants(repository, &mut cases);
         if let Some(why) = repository.not_whole() {
             cases.told_nothing(why);
         }
@@ -62,7 +63,11 @@ fn of_variables(repository: &Repository, cases: &mut Cases) -> usize {
     for (name, variable) in &repository.variables().all {
         let own = variable.places.iter().any(|(path, _)| !is_tool(path) && !develops(path));
         let address = variable.default.as_deref().and_then(password_in);
-        if !own || !(holds_secret(name) || address.is_some()) {
+        if !(holds_secret(name) || address.is_some()) {
+            continue;
+        }
+        if !own {
+            for_development_alone(cases, name, variable);
             continue;
         }
         count += 1;
@@ -89,6 +94,54 @@ fn of_variables(repository: &Repository, cases: &mut Cases) -> usize {
         }
     }
     count
+}
+
+/// Read in files for development alone: what production takes instead is nowhere, so that it may be the same.
+fn for_development_alone(cases: &mut Cases, name: &str, variable: &Variable) {
+    let place = variable.places.iter().find(|(path, _)| !is_tool(path) && !is_test(path));
+    let default = variable.default.as_deref().filter(|default| default.len() >= 3 && !is_placeholder(default));
+    if let (Some((path, line)), Some(_)) = (place, default) {
+        cases.plan_more(1);
+        cases.told_nothing(format!(
+            "{}:{line}: {name} has a value in the code; the file is named after development, and no other reads {name}: whether production runs with it is not seen",
+            path.display()
+        ));
+    }
+}
+
+#[expect(clippy::expect_used, reason = "a constant pattern, compiled in every test")]
+static CONSTANT: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r#"(?m)^(?P<name>DEFAULT_\w*(?:PASSWORD|SECRET|SECRET_KEY|TOKEN|API_KEY))\s*(?::\s*\w+\s*)?=\s*["'](?P<value>[^"'\n]{3,})["']"#)
+        .expect("the pattern is valid")
+});
+
+/// Constants that say what a password is when nobody says it: `DEFAULT_SEARCH_PASSWORD = "…"`.
+fn of_constants(repository: &Repository, cases: &mut Cases) {
+    for (path, source) in repository.sources().iter().filter(|(path, _)| !is_tool(path) && !develops(path)) {
+        for found in source.matches(&CONSTANT).filter(|found| is_value(&found["value"])) {
+            let (name, at) = (&found["name"], found.get(0).map_or(0, |whole| whole.start()));
+            let used = repository.sources().iter().find_map(|(user, source)| {
+                let mut all = source.code.match_indices(name).map(|(at, _)| source.line(at));
+                let line = all.find(|line| user != path && !is_import(&source.code, *line))?;
+                Some(format!("{}:{line}", user.display()))
+            });
+            if let Some(user) = used {
+                cases.plan_more(1);
+                cases.told_nothing(format!(
+                    "{}:{}: {name} is in the code, and {user} uses it; whether every deployment sets another is not seen",
+                    path.display(),
+                    source.line(at)
+                ));
+            }
+        }
+    }
+}
+
+/// `from .literals import (` and the lines of names below it.
+fn is_import(code: &str, line: usize) -> bool {
+    let text = code.lines().nth(line.saturating_sub(1)).unwrap_or_default().trim();
+    text.contains("import ")
+        || text.trim_end_matches(',').chars().all(|letter| letter.is_alphanumeric() || "_, ".contains(letter))
 }
 
 /// The code compares this variable with its default: it is meant to be caught. The same literal elsewhere says nothing.
@@ -258,6 +311,29 @@ mod tests {
     use seaworthy_repository::Outcome;
 
     use super::*;
+
+    #[test]
+    fn defaults_that_production_may_share_are_not_passed_over() {
+        let of = |files: &[(&str, &str)]| {
+            let folder = tempfile::tempdir().unwrap();
+            Sample::of(files).write(folder.path()).unwrap();
+            DefaultSecrets.look(&Repository::open(folder.path()).unwrap()).outcome
+        };
+        let key = "import os\nKEY = os.getenv('SECRET_KEY', 'a-well-known-key')\n";
+        let alone = of(&[("docker/development/settings.py", key), ("app.py", "T = os.environ['API_TOKEN']\n")]);
+        assert!(matches!(&alone, Outcome::Unclear(why) if why.contains("settings.py:2")), "{alone:?}");
+        let beside =
+            [("settings/dev.py", key), ("settings/production.py", "import os\nKEY = os.environ['SECRET_KEY']\n")];
+        assert!(!matches!(of(&beside), Outcome::Unclear(why) if why.contains("whether production")));
+        let constant = ("a/literals.py", "DEFAULT_SEARCH_PASSWORD = 'searchpassword'\n");
+        let used = (
+            "a/b.py",
+            "from .literals import (\n    DEFAULT_SEARCH_PASSWORD,\n)\nauth = ('e', DEFAULT_SEARCH_PASSWORD)\n",
+        );
+        let token = ("app.py", "import os\nT = os.environ['API_TOKEN']\n");
+        assert!(matches!(of(&[constant, used, token]), Outcome::Unclear(why) if why.contains("a/b.py:4")));
+        assert_eq!(of(&[constant, token]), Outcome::Holds, "nothing uses it");
+    }
 
     fn outcome(files: &[(&str, &str)]) -> Outcome {
         let folder = tempfile::tempdir().unwrap();

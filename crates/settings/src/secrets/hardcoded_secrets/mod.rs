@@ -177,7 +177,11 @@ fn conclude(repository: &Repository, mut cases: Cases, scanned: Scanned, live: u
         }
     };
     cases.tried(findings.is_empty(), seen);
-    cases.sighting(format!("no secret in {}; a planted key was found in each", scanned.places.join(", ")))
+    let aside = match scanned.examples {
+        0 => String::new(),
+        some => format!(", {some} texts in tests, documents and examples that have the shape of one set aside"),
+    };
+    cases.sighting(format!("no secret in {}{aside}; a planted key was found in each", scanned.places.join(", ")))
 }
 
 #[cfg(test)]

@@ -167,6 +167,20 @@ fn quotes(content: &[u8]) -> Option<usize> {
     content.windows(3).position(|three| three == b"\"\"\"" || three == b"\x27\x27\x27")
 }
 
+/// Whether a place is between fences of an example (```) within a text of YAML.
+pub(super) fn is_fenced(content: &[u8], at: usize, path: &str) -> bool {
+    let lower = path.to_ascii_lowercase();
+    if !lower.ends_with(".yaml") && !lower.ends_with(".yml") {
+        return false;
+    }
+    let lines: Vec<&[u8]> = content.split(|byte| *byte == b'\n').collect();
+    let line = content[..at].iter().filter(|byte| **byte == b'\n').count();
+    let fence = |line: &[u8]| line.trim_ascii_start().starts_with(b"```");
+    let above = lines[..line].iter().filter(|line| fence(line)).count();
+    // Both fences are there: one that stays open fences nothing.
+    above % 2 == 1 && lines[line..].iter().any(|line| fence(line))
+}
+
 /// Whether what stands before a place, on its line, says that an example follows. Settings have values, not examples.
 pub(super) fn is_announced(content: &[u8], at: usize, kind: Kind) -> bool {
     let near = before_on_line(content, at, 160);
@@ -241,6 +255,14 @@ mod tests {
         for path in [".env.example", "public/app.min.js", "dist/a.js"] {
             assert_eq!(kind(path), Kind::Made, "{path}");
         }
+    }
+
+    #[test]
+    fn a_fenced_example_within_a_text_of_yaml() {
+        let text = b"details: |-\n  ```python\n  key = 'a'\n  ```\nkey: b\n";
+        let at = |part: &str| String::from_utf8_lossy(text).find(part).unwrap();
+        assert!(is_fenced(text, at("'a'"), "a/settings.yaml") && !is_fenced(text, at("b\n"), "a/settings.yaml"));
+        assert!(!is_fenced(text, at("'a'"), "a.py") && !is_fenced(b"```\nkey: a\n", 9, "a.yml"));
     }
 
     #[test]
