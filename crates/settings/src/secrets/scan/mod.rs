@@ -201,7 +201,6 @@ impl Scan<'_> {
     fn is_documentation(&self, at: usize) -> bool {
         let docstrings = self.docstrings.get_or_init(|| place::docstrings(self.content, self.path));
         docstrings.iter().any(|(from, to)| (*from..*to).contains(&at))
-            || place::is_fenced(self.content, at, self.path)
             || place::is_announced(self.content, at, self.kind)
     }
 

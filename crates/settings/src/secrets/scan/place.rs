@@ -134,9 +134,12 @@ fn memchr(content: &[u8], piece: &[u8]) -> Option<usize> {
     content.windows(piece.len()).position(|window| window == piece)
 }
 
-/// Where the documentation of Python's functions is: texts that stand alone.
+/// Where the documentation of Python's functions is, texts that stand alone; and fenced examples in YAML.
 pub(super) fn docstrings(content: &[u8], path: &str) -> Vec<(usize, usize)> {
     let (mut found, mut open) = (Vec::new(), None);
+    if path.ends_with(".yaml") || path.ends_with(".yml") {
+        return fenced(content);
+    }
     if !path.ends_with(".py") && !path.ends_with(".pyi") {
         return found;
     }
@@ -167,18 +170,19 @@ fn quotes(content: &[u8]) -> Option<usize> {
     content.windows(3).position(|three| three == b"\"\"\"" || three == b"\x27\x27\x27")
 }
 
-/// Whether a place is between fences of an example (```) within a text of YAML.
-pub(super) fn is_fenced(content: &[u8], at: usize, path: &str) -> bool {
-    let lower = path.to_ascii_lowercase();
-    if !lower.ends_with(".yaml") && !lower.ends_with(".yml") {
-        return false;
+/// Examples between fences (```) within the texts of YAML; one that stays open fences nothing.
+fn fenced(content: &[u8]) -> Vec<(usize, usize)> {
+    let (mut found, mut open, mut at) = (Vec::new(), None, 0);
+    for line in content.split(|byte| *byte == b'\n') {
+        if line.trim_ascii_start().starts_with(b"```") {
+            match open.take() {
+                Some(start) => found.push((start, at)),
+                None => open = Some(at),
+            }
+        }
+        at += line.len() + 1;
     }
-    let lines: Vec<&[u8]> = content.split(|byte| *byte == b'\n').collect();
-    let line = content[..at].iter().filter(|byte| **byte == b'\n').count();
-    let fence = |line: &[u8]| line.trim_ascii_start().starts_with(b"```");
-    let above = lines[..line].iter().filter(|line| fence(line)).count();
-    // Both fences are there: one that stays open fences nothing.
-    above % 2 == 1 && lines[line..].iter().any(|line| fence(line))
+    found
 }
 
 /// Whether what stands before a place, on its line, says that an example follows. Settings have values, not examples.
@@ -261,8 +265,10 @@ mod tests {
     fn a_fenced_example_within_a_text_of_yaml() {
         let text = b"details: |-\n  ```python\n  key = 'a'\n  ```\nkey: b\n";
         let at = |part: &str| String::from_utf8_lossy(text).find(part).unwrap();
-        assert!(is_fenced(text, at("'a'"), "a/settings.yaml") && !is_fenced(text, at("b\n"), "a/settings.yaml"));
-        assert!(!is_fenced(text, at("'a'"), "a.py") && !is_fenced(b"```\nkey: a\n", 9, "a.yml"));
+        let inside =
+            |path: &str, part: &str| docstrings(text, path).iter().any(|(from, to)| (*from..*to).contains(&at(part)));
+        assert!(inside("a/settings.yaml", "'a'") && !inside("a/settings.yaml", "b\n") && !inside("a.py", "'a'"));
+        assert!(docstrings(b"```\nkey: a\n", "a.yml").is_empty());
     }
 
     #[test]
