@@ -21,6 +21,7 @@ mod files;
 mod frameworks;
 mod house;
 mod http;
+mod identity;
 mod init;
 mod interrupted;
 mod prover;
@@ -41,6 +42,7 @@ fn main() {
         files::tests(),
         frameworks::tests(),
         house::tests(),
+        identity::tests(),
         init::tests(),
         interrupted::tests(),
         proxy::tests(),

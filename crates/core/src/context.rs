@@ -4,7 +4,7 @@ use std::{
     fmt,
     net::IpAddr,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
     time::Instant,
@@ -12,7 +12,7 @@ use std::{
 
 use http::HeaderValue;
 
-use crate::TraceContext;
+use crate::{Principal, TraceContext};
 
 /// Travels in the request's extensions from the edge to the last layer.
 #[derive(Debug, Clone)]
@@ -37,6 +37,8 @@ pub struct RequestContext {
     pub trace: Option<TraceContext>,
     /// Whether the client is a person's browser on its way to a page ([`crate::Problem::wants_html`]).
     pub wants_html: bool,
+    /// Who asks. Set once, by the layer that has verified it; empty: anonymous.
+    pub principal: OnceLock<Principal>,
 }
 
 impl RequestContext {
@@ -53,6 +55,7 @@ impl RequestContext {
             forwarded_host: None,
             trace: None,
             wants_html: false,
+            principal: OnceLock::new(),
         }
     }
 }

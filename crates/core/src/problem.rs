@@ -148,6 +148,7 @@ mod tests {
             client_headers: None,
             trace: None,
             wants_html,
+            principal: Default::default(),
         }
     }
 

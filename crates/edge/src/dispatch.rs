@@ -1,6 +1,11 @@
 //! From a parsed request to the pipeline of its route.
 
-use std::{convert::Infallible, future::Future, sync::Arc, time::Instant};
+use std::{
+    convert::Infallible,
+    future::Future,
+    sync::{Arc, OnceLock},
+    time::Instant,
+};
 
 use arc_swap::ArcSwap;
 use http::{HeaderValue, Request, Response, StatusCode, Version, header, uri::PathAndQuery};
@@ -147,6 +152,7 @@ impl Core {
             forwarded_host: client.host,
             trace,
             wants_html: Problem::wants_html(headers),
+            principal: OnceLock::new(),
         }
     }
 }

@@ -104,6 +104,11 @@ pub(crate) fn describe_client(headers: &mut HeaderMap, context: &RequestContext)
         headers.insert(TRACE_PARENT, trace.header());
     }
     headers.insert(REQUEST_ID, context.id.header());
+    if let Some(principal) = context.principal.get() {
+        for (name, value) in principal.headers() {
+            headers.insert(name.clone(), value.clone());
+        }
+    }
     let via = match context.version {
         "2" => VIA_HTTP2,
         "1.0" => VIA_HTTP10,
@@ -230,7 +235,7 @@ fn names(value: &HeaderValue, wanted: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use seaworthy_core::RequestId;
+    use seaworthy_core::{Principal, PrincipalDetails, PrincipalKind, RequestId};
 
     use super::*;
     use crate::client::Described;
@@ -304,6 +309,30 @@ mod tests {
         assert_eq!(headers["x-forward"], "kept");
         assert_eq!(headers["forwarded"], "for=192.0.2.7;host=\"shop.test\";proto=http");
         assert_eq!(headers.keys().count(), 8);
+    }
+
+    #[test]
+    fn the_app_is_told_who_it_is_and_only_by_us() {
+        let context = context();
+        let details = PrincipalDetails {
+            kind: PrincipalKind::User,
+            id: "u-7".into(),
+            tenant: None,
+            roles: vec!["editor".into()],
+            scopes: Vec::new(),
+        };
+        context.principal.set(Principal::new(details)).unwrap();
+        let mut headers = map(&[
+            ("x-seaworthy-user", "root"),
+            ("x-seaworthy-user", "root2"),
+            ("x-seaworthy-tenant", "other"),
+            ("x_seaworthy_roles", "admin"),
+            ("x.seaworthy.roles", "admin"),
+        ]);
+        describe_client(&mut headers, &context);
+        assert_eq!(headers.get_all("x-seaworthy-user").iter().collect::<Vec<_>>(), ["u-7"]);
+        assert_eq!(headers["x-seaworthy-roles"], "editor");
+        assert!(headers.values().all(|value| value != "admin") && !headers.contains_key("x-seaworthy-tenant"));
     }
 
     /// Every spelling that a framework (CGI, WSGI, PHP) folds into the name that we set ourselves.

@@ -4,7 +4,7 @@ use std::{cell::RefCell, net::IpAddr, time::Duration};
 
 use http::{HeaderValue, Method, Uri};
 use jiff::Timestamp;
-use seaworthy_core::{Clock, RequestContext, SystemClock, TraceContext};
+use seaworthy_core::{Clock, PrincipalKind, RequestContext, SystemClock, TraceContext};
 use serde::{Serialize, Serializer};
 
 use crate::sink::LogSink;
@@ -53,6 +53,12 @@ struct Line<'a> {
     trace_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     client: Option<IpAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tenant: Option<&'a str>,
     scheme: &'a str,
     #[serde(serialize_with = "protocol")]
     protocol: &'a str,
@@ -97,12 +103,17 @@ impl AccessLog {
 }
 
 fn json(line: &mut Vec<u8>, entry: &Entry<'_>, now: i64) {
+    let principal = entry.context.principal.get().map(|principal| principal.details());
+    let named = |kind| principal.filter(|known| known.kind == kind).map(|known| known.id.as_str());
     let fields = Line {
         time: now,
         kind: "access",
         request_id: entry.context.id.as_str(),
         trace_id: entry.context.trace.as_ref().map(TraceContext::trace_id),
         client: entry.context.client.map(|address| address.to_canonical()),
+        user: named(PrincipalKind::User),
+        service: named(PrincipalKind::Service),
+        tenant: principal.and_then(|known| known.tenant.as_deref()),
         scheme: entry.context.scheme,
         protocol: entry.context.version,
         method: entry.method.as_str(),
@@ -163,9 +174,12 @@ pub(crate) fn timestamp<S: Serializer>(micros: &i64, serializer: S) -> Result<S:
 
 #[cfg(test)]
 mod tests {
-    use std::{sync::Arc, time::Instant};
+    use std::{
+        sync::{Arc, OnceLock},
+        time::Instant,
+    };
 
-    use seaworthy_core::RequestId;
+    use seaworthy_core::{Principal, PrincipalDetails, RequestId};
 
     use super::*;
 
@@ -181,6 +195,13 @@ mod tests {
             client_headers: None,
             trace: Some(TraceContext::start(0xabc, 1)),
             wants_html: false,
+            principal: OnceLock::from(Principal::new(PrincipalDetails {
+                kind: PrincipalKind::User,
+                id: "u-7".into(),
+                tenant: Some("acme".into()),
+                roles: Vec::new(),
+                scopes: Vec::new(),
+            })),
         };
         let uri: Uri = path.parse().unwrap();
         let agent = HeaderValue::from_static("curl/8 \"x\"");
@@ -208,6 +229,7 @@ mod tests {
         assert_eq!(json["time"], "2023-11-14T22:13:20.123456Z");
         assert_eq!((&json["kind"], &json["request_id"]), (&"access".into(), &"r-1".into()));
         assert_eq!((&json["scheme"], &json["protocol"]), (&"https".into(), &"HTTP/2".into()));
+        assert_eq!((&json["user"], &json["tenant"]), (&"u-7".into(), &"acme".into()));
         assert_eq!(json["trace_id"], "00000000000000000000000000000abc");
         assert_eq!(json["path"], "/a/b");
         assert_eq!(json["route"], "/a/*");

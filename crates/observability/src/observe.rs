@@ -202,6 +202,7 @@ mod tests {
             client_headers: None,
             trace: None,
             wants_html: false,
+            principal: Default::default(),
         }));
         request
     }

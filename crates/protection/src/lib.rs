@@ -8,6 +8,8 @@ mod settings;
 
 pub use body_limit::{BodyLimit, BodyLimitService};
 pub use cors::{Cors, CorsService};
-pub use rate_limit::{RateHeaders, RateLimit, RateLimitService, RateLimits, RatePolicy, RateSetting};
+pub use rate_limit::{
+    Per, RateHeaders, RateLimit, RateLimitFuture, RateLimitService, RateLimits, RatePolicy, RateSetting,
+};
 pub use security_headers::{SecurityHeaders, SecurityHeadersService};
 pub use settings::{CorsSettings, HeaderSettings, RoutePolicy, Settings};

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use seaworthy_config::{ByteSize, Findings, HumanDuration, Section};
 use serde::Deserialize;
 
-use crate::rate_limit::{RateHeaders, RateSetting};
+use crate::rate_limit::{RateHeaders, RatePolicy, RateSetting};
 
 /// Limits and security headers.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -17,8 +17,9 @@ pub struct Settings {
     pub headers: HeaderSettings,
     /// Which other sites' pages may read answers.
     pub cors: CorsSettings,
-    /// The most requests of one client, by address: `"100/min"`, `"10/s"`, `"20/10s"`, or `"off"`. Each route counts
-    /// for itself. More is answered 429, and the app never sees it.
+    /// The most requests of one client: `"100/min"` or `"100/min per address"`, `per user` (who is anonymous counts by
+    /// address), `per tenant`, `per route` (all clients together); a list of up to four that all hold, or `"off"`. Each
+    /// route counts for itself. More is answered 429, and the app never sees it.
     pub rate: Option<RateSetting>,
     /// How answers tell of the rate: `standard` (`RateLimit`, `RateLimit-Policy`), `both` with the older `X-RateLimit-*`, or
     /// `off`.
@@ -72,6 +73,8 @@ pub struct RoutePolicy {
     pub body_limit: Option<ByteSize>,
     /// In place of `protection.rate`.
     pub rate: Option<RateSetting>,
+    /// How much of each rate one request takes: 1, or more where it is dear.
+    pub cost: Option<u64>,
     /// In place of `protection.cors`.
     pub cors: Option<CorsSettings>,
 }
@@ -157,6 +160,13 @@ impl RoutePolicy {
     pub fn validate(&self, at: &str, findings: &mut Findings) {
         if let Some(cors) = &self.cors {
             cors.validate(&format!("{at}.cors"), findings);
+        }
+        let Some(cost) = self.cost else { return };
+        let smallest = self.rate.iter().flat_map(RateSetting::policies).map(RatePolicy::requests).min();
+        if cost == 0 || smallest.is_some_and(|smallest| cost > smallest) {
+            let message = format!("no request that costs {cost} can be counted against the rate");
+            let help = "write at least 1, and at most the smallest number of the route's rates";
+            findings.add(format!("{at}.cost"), "SEA_CONFIG_WRONG_VALUE", message, help);
         }
     }
 }

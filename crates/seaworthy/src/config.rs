@@ -24,6 +24,8 @@ pub struct Config {
     pub observability: seaworthy_observability::Settings,
     /// `[protection]`.
     pub protection: seaworthy_protection::Settings,
+    /// `[identity]`.
+    pub identity: seaworthy_identity::Settings,
     /// `[check]`.
     pub check: seaworthy_check::Settings,
     /// `[[route]]`.
@@ -40,6 +42,9 @@ pub struct RouteEntry {
     /// Limits.
     #[serde(flatten)]
     pub protection: seaworthy_protection::RoutePolicy,
+    /// Who may ask.
+    #[serde(flatten)]
+    pub identity: seaworthy_identity::RoutePolicy,
 }
 
 /// The policy of some requests; what a route leaves out is as in the sections above.
@@ -98,6 +103,7 @@ impl Config {
             protection: document.section(),
             observability: document.section(),
             admin: document.section(),
+            identity: document.section(),
             check: document.section(),
         }
     }
@@ -144,6 +150,7 @@ mod tests {
             reference_markdown::<seaworthy_edge::Settings>("edge"),
             reference_markdown::<Routes>("[route]"),
             reference_markdown::<seaworthy_protection::Settings>("protection"),
+            reference_markdown::<seaworthy_identity::Settings>("identity"),
             reference_markdown::<seaworthy_observability::Settings>("observability"),
             reference_markdown::<seaworthy_console::Settings>("admin"),
             reference_markdown::<seaworthy_check::Settings>("check"),

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use seaworthy_core::{Handler, Shutdown};
 use seaworthy_edge::{ErrorPages, Files, Forward, NothingHere, OwnAnswers, Pattern, Pool, RouteError, RouteTable};
+use seaworthy_identity::{Authenticate, Remembered, Tokens};
 use seaworthy_observability::{AccessLog, Observe};
 use seaworthy_protection::{BodyLimit, Cors, RateLimits, RateSetting, SecurityHeaders};
 use tower::ServiceBuilder;
@@ -24,13 +25,23 @@ pub struct Shared {
     pub log: Option<AccessLog>,
     /// Who has asked how often.
     pub limits: RateLimits,
+    /// Which tokens are believed.
+    pub tokens: Tokens,
+}
+
+/// What the routes of one core have together.
+struct Core<'a> {
+    config: &'a Config,
+    shared: &'a Shared,
+    remembered: Remembered,
+    pool: &'a Arc<Pool>,
+    tasks: &'a Shutdown,
 }
 
 /// The routes of one core, around that core's upstream connections.
 pub fn table(config: &Config, shared: &Shared, pool: &Arc<Pool>, tasks: &Shutdown) -> Result<RouteTable, RouteError> {
-    let build = |name: &str, route: &RouteEntry, files: Option<Files>| {
-        pipeline(name, route, files, config, shared, pool.clone(), tasks.clone())
-    };
+    let core = Core { config, shared, remembered: Remembered::default(), pool, tasks };
+    let build = |name: &str, route: &RouteEntry, files: Option<Files>| pipeline(name, route, files, &core);
     let mut table =
         RouteTable::builder(build("*", &RouteEntry::default(), None), own_answers(config, shared.log.clone()));
     for route in &config.routes {
@@ -42,35 +53,34 @@ pub fn table(config: &Config, shared: &Shared, pool: &Arc<Pool>, tasks: &Shutdow
 }
 
 /// One route's pipeline: the first layer sees a request first and its answer last. At its end are files or the app.
-fn pipeline(
-    name: &str,
-    route: &RouteEntry,
-    files: Option<Files>,
-    config: &Config,
-    shared: &Shared,
-    pool: Arc<Pool>,
-    tasks: Shutdown,
-) -> Handler {
+fn pipeline(name: &str, route: &RouteEntry, files: Option<Files>, core: &Core<'_>) -> Handler {
+    let (config, shared) = (core.config, core.shared);
     let body_limit = route.protection.body_limit.unwrap_or(config.protection.body_limit);
     let errors = route.edge.errors.unwrap_or(config.edge.errors);
     let timeouts = config.edge.timeouts.for_route(&route.edge);
 
     let cors = route.protection.cors.as_ref().unwrap_or(&config.protection.cors);
 
-    let rate = route.protection.rate.or(config.protection.rate);
-    let rate = rate.as_ref().and_then(RateSetting::policy);
+    let rates = route.protection.rate.as_ref().or(config.protection.rate.as_ref());
+    let rates = rates.map(RateSetting::policies).unwrap_or_default();
+    let cost = route.protection.cost.unwrap_or(1);
+
+    let auth = route.identity.auth.unwrap_or(config.identity.auth);
 
     let layers = ServiceBuilder::new()
         .layer(Observe::route(name, shared.log.clone())) // a line and numbers for everything below, refusals included
         .option_layer(SecurityHeaders::layer(&config.protection.headers)) // on refusals too, so outside of them
         .option_layer(Cors::layer(cors)) // a preflight ends here, and a page may read our refusals
         .layer(BodyLimit::new(body_limit))
-        .option_layer(rate.map(|rate| shared.limits.layer(name, rate, config.protection.rate_headers)))
-        // Still to come: authenticate and authorize before the rate limit; behind it, in this order: validate, upload, cache, compress.
+        .option_layer(Authenticate::layer(auth, &shared.tokens, &core.remembered)) // limits below count by who it is
+        .option_layer(shared.limits.layer(name, rates, cost, config.protection.rate_headers))
+        // Still to come: authorize before the rate limit; behind it, in this order: validate, upload, cache, compress.
         .option_layer(ErrorPages::layer(errors));
     match files {
         Some(files) => Handler::new(layers.service(files)),
-        None if config.has_app() => Handler::new(layers.service(Forward::new(pool, timeouts, tasks))),
+        None if config.has_app() => {
+            Handler::new(layers.service(Forward::new(core.pool.clone(), timeouts, core.tasks.clone())))
+        }
         None => Handler::new(layers.service(NothingHere)),
     }
 }

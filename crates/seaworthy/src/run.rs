@@ -25,6 +25,7 @@ use reload::Reloader;
 use seaworthy_console::{Admin, AppApi, AppFacts, Facts};
 use seaworthy_core::{Condition, Readiness, Shutdown};
 use seaworthy_edge::{Server, ServerSettings, Upstream};
+use seaworthy_identity::Tokens;
 use seaworthy_observability::{AccessLog, AppLog, LogSink, MetricsExport, init_logging};
 use seaworthy_protection::RateLimits;
 use signals::Signals;
@@ -35,6 +36,7 @@ use crate::{
     config::{Config, ConfigSource},
     failure::Failure,
     pipeline::{self, Shared},
+    trial,
 };
 
 /// Runs until a signal says otherwise.
@@ -82,8 +84,8 @@ async fn run(source: ConfigSource, config: Config, limits: Limits, operational: 
     let grace = config.app.stop_timeout.0;
     let settings = ServerSettings { edge: config.edge.clone(), grace, open_files: limits.open_files };
     let drain = Shutdown::new();
+    let shared = share(&config, log.as_ref().map(|(log, _)| log.clone()), &control)?;
     // Until the app is well, requests are answered 503 with Retry-After: better than a connection that hangs.
-    let shared = Shared { log: log.as_ref().map(|(log, _)| log.clone()), limits: RateLimits::default() };
     let server = Server::start(doors, &settings, &upstream, drain.clone(), |pool, tasks| {
         pipeline::table(&config, &shared, pool, tasks)
     });
@@ -117,6 +119,13 @@ async fn run(source: ConfigSource, config: Config, limits: Limits, operational: 
         tracing::warn!("the access log could not be written to its end");
     }
     outcome
+}
+
+/// What all pipelines have together; its tasks belong to `control`.
+fn share(config: &Config, log: Option<AccessLog>, control: &Shutdown) -> Result<Shared, Failure> {
+    let tokens = Tokens::new(trial::tokens(config)?);
+    control.spawn(tokens.clone().run(control.clone()));
+    Ok(Shared { log, limits: RateLimits::default(), tokens })
 }
 
 /// The admin API and the app API, each in a task.

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use seaworthy_core::Shutdown;
 use seaworthy_edge::{Pool, Upstream, tls::Tls};
+use seaworthy_identity::{AuthMode, TokenError, Trusted};
 
 use crate::{
-    config::Config,
+    config::{Config, RouteEntry},
     failure::Failure,
     pipeline::{self, Shared},
 };
@@ -17,7 +18,23 @@ use crate::{
 /// As `run` would fail, with status 2.
 pub fn trial(config: &Config) -> Result<(), Failure> {
     routes(config)?;
-    certificates(config)
+    match Trusted::read(&config.identity) {
+        // Where a config is checked, its secrets need not be.
+        Ok(_) | Err(TokenError::Reference(_)) => certificates(config),
+        Err(error) => Err(refused(&error)),
+    }
+}
+
+/// Reads the keys that tokens are verified with.
+///
+/// # Errors
+/// One that cannot be used, with status 2.
+pub fn tokens(config: &Config) -> Result<Trusted, Failure> {
+    Trusted::read(&config.identity).map_err(|error| refused(&error))
+}
+
+fn refused(error: &TokenError) -> Failure {
+    Failure::new("SEA_RUN_TOKENS", error).with_status(2)
 }
 
 /// Reads and checks the certificates, where HTTPS is served.
@@ -49,6 +66,15 @@ pub fn certificates(config: &Config) -> Result<(), Failure> {
 /// # Errors
 /// A folder that cannot be served, with status 2.
 pub fn routes(config: &Config) -> Result<(), Failure> {
+    let asks = |route: &&RouteEntry| route.identity.auth.is_some_and(|mode| mode != AuthMode::Off);
+    if let Some(route) = config.routes.iter().find(asks).filter(|_| !config.identity.tokens.has_keys()) {
+        let text = format!(
+            "the route `{}` asks for tokens, and there is no key to verify one with; name `keys` or `jwks` in \
+             [identity.tokens]",
+            route.edge.r#match
+        );
+        return Err(Failure::text("SEA_RUN_TOKENS", text).with_status(2));
+    }
     let tasks = Shutdown::new();
     let pool = Pool::new(Arc::new(Upstream::new(config.edge.balance)), tasks.clone());
     let table = pipeline::table(config, &Shared::default(), &pool, &tasks);
@@ -81,6 +107,13 @@ mod tests {
         assert_eq!(tried(&files("/nowhere/at/all")), Err("SEA_RUN_EDGE".into()));
         let missing = "[edge]\nhttps = \"127.0.0.1:0\"\n[[edge.tls.certificates]]\ncertificate = \"/nowhere/c.pem\"\nkey = \"/nowhere/k.pem\"\n";
         assert_eq!(tried(missing), Err("SEA_TLS_UNREADABLE".into()));
+        assert_eq!(tried("[[route]]\nmatch = \"/a\"\nauth = \"optional\"\n"), Err("SEA_RUN_TOKENS".into()));
+        assert_eq!(tried("[identity.tokens]\nkeys = [\"short\"]\n"), Err("SEA_RUN_TOKENS".into()));
+        assert_eq!(tried("[identity.tokens]\njwks = \"/nowhere/keys.json\"\n"), Err("SEA_RUN_TOKENS".into()));
+        assert_eq!(
+            tried("[identity]\nauth = \"required\"\n[identity.tokens]\nkeys = [\"env:SURELY_NOT_SET\"]\n"),
+            Ok(())
+        );
     }
 
     #[test]

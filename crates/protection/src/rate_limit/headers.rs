@@ -1,5 +1,7 @@
 //! How a client is told: the IETF's fields, and the older ones that some clients still read.
 
+use std::fmt::Write;
+
 use http::{HeaderMap, HeaderName, HeaderValue};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -29,32 +31,60 @@ const OLD_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 pub(super) struct Written {
     which: RateHeaders,
     policy: HeaderValue,
-    limit: HeaderValue,
+    /// Name and number of each rate.
+    rates: Vec<(String, u64)>,
+}
+
+/// What one answer says.
+pub(super) struct Told {
+    state: HeaderValue,
+    /// The number, what remains, and when it is whole again, of the rate that is nearest to its end.
+    old: Option<(u64, u64, u64)>,
 }
 
 impl Written {
-    pub(super) fn new(policy: &RatePolicy, which: RateHeaders) -> Self {
-        let text = format!("\"default\";q={};w={}", policy.requests, policy.window.as_secs());
+    pub(super) fn new(policies: &[RatePolicy], which: RateHeaders) -> Self {
+        // Names are ours to choose, and tell the client which budget is meant (draft 10, 3.1).
+        let name = |policy: &RatePolicy| match policies {
+            [_] => "default".to_owned(),
+            _ => format!("{}-{}s", policy.per.name(), policy.window.as_secs()),
+        };
+        let text: Vec<String> = policies
+            .iter()
+            .map(|policy| format!("\"{}\";q={};w={}", name(policy), policy.requests, policy.window.as_secs()))
+            .collect();
         Self {
             which,
             // Digits and ASCII alone, so the fallback never shows.
-            policy: HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("\"default\"")),
-            limit: HeaderValue::from(policy.requests.get()),
+            policy: HeaderValue::try_from(text.join(", ")).unwrap_or(HeaderValue::from_static("\"default\"")),
+            rates: policies.iter().map(|policy| (name(policy), policy.requests.get())).collect(),
         }
     }
 
-    pub(super) fn put(&self, headers: &mut HeaderMap, decision: &Decision) {
+    /// What to say of these decisions, one for each rate.
+    pub(super) fn tell(&self, decisions: &[Decision]) -> Option<Told> {
         if self.which == RateHeaders::Off {
-            return;
+            return None;
         }
-        // `t` is when more is to be had, not when all of it is (draft 10, 4.1.2).
-        let (remaining, next, reset) = (decision.remaining, decision.next_seconds(), decision.reset_seconds());
+        let mut text = String::with_capacity(32 * self.rates.len());
+        for ((name, _), decision) in self.rates.iter().zip(decisions) {
+            let comma = if text.is_empty() { "" } else { ", " };
+            // `t` is when more is to be had, not when all of it is (draft 10, 4.1.2). Writing to a String cannot fail.
+            let _ = write!(text, "{comma}\"{name}\";r={};t={}", decision.remaining, decision.next_seconds());
+        }
+        let nearest = self.rates.iter().zip(decisions).min_by_key(|(_, decision)| decision.remaining);
+        let old = nearest.filter(|_| self.which == RateHeaders::Both);
+        Some(Told {
+            state: HeaderValue::try_from(text).ok()?,
+            old: old.map(|((_, limit), decision)| (*limit, decision.remaining, decision.reset_seconds())),
+        })
+    }
+
+    pub(super) fn put(&self, headers: &mut HeaderMap, told: Told) {
         headers.insert(POLICY, self.policy.clone());
-        if let Ok(state) = HeaderValue::from_str(&format!("\"default\";r={remaining};t={next}")) {
-            headers.insert(STATE, state);
-        }
-        if self.which == RateHeaders::Both {
-            headers.insert(OLD_LIMIT, self.limit.clone());
+        headers.insert(STATE, told.state);
+        if let Some((limit, remaining, reset)) = told.old {
+            headers.insert(OLD_LIMIT, HeaderValue::from(limit));
             headers.insert(OLD_REMAINING, HeaderValue::from(remaining));
             headers.insert(OLD_RESET, HeaderValue::from(reset));
         }

@@ -8,11 +8,13 @@ use std::{
     collections::{HashMap, hash_map::RandomState},
     hash::BuildHasher,
     net::{IpAddr, Ipv6Addr},
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
-use super::policy::RatePolicy;
+use seaworthy_core::{Principal, RequestContext};
+
+use super::policy::{Per, RatePolicy};
 
 /// Locks are held for tens of nanoseconds; with so many of them two cores rarely want the same one.
 const SHARDS: usize = 64;
@@ -24,6 +26,12 @@ const MOST_A_SHARD: usize = 4_096;
 pub(super) enum Key {
     /// An address; of IPv6 its first half, for whoever has one has the whole network.
     Client(IpAddr),
+    /// A user or a service, by fingerprint.
+    Principal(u128),
+    /// A tenant, by fingerprint.
+    Tenant(u128),
+    /// All clients of the route.
+    Route,
     /// Nobody knows who asks: they share one budget.
     Unknown,
 }
@@ -46,7 +54,7 @@ pub(super) struct Decision {
 /// Counts for one policy.
 #[derive(Debug)]
 pub(super) struct Limiter {
-    /// What one request is worth, in nanoseconds.
+    /// What one request of cost 1 is worth, in nanoseconds.
     interval: u64,
     /// The window.
     window: u64,
@@ -63,6 +71,22 @@ struct Shard {
 }
 
 impl Key {
+    /// Who is counted for a request.
+    pub(super) fn whose(per: Per, context: Option<&RequestContext>) -> Self {
+        let principal = context.and_then(|context| context.principal.get());
+        let client = || Self::of(context.and_then(|context| context.client));
+        let somebody = |principal: &Principal| Self::Principal(principal.fingerprint());
+        match per {
+            Per::Route => Self::Route,
+            Per::Address => client(),
+            Per::User => principal.map_or_else(client, somebody),
+            Per::Tenant => match principal.map(Principal::tenant_fingerprint) {
+                Some(Some(tenant)) => Self::Tenant(tenant),
+                _ => principal.map_or_else(client, somebody),
+            },
+        }
+    }
+
     pub(super) fn of(client: Option<IpAddr>) -> Self {
         match client {
             Some(IpAddr::V6(address)) => match address.to_ipv4_mapped() {
@@ -111,13 +135,14 @@ impl Limiter {
         }
     }
 
-    /// Counts a request, if it may pass.
-    pub(super) fn decide(&self, key: Key, now: Instant) -> Decision {
-        let now = u64::try_from(now.saturating_duration_since(self.began).as_nanos()).unwrap_or(u64::MAX / 2);
-        let place = (self.hasher.hash_one(key) >> 32) as usize % SHARDS;
-        let mut shard = self.shards[place].lock().unwrap_or_else(PoisonError::into_inner);
+    /// Counts a request of this cost, if it may pass. One that costs more than there ever is takes all of it.
+    pub(super) fn decide(&self, key: Key, cost: u64, now: Instant) -> Decision {
+        let interval = self.interval.min(self.window / cost.max(1)).max(1);
+        let worth = interval * cost;
+        let now = self.since(now);
+        let mut shard = self.shard(key);
         let before = shard.whole_at.get(&key).copied().unwrap_or(0).max(now);
-        let after = before + self.interval;
+        let after = before + worth;
         let allowed = after <= now + self.window;
         let whole_at = if allowed { after } else { before };
         if allowed {
@@ -127,11 +152,28 @@ impl Limiter {
         let spare = (now + self.window).saturating_sub(whole_at);
         Decision {
             allowed,
-            remaining: spare / self.interval,
+            remaining: spare / interval,
             reset: Duration::from_nanos(whole_at - now),
-            next: Duration::from_nanos(if whole_at == now { 0 } else { (whole_at - now - 1) % self.interval + 1 }),
-            retry: Duration::from_nanos((whole_at + self.interval).saturating_sub(now + self.window)),
+            next: Duration::from_nanos(if whole_at == now { 0 } else { (whole_at - now - 1) % interval + 1 }),
+            retry: Duration::from_nanos((whole_at + worth).saturating_sub(now + self.window)),
         }
+    }
+
+    /// Gives back what a request took that another rate has refused.
+    pub(super) fn give_back(&self, key: Key, cost: u64) {
+        let worth = self.interval.min(self.window / cost.max(1)).max(1) * cost;
+        if let Some(whole_at) = self.shard(key).whole_at.get_mut(&key) {
+            *whole_at = whole_at.saturating_sub(worth);
+        }
+    }
+
+    fn since(&self, now: Instant) -> u64 {
+        u64::try_from(now.saturating_duration_since(self.began).as_nanos()).unwrap_or(u64::MAX / 2)
+    }
+
+    fn shard(&self, key: Key) -> MutexGuard<'_, Shard> {
+        let place = (self.hasher.hash_one(key) >> 32) as usize % SHARDS;
+        self.shards[place].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -167,7 +209,7 @@ mod tests {
     #[test]
     fn the_whole_budget_at_once_then_evenly() {
         let (limiter, now) = limiter("10/s");
-        let at = |millis: u64| limiter.decide(Key::Unknown, now + Duration::from_millis(millis));
+        let at = |millis: u64| limiter.decide(Key::Unknown, 1, now + Duration::from_millis(millis));
         for left in (0..10).rev() {
             let decision = at(0);
             assert_eq!((decision.allowed, decision.remaining), (true, left));
@@ -183,9 +225,22 @@ mod tests {
         let (limiter, now) = limiter("1000/s");
         // 10,000 a second for ten seconds.
         let passed = (0..100_000_u64)
-            .filter(|step| limiter.decide(Key::Unknown, now + Duration::from_micros(step * 100)).allowed)
+            .filter(|step| limiter.decide(Key::Unknown, 1, now + Duration::from_micros(step * 100)).allowed)
             .count();
         assert!((10_990..=11_000).contains(&passed), "{passed}: the first budget, and a thousand a second");
+    }
+
+    #[test]
+    fn a_dear_request_takes_more() {
+        let (limiter, now) = limiter("12/min");
+        let dear = || limiter.decide(Key::Route, 5, now);
+        assert_eq!([dear().remaining, dear().remaining], [7, 2]);
+        let refused = dear();
+        assert_eq!((refused.allowed, refused.retry), (false, Duration::from_secs(15)));
+        limiter.give_back(Key::Route, 5);
+        assert_eq!(dear().remaining, 2);
+        let dearer = |key| limiter.decide(key, 13, now).allowed;
+        assert!(dearer(Key::Principal(1)) && !dearer(Key::Principal(1)), "it passes alone");
     }
 
     #[test]
@@ -201,13 +256,13 @@ mod tests {
     fn memory_is_bounded_however_many_ask() {
         let (limiter, now) = limiter("1/h");
         for number in 0..(SHARDS * MOST_A_SHARD + 50_000) as u32 {
-            limiter.decide(Key::Client(IpAddr::V4(number.into())), now);
+            limiter.decide(Key::Client(IpAddr::V4(number.into())), 1, now);
         }
         let kept: usize = limiter.shards.iter().map(|shard| shard.lock().unwrap().whole_at.len()).sum();
         assert!(kept <= SHARDS * MOST_A_SHARD, "{kept}");
         let (limiter, now) = self::limiter("1/s");
-        limiter.decide(Key::Unknown, now);
-        limiter.decide(Key::Unknown, now + Duration::from_secs(3));
+        limiter.decide(Key::Unknown, 1, now);
+        limiter.decide(Key::Unknown, 1, now + Duration::from_secs(3));
         assert_eq!(limiter.shards.iter().map(|shard| shard.lock().unwrap().whole_at.len()).sum::<usize>(), 1);
     }
 }

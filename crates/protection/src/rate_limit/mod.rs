@@ -6,28 +6,26 @@
 mod headers;
 mod limiter;
 mod policy;
+mod service;
 
 use std::{
     collections::HashMap,
-    convert::Infallible,
     fmt,
-    future::Future,
-    pin::Pin,
     sync::{Arc, Mutex, PoisonError, Weak},
-    task::{Context, Poll, ready},
     time::Instant,
 };
 
-use http::{Request, Response, StatusCode};
+use http::{Response, StatusCode};
 use seaworthy_core::{Body, Problem, ProblemKind, RequestContext};
-use tower::{Layer, Service};
+use tower::Layer;
 
 pub use self::{
     headers::RateHeaders,
-    policy::{RatePolicy, RateSetting},
+    policy::{Per, RatePolicy, RateSetting},
+    service::{RateLimitFuture, RateLimitService},
 };
 use self::{
-    headers::Written,
+    headers::{Told, Written},
     limiter::{Decision, Key, Limiter},
 };
 
@@ -47,30 +45,76 @@ pub struct RateLimits(Arc<Mutex<HashMap<String, Weak<Limiter>>>>);
 pub struct RateLimit(Arc<Limit>);
 
 struct Limit {
-    limiter: Arc<Limiter>,
+    rates: Vec<(Per, Arc<Limiter>)>,
+    cost: u64,
     written: Written,
 }
 
-/// The service of [`RateLimit`].
-#[derive(Clone)]
-pub struct RateLimitService<S> {
-    inner: S,
-    limit: Arc<Limit>,
+/// What became of a request by all rates.
+enum Verdict {
+    Passes(Option<Told>),
+    Refused { retry_seconds: u64, told: Option<Told> },
 }
 
 impl RateLimits {
-    /// The layer of one route.
-    pub fn layer(&self, route: &str, policy: &RatePolicy, headers: RateHeaders) -> RateLimit {
+    /// The layer of one route: these rates hold for it, and a request takes `cost` of each. `None`: there are none.
+    pub fn layer(&self, route: &str, policies: &[RatePolicy], cost: u64, headers: RateHeaders) -> Option<RateLimit> {
+        let rates: Vec<_> = policies.iter().map(|policy| (policy.per(), self.limiter(route, policy))).collect();
+        let written = Written::new(policies, headers);
+        (!rates.is_empty()).then(|| RateLimit(Arc::new(Limit { rates, cost, written })))
+    }
+
+    fn limiter(&self, route: &str, policy: &RatePolicy) -> Arc<Limiter> {
         let name = format!("{route} {policy}");
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known.retain(|_, limiter| limiter.strong_count() > 0);
-        let limiter = known.get(&name).and_then(Weak::upgrade).unwrap_or_else(|| {
+        known.get(&name).and_then(Weak::upgrade).unwrap_or_else(|| {
             let limiter = Arc::new(Limiter::new(policy, Instant::now()));
             known.insert(name, Arc::downgrade(&limiter));
             limiter
-        });
-        RateLimit(Arc::new(Limit { limiter, written: Written::new(policy, headers) }))
+        })
     }
+}
+
+impl Limit {
+    /// All rates must let it pass, and what one of them refuses takes nothing from the others.
+    fn verdict(&self, context: Option<&RequestContext>, now: Instant) -> Verdict {
+        if let [(per, limiter)] = &self.rates[..] {
+            return self.of_all(&[limiter.decide(Key::whose(*per, context), self.cost, now)]);
+        }
+        let decide = |(per, limiter): &(Per, Arc<Limiter>)| limiter.decide(Key::whose(*per, context), self.cost, now);
+        let decisions: Vec<Decision> = self.rates.iter().map(decide).collect();
+        if decisions.iter().any(|decision| !decision.allowed) {
+            for ((per, limiter), _) in self.rates.iter().zip(&decisions).filter(|(_, decision)| decision.allowed) {
+                limiter.give_back(Key::whose(*per, context), self.cost);
+            }
+        }
+        self.of_all(&decisions)
+    }
+
+    fn of_all(&self, decisions: &[Decision]) -> Verdict {
+        let told = self.written.tell(decisions);
+        let refusals = decisions.iter().filter(|decision| !decision.allowed);
+        match refusals.map(Decision::retry_after_seconds).max() {
+            None => Verdict::Passes(told),
+            Some(retry_seconds) => Verdict::Refused { retry_seconds, told },
+        }
+    }
+}
+
+fn refusal(seconds: u64, context: Option<&RequestContext>) -> Response<Body> {
+    let again = match seconds {
+        1 => "You can try again in a second.".to_owned(),
+        2..=119 => format!("You can try again in {seconds} seconds."),
+        120..=7_199 => format!("You can try again in {} minutes.", seconds.div_ceil(60)),
+        _ => format!("You can try again in {} hours.", seconds.div_ceil(3_600)),
+    };
+    let problem = Problem::new(LIMITED).detail(again).retry_after(seconds);
+    context.map(|context| problem.into_response(context)).unwrap_or_else(|| {
+        let mut bare = Response::new(seaworthy_core::empty_body());
+        *bare.status_mut() = LIMITED.status;
+        bare
+    })
 }
 
 impl fmt::Debug for RateLimit {
@@ -83,93 +127,39 @@ impl<S> Layer<S> for RateLimit {
     type Service = RateLimitService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        RateLimitService { inner, limit: self.0.clone() }
-    }
-}
-
-impl<S> Service<Request<Body>> for RateLimitService<S>
-where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
-{
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = RateLimitFuture<S::Future>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let context = request.extensions().get::<Arc<RequestContext>>();
-        let client = context.and_then(|context| context.client);
-        // The edge has looked at the clock for this request already.
-        let now = context.map_or_else(Instant::now, |context| context.received);
-        let decision = self.limit.limiter.decide(Key::of(client), now);
-        let limit = self.limit.clone();
-        if decision.allowed {
-            return RateLimitFuture { inner: Some(self.inner.call(request)), refusal: None, limit, decision };
-        }
-        let problem = Problem::new(LIMITED).retry_after(decision.retry_after_seconds());
-        let answer = context.map(|context| problem.into_response(context));
-        let refusal = answer.unwrap_or_else(|| {
-            let mut bare = Response::new(seaworthy_core::empty_body());
-            *bare.status_mut() = LIMITED.status;
-            bare
-        });
-        RateLimitFuture { inner: None, refusal: Some(refusal), limit, decision }
-    }
-}
-
-pin_project_lite::pin_project! {
-    /// The future of [`RateLimitService`].
-    pub struct RateLimitFuture<F> {
-        #[pin]
-        inner: Option<F>,
-        refusal: Option<Response<Body>>,
-        limit: Arc<Limit>,
-        decision: Decision,
-    }
-}
-
-impl<F> Future for RateLimitFuture<F>
-where
-    F: Future<Output = Result<Response<Body>, Infallible>>,
-{
-    type Output = Result<Response<Body>, Infallible>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let mut response = match (this.refusal.take(), this.inner.as_pin_mut()) {
-            (Some(refusal), _) => refusal,
-            (None, Some(inner)) => {
-                let Ok(response) = ready!(inner.poll(cx));
-                response
-            }
-            // Nobody asks a future twice; one that did waits.
-            (None, None) => return Poll::Pending,
-        };
-        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-            this.limit.written.put(response.headers_mut(), this.decision);
-        }
-        Poll::Ready(Ok(response))
+        RateLimitService::new(inner, self.0.clone())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{net::IpAddr, time::Duration};
+    use std::{convert::Infallible, net::IpAddr, time::Duration};
 
-    use http::HeaderValue;
-    use seaworthy_core::{RequestId, empty_body};
+    use http::{HeaderValue, Request};
+    use seaworthy_core::{Principal, PrincipalDetails, PrincipalKind, RequestId, empty_body};
     use tower::ServiceExt;
 
     use super::*;
 
     async fn ask(layer: &RateLimit, client: &str, now: Instant) -> Response<Body> {
+        ask_as(layer, client, None, now).await
+    }
+
+    async fn ask_as(layer: &RateLimit, client: &str, user: Option<(&str, &str)>, now: Instant) -> Response<Body> {
         let app = tower::service_fn(|_| async { Ok::<_, Infallible>(Response::new(empty_body())) });
         let mut context = RequestContext::new(RequestId::from_client(&HeaderValue::from_static("r")).unwrap());
         context.client = Some(client.parse::<IpAddr>().unwrap());
         context.received = now;
+        if let Some((id, tenant)) = user {
+            let details = PrincipalDetails {
+                kind: PrincipalKind::User,
+                id: id.into(),
+                tenant: Some(tenant.into()),
+                roles: Vec::new(),
+                scopes: Vec::new(),
+            };
+            context.principal.set(Principal::new(details)).unwrap();
+        }
         let mut request = Request::new(empty_body());
         request.extensions_mut().insert(Arc::new(context));
         layer.layer(app).oneshot(request).await.unwrap()
@@ -177,7 +167,7 @@ mod tests {
 
     #[tokio::test]
     async fn so_many_pass_and_the_rest_is_told_when() {
-        let layer = RateLimits::default().layer("*", &"3/min".parse().unwrap(), RateHeaders::Both);
+        let layer = layer_of(&RateLimits::default(), &["3/min"], 1, RateHeaders::Both);
         let now = Instant::now();
         for left in ["2", "1", "0"] {
             let answer = ask(&layer, "192.0.2.1", now).await;
@@ -200,14 +190,77 @@ mod tests {
     #[tokio::test]
     async fn a_policy_that_stays_keeps_its_counts_over_cores_and_reloads() {
         let (limits, now) = (RateLimits::default(), Instant::now());
-        let policy: RatePolicy = "1/min".parse().unwrap();
-        let one = limits.layer("*", &policy, RateHeaders::Standard);
+        let one = layer_of(&limits, &["1/min"], 1, RateHeaders::Standard);
         assert_eq!(ask(&one, "192.0.2.1", now).await.status(), 200);
-        let other = limits.layer("*", &policy, RateHeaders::Standard);
+        let other = layer_of(&limits, &["1/min"], 1, RateHeaders::Standard);
         drop(one);
         assert_eq!(ask(&other, "192.0.2.1", now).await.status(), 429);
-        let changed = limits.layer("*", &"2/min".parse().unwrap(), RateHeaders::Standard);
+        let changed = layer_of(&limits, &["2/min"], 1, RateHeaders::Standard);
         assert_eq!(ask(&changed, "192.0.2.1", now).await.status(), 200);
         assert!(!ask(&changed, "192.0.2.1", now).await.headers().contains_key("x-ratelimit-limit"));
+    }
+
+    fn layer_of(limits: &RateLimits, rates: &[&str], cost: u64, headers: RateHeaders) -> RateLimit {
+        let policies: Vec<RatePolicy> = rates.iter().map(|rate| rate.parse().unwrap()).collect();
+        limits.layer("*", &policies, cost, headers).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_user_has_one_budget_from_every_address_and_a_tenant_one_for_all_its_users() {
+        let (limits, now) = (RateLimits::default(), Instant::now());
+        let per_user = layer_of(&limits, &["2/min per user"], 1, RateHeaders::Standard);
+        let status = |layer: RateLimit, client: &'static str, user| async move {
+            ask_as(&layer, client, user, now).await.status().as_u16()
+        };
+        let (ann, bob) = (Some(("ann", "acme")), Some(("bob", "acme")));
+        assert_eq!(status(per_user.clone(), "192.0.2.1", ann).await, 200);
+        assert_eq!(status(per_user.clone(), "192.0.2.2", ann).await, 200);
+        assert_eq!(status(per_user.clone(), "192.0.2.3", ann).await, 429, "another address is the same user");
+        assert_eq!(status(per_user.clone(), "192.0.2.1", bob).await, 200, "another user at the same address");
+        assert_eq!(status(per_user.clone(), "192.0.2.1", None).await, 200, "who is anonymous counts by address");
+        let per_tenant = layer_of(&limits, &["2/min per tenant"], 1, RateHeaders::Standard);
+        for (user, expected) in [(ann, 200), (bob, 200), (ann, 429), (Some(("ann", "other")), 200)] {
+            assert_eq!(status(per_tenant.clone(), "192.0.2.1", user).await, expected);
+        }
+        let per_route = layer_of(&limits, &["2/min per route"], 1, RateHeaders::Standard);
+        for (client, expected) in [("192.0.2.1", 200), ("192.0.2.2", 200), ("192.0.2.3", 429)] {
+            assert_eq!(status(per_route.clone(), client, None).await, expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn every_rate_of_a_list_holds_and_is_told() {
+        let layer = layer_of(&RateLimits::default(), &["2/s", "10/min per user"], 2, RateHeaders::Both);
+        let now = Instant::now();
+        let first = ask(&layer, "192.0.2.1", now).await;
+        assert_eq!(first.headers()["ratelimit-policy"], "\"address-1s\";q=2;w=1, \"user-60s\";q=10;w=60");
+        assert_eq!(first.headers()["ratelimit"], "\"address-1s\";r=0;t=1, \"user-60s\";r=8;t=6");
+        assert_eq!(
+            (&first.headers()["x-ratelimit-limit"], &first.headers()["x-ratelimit-reset"]),
+            (&"2".parse().unwrap(), &"1".parse().unwrap())
+        );
+        for _ in 0..20 {
+            assert_eq!(ask(&layer, "192.0.2.1", now).await.status(), 429);
+        }
+        // What the first rate refused has taken nothing from the second.
+        for second in 1..5 {
+            let answer = ask(&layer, "192.0.2.1", now + Duration::from_secs(second)).await;
+            assert_eq!(answer.status(), 200, "{second}");
+        }
+        let refused = ask(&layer, "192.0.2.1", now + Duration::from_secs(5)).await;
+        assert_eq!((refused.status().as_u16(), &refused.headers()["retry-after"]), (429, &"7".parse().unwrap()));
+    }
+
+    #[tokio::test]
+    async fn a_person_reads_how_long_to_wait() {
+        let layer = layer_of(&RateLimits::default(), &["1/10m"], 1, RateHeaders::Off);
+        let now = Instant::now();
+        assert!(!ask(&layer, "192.0.2.1", now).await.headers().contains_key("ratelimit"));
+        let mut context = RequestContext::new(RequestId::from_client(&HeaderValue::from_static("r")).unwrap());
+        context.wants_html = true;
+        let page = refusal(600, Some(&context));
+        assert_eq!(page.headers()["content-type"], "text/html; charset=utf-8");
+        let body = http_body_util::BodyExt::collect(page.into_body()).await.unwrap().to_bytes();
+        assert!(String::from_utf8_lossy(&body).contains("try again in 10 minutes"), "{body:?}");
     }
 }

@@ -1,9 +1,9 @@
 //! What a running Seaworthy tells of itself: to a person's terminal, and on the admin API.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use seaworthy_observability::{LogSink, MetricsExport};
-use seaworthy_protection::{RatePolicy, RateSetting};
+use seaworthy_protection::{Per, RatePolicy, RateSetting};
 use serde_json::{Value, json};
 
 use super::{doors::EdgeAddresses, reload::ReloadState};
@@ -85,20 +85,25 @@ pub fn status(
 
 /// The rates that are held, and where a GET meets each.
 fn rates(config: &Config) -> Vec<Value> {
-    let told = |path: Option<String>, rate: &RatePolicy| json!({ "path": path, "requests": rate.requests(), "window_seconds": rate.window().as_secs() });
+    let told = |path: Option<String>, (requests, window, per): (u64, Duration, Per)| json!({ "path": path, "requests": requests, "window_seconds": window.as_secs(), "per": per.name() });
     let mut all = Vec::new();
     for route in &config.routes {
-        let Some(rate) = route.protection.rate.as_ref().and_then(RateSetting::policy) else { continue };
+        let policies = route.protection.rate.as_ref().map(RateSetting::policies).unwrap_or_default();
         // `GET /a/*` or `/a`: a path that any client can ask for.
         let (method, path) = route.edge.r#match.split_once(' ').unwrap_or(("GET", &route.edge.r#match));
         let path = path.trim().replace('*', "seaworthy-check");
         let plain = matches!(method, "GET" | "*") && path.starts_with('/') && !path.contains('{');
-        all.push(told(plain.then_some(path), rate));
+        let cost = route.protection.cost.unwrap_or(1);
+        let counted = |rate: &RatePolicy| (rate.requests() / cost, rate.window(), rate.per());
+        all.extend(policies.iter().map(|rate| told(plain.then(|| path.clone()), counted(rate))));
     }
-    if let Some(rate) = config.protection.rate.as_ref().and_then(RateSetting::policy) {
+    for rate in config.protection.rate.as_ref().map(RateSetting::policies).unwrap_or_default() {
         // A route for everything below `/` takes that path too, with its own rate.
         let taken = config.routes.iter().any(|route| route.edge.r#match.trim_start_matches("GET ").trim() == "/*");
-        all.push(told((!taken).then(|| "/seaworthy-check/no-such-page".into()), rate));
+        all.push(told(
+            (!taken).then(|| "/seaworthy-check/no-such-page".into()),
+            (rate.requests(), rate.window(), rate.per()),
+        ));
     }
     all
 }

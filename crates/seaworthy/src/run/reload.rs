@@ -187,6 +187,7 @@ impl Reloader {
         }
         // Loading has tried the routes; a trial of certificates leaves nothing behind.
         trial::certificates(&new)?;
+        let trusted = trial::tokens(&new)?;
         if let Some(app) = &self.app {
             let plan = app::plan(&new, self.credentials.clone())?;
             app.reconfigure(plan).await.map_err(|error| Failure::new("SEA_RUN_APP", &error))?;
@@ -203,8 +204,13 @@ impl Reloader {
                 return Err(Failure::text(error.code(), error.to_string()));
             }
         }
+        // First: a route that asks for tokens must not meet the old keys.
+        self.shared.tokens.replace(trusted);
         let table = |pool: &_, tasks: &_| pipeline::table(&new, &self.shared, pool, tasks);
-        self.edge.apply(&new.edge, table).map_err(|error| Failure::new("SEA_RUN_EDGE", &error))?;
+        if let Err(error) = self.edge.apply(&new.edge, table) {
+            self.shared.tokens.replace(trial::tokens(old)?);
+            return Err(Failure::new("SEA_RUN_EDGE", &error));
+        }
         Ok(new)
     }
 
