@@ -100,6 +100,8 @@ fn run(line: &str) {
             ends(folder.path(), &["check", "CHECKLIST.md"].map(String::from), &[0, 1, 2, 3], line);
             ends(folder.path(), &words, &[0], line);
         }
+        // Whether somebody runs here whom it could ask is no matter.
+        "csp" => ends(folder.path(), &words, &[0, 1], line),
         _ => ends(folder.path(), &words, &[0], line),
     }
 }

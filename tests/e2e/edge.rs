@@ -285,6 +285,14 @@ fn unknown_names() {
     };
     assert_eq!([status("shop.test"), status("SHOP.test:80"), status("eu.shop.test")], [200, 200, 200]);
     assert_eq!([status("other.test"), status("a.b.shop.test"), status("127.0.0.1")], [421, 421, 421]);
+    assert_eq!([status("[::1]:80"), status(".shop.test"), status("evilshop.test")], [421, 421, 421]);
+    // The target's own host counts in absolute form (RFC 9112, 3.2.2), and what a stranger says of another counts nowhere.
+    let target = |target: &str, more: &str| {
+        let request = format!("GET {target} HTTP/1.1\r\nhost: shop.test\r\n{more}connection: close\r\n\r\n");
+        send(&running.url, request.as_bytes()).unwrap().status
+    };
+    assert_eq!(target("http://other.test/health", ""), 421);
+    assert_eq!(target("/health", "x-forwarded-host: other.test\r\nx-host: other.test\r\n"), 200);
 }
 
 fn trusted_proxies() {

@@ -19,6 +19,7 @@ mod documents;
 mod edge;
 mod files;
 mod frameworks;
+mod headers;
 mod house;
 mod http;
 mod identity;
@@ -41,6 +42,7 @@ fn main() {
         edge::tests(),
         files::tests(),
         frameworks::tests(),
+        headers::tests(),
         house::tests(),
         identity::tests(),
         init::tests(),

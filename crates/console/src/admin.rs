@@ -1,4 +1,4 @@
-//! `/livez`, `/readyz`, `/healthz`, `/metrics`, `/status`.
+//! `/livez`, `/readyz`, `/healthz`, `/metrics`, `/status`, `/csp`.
 
 use std::{
     io,
@@ -9,7 +9,7 @@ use std::{
 
 use axum::{
     Json, Router,
-    extract::{Request, State},
+    extract::{Query, Request, State},
     http::{HeaderMap, StatusCode, header},
     middleware::{Next, from_fn},
     response::{IntoResponse, Response},
@@ -34,6 +34,8 @@ pub struct Facts {
     pub instances: Arc<dyn InstanceSource>,
     /// The metrics in Prometheus' text format.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    /// What browsers reported of content security policies, and what would allow what so many addresses reported.
+    pub csp: Arc<dyn Fn(usize) -> Value + Send + Sync>,
     /// The rest of `/status`: version, addresses, limits. No secrets.
     pub status: Arc<dyn Fn() -> Value + Send + Sync>,
 }
@@ -120,6 +122,7 @@ fn router(facts: Facts) -> Router {
         .route("/healthz", get(healthz))
         .route("/metrics", get(metrics))
         .route("/status", get(status))
+        .route("/csp", get(csp))
         .with_state(facts)
 }
 
@@ -171,6 +174,16 @@ async fn status(State(facts): State<Facts>) -> Response {
     Json(status).into_response()
 }
 
+/// `?min_clients=N` leaves out of the proposal what fewer addresses reported.
+#[derive(serde::Deserialize)]
+struct CspQuery {
+    min_clients: Option<usize>,
+}
+
+async fn csp(State(facts): State<Facts>, Query(query): Query<CspQuery>) -> Response {
+    Json((facts.csp)(query.min_clients.unwrap_or(2))).into_response()
+}
+
 fn answer(well: bool, body: Value) -> Response {
     let status = if well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(body)).into_response()
@@ -205,6 +218,7 @@ mod tests {
             instances: Arc::new(NoInstances),
             metrics: Arc::new(|| "up 1\n".into()),
             status: Arc::new(|| json!({ "version": "test" })),
+            csp: Arc::new(|min_clients| json!({ "min_clients": min_clients })),
         };
         let shutdown = Shutdown::new();
         let serving = shutdown.clone();
@@ -222,6 +236,8 @@ mod tests {
         assert!(over_tcp("/readyz", "localhost").await.starts_with("HTTP/1.1 503"));
         assert!(over_tcp("/healthz", "localhost").await.starts_with("HTTP/1.1 200"));
         assert!(over_tcp("/metrics", "evil.example").await.starts_with("HTTP/1.1 421"));
+        assert!(over_tcp("/csp?min_clients=3", "localhost").await.ends_with("{\"min_clients\":3}"));
+        assert!(over_tcp("/csp?min_clients=x", "localhost").await.starts_with("HTTP/1.1 400"));
         let mut unix = tokio::net::UnixStream::connect(&socket).await.unwrap();
         assert!(ask(&mut unix, "/metrics", "seaworthy").await.ends_with("up 1\n"));
         assert!(matches!(socket::bind(&socket).unwrap(), Bound::Taken));

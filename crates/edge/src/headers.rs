@@ -190,6 +190,8 @@ const CLAIM_NAMES: &[&str] = &[
     "x-client-ip",
     "x-cluster-client-ip",
     "x-forwarded",
+    "x-host",
+    "x-http-host-override",
     "x-original-for",
     "x-original-host",
     "x-original-url",

@@ -59,7 +59,11 @@ impl Policy {
     pub(crate) fn serves(&self, host: &str) -> bool {
         let host = host.strip_suffix('.').unwrap_or(host);
         let covers = |known: &String| match known.strip_prefix("*.") {
-            Some(parent) => host.split_once('.').is_some_and(|(_, rest)| rest.eq_ignore_ascii_case(parent)),
+            Some(parent) => {
+                host.split_once('.').is_some_and(|(label, rest)| !label.is_empty() && rest.eq_ignore_ascii_case(parent))
+            }
+            // An address of IPv6 has several spellings (RFC 5952).
+            None if host.contains(':') => host.parse::<IpAddr>().is_ok_and(|host| known.parse() == Ok(host)),
             None => known.eq_ignore_ascii_case(host),
         };
         self.hosts.is_empty() || self.hosts.iter().any(covers)
@@ -70,5 +74,33 @@ impl Policy {
         let shortest = [self.timeouts.request_head, self.timeouts.keep_alive, self.timeouts.response_write];
         let shortest = shortest.iter().map(|timeout| timeout.0).min().unwrap_or_default();
         (shortest / 4).clamp(Duration::from_millis(25), Duration::from_secs(1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_served_as_it_is_written_or_under_its_wildcard() {
+        let hosts = ["shop.test", "*.shop.test", "2001:db8::1"].map(String::from).to_vec();
+        let policy = Policy::new(&Settings { hosts, ..Settings::default() }, None);
+        for host in ["shop.test", "SHOP.test", "shop.test.", "a.shop.test", "2001:db8::1", "2001:DB8:0:0::1"] {
+            assert!(policy.serves(host), "{host}");
+        }
+        for host in [
+            "",
+            ".",
+            "evil.test",
+            "a.b.shop.test",
+            "evilshop.test",
+            "shop.test.evil.test",
+            ".shop.test",
+            "2001:db8::2",
+            "::",
+        ] {
+            assert!(!policy.serves(host), "{host}");
+        }
+        assert!(Policy::new(&Settings::default(), None).serves("anything"), "no names are configured");
     }
 }

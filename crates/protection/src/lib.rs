@@ -1,15 +1,21 @@
-//! What stands in front of the app: limits on size, and the security headers that browsers act on.
+//! What stands in front of the app: limits on size and rate, the headers that browsers act on, and a look at what errors
+//! show.
 
 mod body_limit;
 mod cors;
+mod disclosure;
+mod headers;
 mod rate_limit;
-mod security_headers;
 mod settings;
 
 pub use body_limit::{BodyLimit, BodyLimitService};
 pub use cors::{Cors, CorsService};
+pub use disclosure::{Disclosure, DisclosureService, Traces};
+pub use headers::{
+    CspFindings, CspOverrides, CspReports, CspReportsService, CspSettings, Directives, FromApp, HeaderOverrides,
+    HeaderSettings, SecurityHeaders, SecurityHeadersService, Seen, Sources,
+};
 pub use rate_limit::{
     Per, RateHeaders, RateLimit, RateLimitFuture, RateLimitService, RateLimits, RatePolicy, RateSetting,
 };
-pub use security_headers::{SecurityHeaders, SecurityHeadersService};
-pub use settings::{CorsSettings, HeaderSettings, RoutePolicy, Settings};
+pub use settings::{CorsSettings, RoutePolicy, Settings};

@@ -1,11 +1,15 @@
 //! `[protection]`, and what a `[[route]]` may change of it.
 
-use http::{HeaderName, HeaderValue, Method, Uri};
+use http::{HeaderName, Method, Uri};
 use schemars::JsonSchema;
 use seaworthy_config::{ByteSize, Findings, HumanDuration, Section};
 use serde::Deserialize;
 
-use crate::rate_limit::{RateHeaders, RatePolicy, RateSetting};
+use crate::{
+    disclosure::Traces,
+    headers::{HeaderOverrides, HeaderSettings},
+    rate_limit::{RateHeaders, RatePolicy, RateSetting},
+};
 
 /// Limits and security headers.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -13,8 +17,11 @@ use crate::rate_limit::{RateHeaders, RatePolicy, RateSetting};
 pub struct Settings {
     /// The largest request body. More is answered 413, and the app never sees more than this.
     pub body_limit: ByteSize,
-    /// Security headers of every response. One that the app sets itself stays as it is.
+    /// Security headers of every response.
     pub headers: HeaderSettings,
+    /// What happens to an error answer that shows a stack trace, or is the debug page of a framework: `replace` puts a
+    /// problem with the request id in its place and says so in the log, `pass` lets it through.
+    pub traces: Traces,
     /// Which other sites' pages may read answers.
     pub cors: CorsSettings,
     /// The most requests of one client: `"100/min"` or `"100/min per address"`, `per user` (who is anonymous counts by
@@ -45,26 +52,6 @@ pub struct CorsSettings {
     pub max_age: HumanDuration,
 }
 
-/// The headers of OWASP's Secure Headers project that are right for nearly every app. An empty text leaves one out.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(default)]
-pub struct HeaderSettings {
-    /// Add them at all.
-    pub enabled: bool,
-    /// `Content-Security-Policy`. The default stops framing, plugins and `<base>` tricks, and leaves scripts alone.
-    pub content_security_policy: String,
-    /// `X-Frame-Options`, for browsers that do not read the policy's `frame-ancestors`.
-    pub frame_options: String,
-    /// `Referrer-Policy`.
-    pub referrer_policy: String,
-    /// `Permissions-Policy`.
-    pub permissions_policy: String,
-    /// `Cross-Origin-Opener-Policy`.
-    pub cross_origin_opener_policy: String,
-    /// `Strict-Transport-Security`, on answers over HTTPS alone (RFC 6797, 7.2).
-    pub strict_transport_security: String,
-}
-
 /// What one `[[route]]` may change of `[protection]`.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(default)]
@@ -75,8 +62,12 @@ pub struct RoutePolicy {
     pub rate: Option<RateSetting>,
     /// How much of each rate one request takes: 1, or more where it is dear.
     pub cost: Option<u64>,
+    /// In place of `protection.traces`.
+    pub traces: Option<Traces>,
     /// In place of `protection.cors`.
     pub cors: Option<CorsSettings>,
+    /// In place of single keys of `protection.headers`.
+    pub headers: Option<HeaderOverrides>,
 }
 
 impl Default for Settings {
@@ -84,6 +75,7 @@ impl Default for Settings {
         Self {
             body_limit: ByteSize(1 << 30),
             headers: HeaderSettings::default(),
+            traces: Traces::Replace,
             cors: CorsSettings::default(),
             rate: None,
             rate_headers: RateHeaders::default(),
@@ -161,6 +153,9 @@ impl RoutePolicy {
         if let Some(cors) = &self.cors {
             cors.validate(&format!("{at}.cors"), findings);
         }
+        if let Some(headers) = &self.headers {
+            headers.validate(&format!("{at}.headers"), findings);
+        }
         let Some(cost) = self.cost else { return };
         let smallest = self.rate.iter().flat_map(RateSetting::policies).map(RatePolicy::requests).min();
         if cost == 0 || smallest.is_some_and(|smallest| cost > smallest) {
@@ -171,48 +166,12 @@ impl RoutePolicy {
     }
 }
 
-impl Default for HeaderSettings {
-    fn default() -> Self {
-        Self {
-            enabled: true,
-            content_security_policy: "frame-ancestors 'self'; object-src 'none'; base-uri 'self'".into(),
-            frame_options: "SAMEORIGIN".into(),
-            referrer_policy: "strict-origin-when-cross-origin".into(),
-            permissions_policy: "camera=(), microphone=(), geolocation=()".into(),
-            cross_origin_opener_policy: "same-origin".into(),
-            strict_transport_security: "max-age=31536000".into(),
-        }
-    }
-}
-
-impl HeaderSettings {
-    /// Name and text of each header that every answer gets; `X-Content-Type-Options` has only one meaning, so it has no key.
-    pub(crate) fn pairs(&self) -> [(&'static str, &str); 6] {
-        [
-            ("x-content-type-options", "nosniff"),
-            ("content-security-policy", &self.content_security_policy),
-            ("x-frame-options", &self.frame_options),
-            ("referrer-policy", &self.referrer_policy),
-            ("permissions-policy", &self.permissions_policy),
-            ("cross-origin-opener-policy", &self.cross_origin_opener_policy),
-        ]
-    }
-}
-
 impl Section for Settings {
     const KEY: &'static str = "protection";
 
     fn validate(&self, findings: &mut Findings) {
         self.cors.validate("protection.cors", findings);
-        let tls = ("strict-transport-security", self.headers.strict_transport_security.as_str());
-        for (name, value) in self.headers.pairs().into_iter().chain([tls]) {
-            if HeaderValue::from_str(value).is_err() {
-                let key = name.strip_prefix("x-").unwrap_or(name).replace('-', "_");
-                let message = format!("not a valid value of the header {name}");
-                let help = "use visible ASCII characters on one line";
-                findings.add(format!("protection.headers.{key}"), "SEA_CONFIG_HEADER", message, help);
-            }
-        }
+        self.headers.validate("protection.headers", findings);
     }
 }
 

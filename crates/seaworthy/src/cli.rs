@@ -42,6 +42,9 @@ pub enum Command {
     /// Look at the config: check it, show what counts, explain a key.
     #[command(after_help = config::CONFIG_EXAMPLES)]
     Config(ConfigArguments),
+    /// Show what browsers reported of the content security policy, and the policy that would allow it.
+    #[command(after_help = CSP_EXAMPLES)]
+    Csp(CspArguments),
     /// Print the completions of a shell.
     #[command(after_help = config::COMPLETIONS_EXAMPLES)]
     Completions(CompletionsArguments),
@@ -87,6 +90,14 @@ Examples:
   seaworthy check --controls                          everything that can be asked for, and how it is tried
 
 Exit status: 0 all proven, 1 an item failed, 2 something is open, 3 an error or nothing ran.";
+
+const CSP_EXAMPLES: &str = "\
+Examples:
+  seaworthy csp                                       from the Seaworthy that ./seaworthy.toml describes
+  seaworthy csp --min-clients 1                       also what a single address reported
+  seaworthy csp --admin 127.0.0.1:9901 --json         for a machine
+
+Exit status: 0 shown, 1 nobody answers at the admin address, 2 the command line or the config is wrong.";
 
 const DEMO_EXAMPLES: &str = "\
 Examples:
@@ -206,6 +217,26 @@ pub struct CheckArguments {
     /// List every control, how it is tried, and what those that are not tried wait for
     #[arg(long, conflicts_with_all = ["match_only", "fix", "watch"])]
     pub controls: bool,
+}
+
+/// `seaworthy csp`.
+#[derive(Debug, Args)]
+pub struct CspArguments {
+    /// The admin address of the running Seaworthy [default: admin.listen of the config]
+    #[arg(long, value_name = "ADDR")]
+    pub admin: Option<String>,
+    /// Propose only what at least so many addresses reported
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    pub min_clients: usize,
+    /// For a machine: one object
+    #[arg(long)]
+    pub json: bool,
+    /// The config file [default: seaworthy.toml, when there is one]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Lay seaworthy.NAME.toml over it [default: what the variable SEAWORTHY_PROFILE says]
+    #[arg(long, value_name = "NAME")]
+    pub profile: Option<String>,
 }
 
 /// `seaworthy demo`.

@@ -85,6 +85,14 @@ impl Config {
         self.app.command.is_some() || self.app.to.is_some()
     }
 
+    /// The path where browsers report what content security policies forbid, when one of them is to be answered here.
+    pub fn csp_report_path(&self) -> Option<String> {
+        let headers = &self.protection.headers;
+        let routes = self.routes.iter().filter_map(|route| route.protection.headers.as_ref());
+        let mut all = std::iter::once(headers.clone()).chain(routes.map(|route| headers.with(Some(route))));
+        all.find_map(|one| one.report_to().filter(|place| place.starts_with('/')).map(str::to_owned))
+    }
+
     /// Reads everything that the source names.
     pub fn load_with(source: &ConfigSource) -> Result<Self, ConfigError> {
         let mut document = source.open()?;

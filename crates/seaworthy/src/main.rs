@@ -7,6 +7,7 @@ mod cli;
 mod completions;
 mod config;
 mod config_command;
+mod csp_command;
 mod demo;
 mod failure;
 mod init;
@@ -39,7 +40,10 @@ fn main() -> ExitCode {
         }
     };
     // What these print is all that they do, so losing it is a failure.
-    let prints = matches!(command, cli::Command::Config(_) | cli::Command::Init(_) | cli::Command::Completions(_));
+    let prints = matches!(
+        command,
+        cli::Command::Config(_) | cli::Command::Init(_) | cli::Command::Completions(_) | cli::Command::Csp(_)
+    );
     let result = match command {
         cli::Command::Init(arguments) => init::main(arguments),
         cli::Command::Run(arguments) => run::main(arguments),
@@ -48,6 +52,7 @@ fn main() -> ExitCode {
         cli::Command::Evidence(arguments) => prover::evidence::main(&arguments),
         cli::Command::Demo(arguments) => demo::main(arguments),
         cli::Command::Config(arguments) => config_command::main(&arguments),
+        cli::Command::Csp(arguments) => csp_command::main(&arguments),
         cli::Command::Completions(arguments) => completions::main(&arguments),
         cli::Command::DemoApp(arguments) => demo::app_main(&arguments),
         cli::Command::LaunchApp(arguments) => {

@@ -13,7 +13,10 @@ use seaworthy_core::{Handler, Shutdown};
 use seaworthy_edge::{ErrorPages, Files, Forward, NothingHere, OwnAnswers, Pattern, Pool, RouteError, RouteTable};
 use seaworthy_identity::{Authenticate, Remembered, Tokens};
 use seaworthy_observability::{AccessLog, Observe};
-use seaworthy_protection::{BodyLimit, Cors, RateLimits, RateSetting, SecurityHeaders};
+use seaworthy_protection::{
+    BodyLimit, Cors, CspFindings, CspReports, Disclosure, RateHeaders, RateLimits, RatePolicy, RateSetting,
+    SecurityHeaders,
+};
 use tower::ServiceBuilder;
 
 use crate::config::{Config, RouteEntry};
@@ -27,6 +30,8 @@ pub struct Shared {
     pub limits: RateLimits,
     /// Which tokens are believed.
     pub tokens: Tokens,
+    /// What browsers reported of content security policies.
+    pub csp: CspFindings,
 }
 
 /// What the routes of one core have together.
@@ -49,7 +54,28 @@ pub fn table(config: &Config, shared: &Shared, pool: &Arc<Pool>, tasks: &Shutdow
         let files = route.edge.files.as_ref().map(|policy| Files::build(policy, &pattern)).transpose()?;
         table = table.route(&pattern, build(&pattern.to_string(), route, files))?;
     }
+    if let Some((pattern, handler)) = csp_reports(config, shared) {
+        // A route of the team's own for that very path goes first: then reports are its affair.
+        if let Ok(with) = table.clone().route(&pattern, handler) {
+            table = with;
+        }
+    }
     Ok(table.build()?)
+}
+
+/// Where browsers send reports: everybody may, so it stands beside the app's routes and what these ask for.
+fn csp_reports(config: &Config, shared: &Shared) -> Option<(Pattern, Handler)> {
+    /// Of one address; a page that is learnt from makes a handful.
+    const RATE: &str = "120/min";
+    let place = config.csp_report_path()?;
+    let name = format!("POST {place}");
+    let rates: Vec<RatePolicy> = RATE.parse().into_iter().collect();
+    let service = ServiceBuilder::new()
+        .layer(Observe::route(&name, shared.log.clone()))
+        .option_layer(SecurityHeaders::layer(&config.protection.headers))
+        .option_layer(shared.limits.layer(&name, &rates, 1, RateHeaders::Off))
+        .service(CspReports::new(shared.csp.clone()));
+    Some((name.parse().ok()?, Handler::new(service)))
 }
 
 /// One route's pipeline: the first layer sees a request first and its answer last. At its end are files or the app.
@@ -59,6 +85,8 @@ fn pipeline(name: &str, route: &RouteEntry, files: Option<Files>, core: &Core<'_
     let errors = route.edge.errors.unwrap_or(config.edge.errors);
     let timeouts = config.edge.timeouts.for_route(&route.edge);
 
+    let headers = config.protection.headers.with(route.protection.headers.as_ref());
+    let traces = route.protection.traces.unwrap_or(config.protection.traces);
     let cors = route.protection.cors.as_ref().unwrap_or(&config.protection.cors);
 
     let rates = route.protection.rate.as_ref().or(config.protection.rate.as_ref());
@@ -69,13 +97,14 @@ fn pipeline(name: &str, route: &RouteEntry, files: Option<Files>, core: &Core<'_
 
     let layers = ServiceBuilder::new()
         .layer(Observe::route(name, shared.log.clone())) // a line and numbers for everything below, refusals included
-        .option_layer(SecurityHeaders::layer(&config.protection.headers)) // on refusals too, so outside of them
+        .option_layer(SecurityHeaders::layer(&headers)) // on refusals too, so outside of them; nonces, so outside of the cache
         .option_layer(Cors::layer(cors)) // a preflight ends here, and a page may read our refusals
         .layer(BodyLimit::new(body_limit))
         .option_layer(Authenticate::layer(auth, &shared.tokens, &core.remembered)) // limits below count by who it is
         .option_layer(shared.limits.layer(name, rates, cost, config.protection.rate_headers))
         // Still to come: authorize before the rate limit; behind it, in this order: validate, upload, cache, compress.
-        .option_layer(ErrorPages::layer(errors));
+        .option_layer(ErrorPages::layer(errors))
+        .option_layer(Disclosure::layer(traces)); // sees what the app said itself, also where `errors` lets it pass
     match files {
         Some(files) => Handler::new(layers.service(files)),
         None if config.has_app() => {

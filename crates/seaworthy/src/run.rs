@@ -27,7 +27,7 @@ use seaworthy_core::{Condition, Readiness, Shutdown};
 use seaworthy_edge::{Server, ServerSettings, Upstream};
 use seaworthy_identity::Tokens;
 use seaworthy_observability::{AccessLog, AppLog, LogSink, MetricsExport, init_logging};
-use seaworthy_protection::RateLimits;
+use seaworthy_protection::{CspFindings, RateLimits};
 use signals::Signals;
 use tokio::{runtime, time::sleep};
 
@@ -86,6 +86,7 @@ async fn run(source: ConfigSource, config: Config, limits: Limits, operational: 
     let drain = Shutdown::new();
     let shared = share(&config, log.as_ref().map(|(log, _)| log.clone()), &control)?;
     // Until the app is well, requests are answered 503 with Retry-After: better than a connection that hangs.
+    let csp = shared.csp.clone();
     let server = Server::start(doors, &settings, &upstream, drain.clone(), |pool, tasks| {
         pipeline::table(&config, &shared, pool, tasks)
     });
@@ -103,6 +104,7 @@ async fn run(source: ConfigSource, config: Config, limits: Limits, operational: 
         readiness: readiness.clone(),
         instances: app.instances(),
         metrics: facts::metrics(export, log.as_ref().map(|(_, sink)| sink.clone())),
+        csp: facts::csp(csp, state.clone()),
         status: facts::status(&config, addresses.clone(), state),
     };
     let announced = Announced { edge: addresses, admin: admin.address() };
@@ -125,7 +127,7 @@ async fn run(source: ConfigSource, config: Config, limits: Limits, operational: 
 fn share(config: &Config, log: Option<AccessLog>, control: &Shutdown) -> Result<Shared, Failure> {
     let tokens = Tokens::new(trial::tokens(config)?);
     control.spawn(tokens.clone().run(control.clone()));
-    Ok(Shared { log, limits: RateLimits::default(), tokens })
+    Ok(Shared { log, limits: RateLimits::default(), tokens, csp: CspFindings::default() })
 }
 
 /// The admin API and the app API, each in a task.

@@ -191,13 +191,15 @@ async fn try_encrypted(client: &Client, path: &str, cases: &mut Cases) {
     let seconds = answer.header("strict-transport-security").and_then(max_age);
     let open = answer.headers.get_all("set-cookie").iter().filter_map(|cookie| cookie.to_str().ok());
     let open = open.filter(|cookie| !is_secure(cookie)).filter_map(|cookie| cookie.split('=').next()).next();
+    let preload = answer.header("strict-transport-security").and_then(preload_fault);
     let seen = match (seconds, open) {
         (None, _) => "no HSTS".to_owned(),
         (Some(seconds), _) if seconds < HSTS_SECONDS => format!("HSTS for {seconds} s, under {HSTS_SECONDS}"),
         (_, Some(cookie)) => format!("the cookie {cookie} is not Secure"),
+        (Some(_), None) if preload.is_some() => preload.unwrap_or_default().to_owned(),
         (Some(seconds), None) => format!("HSTS for {seconds} s"),
     };
-    let holds = seconds.is_some_and(|seconds| seconds >= HSTS_SECONDS) && open.is_none();
+    let holds = seconds.is_some_and(|seconds| seconds >= HSTS_SECONDS) && open.is_none() && preload.is_none();
     cases.tried(holds, format!("GET {path} over HTTPS → {}: {seen}", answer.status.as_u16()));
 }
 
@@ -223,6 +225,18 @@ fn network_address() -> Option<std::net::IpAddr> {
     let socket = std::net::UdpSocket::bind("0.0.0.0:0").ok()?;
     socket.connect("192.0.2.1:9").ok()?;
     Some(socket.local_addr().ok()?.ip()).filter(|address| !address.is_loopback() && !address.is_unspecified())
+}
+
+/// Who asks to be on the preload list must have what the list asks for (hstspreload.org), or is not taken.
+fn preload_fault(value: &str) -> Option<&'static str> {
+    const YEAR: u64 = 31_536_000;
+    let has = |name: &str| value.split(';').any(|directive| directive.trim().eq_ignore_ascii_case(name));
+    match () {
+        () if !has("preload") => None,
+        () if !has("includeSubDomains") => Some("HSTS asks for preload without includeSubDomains"),
+        () if max_age(value) < Some(YEAR) => Some("HSTS asks for preload with less than a year"),
+        () => None,
+    }
 }
 
 /// RFC 6797, 6.1.1.
@@ -275,6 +289,9 @@ mod tests {
     fn hsts_and_cookies_are_read_as_browsers_do() {
         assert_eq!(max_age("includeSubDomains; Max-Age=\"63072000\""), Some(63_072_000));
         assert_eq!(max_age("max-age=soon"), None);
+        assert_eq!(preload_fault("max-age=63072000; includeSubDomains; preload"), None);
+        assert!(preload_fault("max-age=31536000; preload").is_some());
+        assert!(preload_fault("max-age=15552000; includeSubDomains; preload").is_some());
         assert!(is_secure("a=secure; Path=/; SECURE") && !is_secure("a=secure; HttpOnly"));
     }
 }

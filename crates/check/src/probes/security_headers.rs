@@ -76,14 +76,20 @@ async fn look(subject: &Subject) -> Sighting {
         match client.head_of(path).await {
             Ok(answer) => {
                 let missing = missing(&answer.headers);
-                let seen =
-                    if missing.is_empty() { "all there".to_owned() } else { format!("no {}", missing.join(", no ")) };
-                cases.tried(missing.is_empty(), format!("GET {path} ({}): {seen}", class(&answer)));
+                let telling = telling(&answer.headers);
+                let mut seen: Vec<String> = missing.iter().map(|header| format!("no {header}")).collect();
+                seen.extend(telling);
+                let right = seen.is_empty();
+                let seen = if right { "all there".to_owned() } else { seen.join(", ") };
+                cases.tried(right, format!("GET {path} ({}): {seen}", class(&answer)));
             }
             Err(error) => cases.told_nothing(error.to_string()),
         }
     }
-    cases.sighting(format!("{} answers carry nosniff, framing, referrer and content policies: {sample}", paths.len()))
+    cases.sighting(format!(
+        "{} answers carry nosniff, framing, referrer and content policies, and name no software's version: {sample}",
+        paths.len()
+    ))
 }
 
 fn class(answer: &Answer) -> String {
@@ -116,4 +122,33 @@ fn missing(headers: &HeaderMap) -> Vec<&'static str> {
         missing.push("Referrer-Policy");
     }
     missing
+}
+
+/// What tells an attacker which holes to try. A product without its version is what a network shows anyway.
+fn telling(headers: &HeaderMap) -> Option<String> {
+    const NAMES: [&str; 5] = ["server", "x-powered-by", "x-aspnet-version", "x-aspnetmvc-version", "x-generator"];
+    let value = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let tells = |value: &&str| value.bytes().any(|byte| byte.is_ascii_digit());
+    NAMES.iter().find_map(|name| value(name).filter(tells).map(|value| format!("{name}: {value} tells a version")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_version_is_told_and_a_product_is_not() {
+        let complete = [
+            ("x-content-type-options", "nosniff"),
+            ("content-security-policy", "frame-ancestors 'none'"),
+            ("referrer-policy", "no-referrer"),
+        ];
+        for (server, right) in [("nginx", true), ("nginx/1.22.1", false)] {
+            let fixture =
+                fixture::public(move |_| reply(200, &[&complete[..], &[("server", server)]].concat(), "page"));
+            let fixture = fixture.unwrap();
+            let seen = look(&fixture.subject).await;
+            assert_eq!(matches!(seen.outcome, crate::probe::Outcome::Holds), right, "{server}: {seen:?}");
+        }
+    }
 }

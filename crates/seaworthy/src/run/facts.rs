@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use seaworthy_observability::{LogSink, MetricsExport};
-use seaworthy_protection::{Per, RatePolicy, RateSetting};
+use seaworthy_protection::{CspFindings, Per, RatePolicy, RateSetting};
 use serde_json::{Value, json};
 
 use super::{doors::EdgeAddresses, reload::ReloadState};
@@ -47,6 +47,11 @@ pub fn metrics(export: MetricsExport, log: Option<LogSink>) -> Arc<dyn Fn() -> S
         metrics::counter!("seaworthy_access_log_dropped_lines_total").absolute(dropped);
         export.render()
     })
+}
+
+/// What browsers reported of the content security policy, and the policy that would allow it.
+pub fn csp(findings: CspFindings, state: Arc<ReloadState>) -> Arc<dyn Fn(usize) -> Value + Send + Sync> {
+    Arc::new(move |min_clients| findings.proposal(&state.config().protection.headers.csp, min_clients))
 }
 
 /// What `check` may know without trusting our word for anything: where things are and which limits are claimed.

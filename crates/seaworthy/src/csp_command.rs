@@ -1,0 +1,127 @@
+//! `seaworthy csp`: what browsers reported of the content security policy, and the policy that would allow it.
+
+use std::{fmt::Write as _, process::ExitCode, time::Duration};
+
+use seaworthy_check::{Client, Endpoint, Transcript};
+use serde_json::Value;
+
+use crate::{
+    cli::CspArguments,
+    config::{Config, ConfigSource},
+    failure::Failure,
+    terminal,
+};
+
+/// Asks the admin API and prints what it says.
+pub fn main(arguments: &CspArguments) -> Result<ExitCode, Failure> {
+    let source = ConfigSource::new(arguments.config.as_deref(), arguments.profile.as_deref());
+    let admin = match &arguments.admin {
+        Some(address) => address.clone(),
+        None => Config::load_with(&source).map_err(|error| Failure::Config(error, 2))?.admin.listen,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::new("SEA_RUN_RUNTIME", &error))?;
+    let told = runtime.block_on(ask(&admin, arguments.min_clients))?;
+    if arguments.json {
+        terminal::line(&told.to_string());
+    } else {
+        terminal::line(text(&told).trim_end());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn ask(admin: &str, min_clients: usize) -> Result<Value, Failure> {
+    const CODE: &str = "SEA_CSP_ADMIN";
+    let address =
+        if admin.contains("://") || admin.starts_with("unix:") { admin.to_owned() } else { format!("http://{admin}") };
+    let endpoint: Endpoint =
+        address.parse().map_err(|error: seaworthy_core::AddressError| Failure::new(CODE, &error))?;
+    let client = Client::new(endpoint, Transcript::default()).patience(Duration::from_secs(5));
+    let answer = client.get(&format!("/csp?min_clients={min_clients}")).await.map_err(|error| {
+        let text = format!(
+            "the admin API at {admin} does not answer ({error}); is `seaworthy run` there? --admin names another"
+        );
+        Failure::text(CODE, text)
+    })?;
+    let told = answer.json().filter(|value| answer.status.is_success() && value["seen"].is_array());
+    told.ok_or_else(|| Failure::text(CODE, format!("{admin} is not the admin API of a Seaworthy of this version")))
+}
+
+/// For a person.
+fn text(told: &Value) -> String {
+    let word = |value: &Value, key: &str| value[key].as_str().unwrap_or_default().to_owned();
+    let number = |value: &Value, key: &str| value[key].as_u64().unwrap_or_default();
+    let list = |key: &str| told[key].as_array().cloned().unwrap_or_default();
+    let mut out = String::new();
+    // Writing to a String cannot fail.
+    let _ = writeln!(
+        out,
+        "policy now   {}{}",
+        word(told, "policy"),
+        if told["report_only"] == true { "  (only reports)" } else { "" }
+    );
+    let Some(place) = told["reports_to"].as_str() else {
+        let _ = writeln!(
+            out,
+            "\nNo reports are asked for: set `report_only = true` in [protection.headers.csp] to learn a policy."
+        );
+        return out;
+    };
+    let seen = list("seen");
+    if seen.is_empty() {
+        let _ = writeln!(
+            out,
+            "\nNothing was reported to {place} since Seaworthy started: open the app's pages in a browser."
+        );
+        return out;
+    }
+    let _ = writeln!(out, "\n{:>8} {:>8}  {:18} {:38} pages", "reports", "clients", "directive", "what it forbids");
+    for one in &seen {
+        let pages: Vec<&str> = one["pages"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let (directive, blocked) = (word(one, "directive"), word(one, "blocked"));
+        let (reports, clients) = (number(one, "reports"), number(one, "clients"));
+        let _ = writeln!(out, "{reports:>8} {clients:>8}  {directive:18} {blocked:38} {}", pages.join(" "));
+    }
+    let (ignored, dropped) = (number(told, "ignored"), number(told, "dropped"));
+    let _ = writeln!(out, "\nleft out: {ignored} about other sites' pages or extensions, {dropped} that were too many");
+    let _ = writeln!(out, "\nThis would allow it. Anybody can send reports, so read it before you take it:\n");
+    let _ = writeln!(out, "[protection.headers.csp.directives]");
+    for (name, sources) in told["directives"].as_object().into_iter().flatten() {
+        match sources.as_str().unwrap_or_default() {
+            "" => _ = writeln!(out, "{name} = true"),
+            sources => _ = writeln!(out, "{name} = \"{sources}\""),
+        }
+    }
+    let left = list("left_out");
+    if !left.is_empty() {
+        let _ = writeln!(out, "\nStill forbidden:");
+        for one in left {
+            let _ = writeln!(out, "  {} {}: {}", word(&one, "directive"), word(&one, "blocked"), word(&one, "why"));
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_person_sees_what_came_and_what_to_write() {
+        let shown = text(&json!({
+            "policy": "default-src 'self'", "report_only": true, "reports_to": "/r",
+            "seen": [{ "directive": "img-src", "blocked": "data:", "reports": 7, "clients": 3, "pages": ["/a"] }],
+            "directives": { "default-src": "'self'", "img-src": "'self' data:", "upgrade-insecure-requests": "" },
+            "left_out": [{ "directive": "script-src", "blocked": "eval", "why": "change the code" }],
+        }));
+        for line in
+            ["img-src = \"'self' data:\"", "upgrade-insecure-requests = true", "script-src eval: change the code"]
+        {
+            assert!(shown.contains(line), "{line} is not in\n{shown}");
+        }
+        assert!(text(&json!({ "policy": "x", "reports_to": null })).contains("report_only = true"));
+        assert!(text(&json!({ "policy": "x", "reports_to": "/r", "seen": [] })).contains("open the app's pages"));
+    }
+}
