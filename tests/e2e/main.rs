@@ -12,6 +12,7 @@
 )]
 
 mod apps;
+mod cache;
 mod check;
 mod command_line;
 mod config;
@@ -34,6 +35,7 @@ use libtest_mimic::{Arguments, Trial};
 fn main() {
     let tests = [
         apps::tests(),
+        cache::tests(),
         check::tests(),
         prover::tests(),
         command_line::tests(),

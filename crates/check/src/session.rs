@@ -274,6 +274,8 @@ impl Hints {
             let listed = status["cors_origins"].as_array().into_iter().flatten();
             self.cors_origins = listed.filter_map(|origin| origin.as_str().map(str::to_owned)).collect();
         }
+        let cached = status["cached"].as_array().into_iter().flatten();
+        self.cached_paths = cached.filter_map(|path| path.as_str().map(str::to_owned)).collect();
         let rates = status["rates"].as_array().into_iter().flatten();
         self.rates = rates.filter_map(claimed_rate).collect();
         self.body_limit = self.body_limit.or(limits["body_bytes"].as_u64());

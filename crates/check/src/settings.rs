@@ -145,6 +145,7 @@ impl Settings {
             plain: self.plain_url.as_ref().and_then(|url| url.parse().ok()),
             required_env: self.required_env.clone(),
             cors_origins: self.cors_origins.clone(),
+            cached_paths: Vec::new(),
             rates: Vec::new(),
             body_limit: self.body_limit.map(|size| size.0),
             first_byte: self.first_byte.map(|duration| duration.0),

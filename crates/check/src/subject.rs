@@ -75,6 +75,8 @@ pub struct Hints {
     pub required_env: Vec<String>,
     /// Origins whose pages may read answers, as the team or the Seaworthy around the app says.
     pub cors_origins: Vec<String>,
+    /// Paths that the Seaworthy around the app says it caches.
+    pub cached_paths: Vec<String>,
     /// Rates that the Seaworthy around the app says it holds.
     pub rates: Vec<ClaimedRate>,
     /// The claimed limit on request bodies, in bytes.
@@ -98,6 +100,7 @@ impl Default for Hints {
             plain: None,
             required_env: Vec::new(),
             cors_origins: Vec::new(),
+            cached_paths: Vec::new(),
             rates: Vec::new(),
             body_limit: None,
             first_byte: None,

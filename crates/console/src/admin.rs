@@ -1,4 +1,4 @@
-//! `/livez`, `/readyz`, `/healthz`, `/metrics`, `/status`, `/csp`.
+//! `/livez`, `/readyz`, `/healthz`, `/metrics`, `/status`, `/csp`, and `/cache/purge`.
 
 use std::{
     io,
@@ -13,14 +13,15 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     middleware::{Next, from_fn},
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{get, post},
 };
-use seaworthy_core::{Condition, InstanceSource, Readiness, Shutdown};
+use seaworthy_core::{Condition, InstanceSource, PurgeCache, Readiness, Shutdown};
 use serde_json::{Value, json};
 use thiserror::Error;
 use tokio::net::TcpListener;
 
 use crate::{
+    purging,
     settings::Settings,
     socket::{self, Bound},
 };
@@ -32,6 +33,8 @@ pub struct Facts {
     pub readiness: Readiness,
     /// Running instances.
     pub instances: Arc<dyn InstanceSource>,
+    /// What operators may take out of the cache.
+    pub cache: Arc<dyn PurgeCache>,
     /// The metrics in Prometheus' text format.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// What browsers reported of content security policies, and what would allow what so many addresses reported.
@@ -116,6 +119,7 @@ fn bind_unix(path: &Path) -> Option<(tokio::net::UnixListener, PathBuf)> {
 }
 
 fn router(facts: Facts) -> Router {
+    let purging = post(purging::purge).with_state(facts.cache.clone());
     Router::new()
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
@@ -124,6 +128,7 @@ fn router(facts: Facts) -> Router {
         .route("/status", get(status))
         .route("/csp", get(csp))
         .with_state(facts)
+        .route("/cache/purge", purging)
 }
 
 /// Refuses names that are not ours, so that a web page cannot reach the API through a DNS name that it points at
@@ -191,10 +196,19 @@ fn answer(well: bool, body: Value) -> Response {
 
 #[cfg(test)]
 mod tests {
-    use seaworthy_core::NoInstances;
+    use seaworthy_core::{NoInstances, Purge};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
+
+    /// A cache with nothing in it.
+    struct Empty;
+
+    impl PurgeCache for Empty {
+        fn purge(&self, _: &Purge) -> usize {
+            0
+        }
+    }
 
     async fn ask(stream: &mut (impl AsyncReadExt + AsyncWriteExt + Unpin), path: &str, host: &str) -> String {
         let request = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
@@ -216,6 +230,7 @@ mod tests {
         let facts = Facts {
             readiness: readiness.clone(),
             instances: Arc::new(NoInstances),
+            cache: Arc::new(Empty),
             metrics: Arc::new(|| "up 1\n".into()),
             status: Arc::new(|| json!({ "version": "test" })),
             csp: Arc::new(|min_clients| json!({ "min_clients": min_clients })),

@@ -12,12 +12,14 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{get, post},
 };
-use seaworthy_core::{InstanceSource, Readiness, Secret, Shutdown};
+use seaworthy_core::{InstanceSource, PurgeCache, Readiness, Secret, Shutdown};
 use serde_json::json;
 use subtle::ConstantTimeEq;
 use tokio::net::TcpListener;
+
+use crate::purging;
 
 /// Bytes of randomness in a token.
 const TOKEN_BYTES: usize = 32;
@@ -37,6 +39,8 @@ pub struct AppFacts {
     pub readiness: Readiness,
     /// Running instances.
     pub instances: Arc<dyn InstanceSource>,
+    /// What it may take out of the cache.
+    pub cache: Arc<dyn PurgeCache>,
 }
 
 impl AppApi {
@@ -68,9 +72,11 @@ impl AppApi {
     /// # Errors
     /// When the listener fails.
     pub async fn run(self, facts: AppFacts, shutdown: Shutdown) -> io::Result<()> {
+        let purging = post(purging::purge).with_state(facts.cache.clone());
         let app = Router::new()
             .route("/v1/app", get(app))
             .with_state(facts)
+            .route("/v1/cache/purge", purging)
             .layer(from_fn_with_state(self.token, only_with_token));
         axum::serve(self.listener, app).with_graceful_shutdown(async move { shutdown.ordered().await }).await
     }
@@ -113,29 +119,60 @@ fn has_token(headers: &HeaderMap, token: &Secret) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use seaworthy_core::NoInstances;
+    use seaworthy_core::{NoInstances, Purge};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
+
+    /// A cache that has one answer for each letter of the address.
+    struct Letters;
+
+    impl PurgeCache for Letters {
+        fn purge(&self, what: &Purge) -> usize {
+            if let Purge::Url(url) = what { url.len() } else { 0 }
+        }
+    }
 
     #[tokio::test]
     async fn answers_only_with_the_token() {
         let api = AppApi::bind().await.unwrap();
         let (url, token) = (api.url(), api.token());
         let address = url.strip_prefix("http://").unwrap().to_owned();
-        let facts = AppFacts { readiness: Readiness::default(), instances: Arc::new(NoInstances) };
+        let facts =
+            AppFacts { readiness: Readiness::default(), instances: Arc::new(NoInstances), cache: Arc::new(Letters) };
         let shutdown = Shutdown::new();
         let serving = shutdown.clone();
         shutdown.spawn(async move { api.run(facts, serving).await.unwrap() });
-        let ask = async |authorization: &str| {
+        let send = async |request: String| {
             let mut stream = tokio::net::TcpStream::connect(&address).await.unwrap();
-            let request = format!("GET /v1/app HTTP/1.1\r\nhost: a\r\nconnection: close\r\n{authorization}\r\n");
             stream.write_all(request.as_bytes()).await.unwrap();
             let mut answer = String::new();
             stream.read_to_string(&mut answer).await.unwrap();
             answer
         };
+        let ask = async |authorization: &str| {
+            send(format!("GET /v1/app HTTP/1.1\r\nhost: a\r\nconnection: close\r\n{authorization}\r\n")).await
+        };
         let secret = token.expose();
+        let purge = async |authorization: &str, kind: &str, body: &str| {
+            send(format!(
+                "POST /v1/cache/purge HTTP/1.1\r\nhost: a\r\nconnection: close\r\n{authorization}content-type: {kind}\r\ncontent-length: {}\r\n\r\n{body}",
+                body.len()
+            ))
+            .await
+        };
+        let (with, json) = (format!("authorization: Bearer {secret}\r\n"), "application/json");
+        assert!(purge(&with, json, "{\"url\": \"/abc\"}").await.ends_with("{\"purged\":4}"));
+        assert!(purge("", json, "{\"url\": \"/abc\"}").await.starts_with("HTTP/1.1 401"));
+        for (kind, body) in [
+            (json, "{\"uri\": \"/\"}"),
+            (json, "{"),
+            (json, "{\"url\":\"/\",\"tag\":\"a\"}"),
+            ("text/plain", "{\"url\": \"/\"}"),
+        ] {
+            let answer = purge(&with, kind, body).await;
+            assert!(answer.starts_with("HTTP/1.1 4") && answer.contains("SEA_CACHE_PURGE"), "{kind} {body}: {answer}");
+        }
         assert!(ask(&format!("authorization: Bearer {secret}\r\n")).await.contains("\"ready\":false"));
         for wrong in [String::new(), "authorization: Bearer x\r\n".into(), format!("authorization: Basic {secret}\r\n")]
         {

@@ -2,6 +2,7 @@
 
 mod admin;
 mod app_api;
+mod purging;
 mod settings;
 mod socket;
 

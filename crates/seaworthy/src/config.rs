@@ -26,6 +26,8 @@ pub struct Config {
     pub protection: seaworthy_protection::Settings,
     /// `[identity]`.
     pub identity: seaworthy_identity::Settings,
+    /// `[cache]`.
+    pub cache: seaworthy_cache::Settings,
     /// `[check]`.
     pub check: seaworthy_check::Settings,
     /// `[[route]]`.
@@ -45,6 +47,9 @@ pub struct RouteEntry {
     /// Who may ask.
     #[serde(flatten)]
     pub identity: seaworthy_identity::RoutePolicy,
+    /// The cache.
+    #[serde(flatten)]
+    pub cache: seaworthy_cache::RoutePolicy,
 }
 
 /// The policy of some requests; what a route leaves out is as in the sections above.
@@ -60,6 +65,7 @@ impl Section for Routes {
         for (index, route) in self.0.iter().enumerate() {
             route.edge.validate(&format!("route.{index}"), findings);
             route.protection.validate(&format!("route.{index}"), findings);
+            route.cache.validate(&format!("route.{index}"), findings);
         }
         // Conflicts show when a table is made of them; its handlers are never called.
         let unused =
@@ -109,6 +115,7 @@ impl Config {
             edge: document.section(),
             routes: document.section::<Routes>().0,
             protection: document.section(),
+            cache: document.section(),
             observability: document.section(),
             admin: document.section(),
             identity: document.section(),
@@ -159,6 +166,7 @@ mod tests {
             reference_markdown::<Routes>("[route]"),
             reference_markdown::<seaworthy_protection::Settings>("protection"),
             reference_markdown::<seaworthy_identity::Settings>("identity"),
+            reference_markdown::<seaworthy_cache::Settings>("cache"),
             reference_markdown::<seaworthy_observability::Settings>("observability"),
             reference_markdown::<seaworthy_console::Settings>("admin"),
             reference_markdown::<seaworthy_check::Settings>("check"),

@@ -9,6 +9,7 @@
 
 use std::sync::Arc;
 
+use seaworthy_cache::{Cache, CacheSetting, Etags, Invalidate, Policy, Store};
 use seaworthy_core::{Handler, Shutdown};
 use seaworthy_edge::{ErrorPages, Files, Forward, NothingHere, OwnAnswers, Pattern, Pool, RouteError, RouteTable};
 use seaworthy_identity::{Authenticate, Remembered, Tokens};
@@ -28,6 +29,8 @@ pub struct Shared {
     pub log: Option<AccessLog>,
     /// Who has asked how often.
     pub limits: RateLimits,
+    /// What is cached.
+    pub cache: Store,
     /// Which tokens are believed.
     pub tokens: Tokens,
     /// What browsers reported of content security policies.
@@ -45,6 +48,7 @@ struct Core<'a> {
 
 /// The routes of one core, around that core's upstream connections.
 pub fn table(config: &Config, shared: &Shared, pool: &Arc<Pool>, tasks: &Shutdown) -> Result<RouteTable, RouteError> {
+    shared.cache.resize(usize::try_from(config.cache.memory.0).unwrap_or(usize::MAX));
     let core = Core { config, shared, remembered: Remembered::default(), pool, tasks };
     let build = |name: &str, route: &RouteEntry, files: Option<Files>| pipeline(name, route, files, &core);
     let mut table =
@@ -95,6 +99,10 @@ fn pipeline(name: &str, route: &RouteEntry, files: Option<Files>, core: &Core<'_
 
     let auth = route.identity.auth.unwrap_or(config.identity.auth);
 
+    let cache = cache_policy(route, config);
+    let etags = route.cache.etags.unwrap_or(config.cache.etags);
+    let invalidate = (cache.is_none() && caches_anything(config)).then(|| Invalidate::layer(&shared.cache));
+
     let layers = ServiceBuilder::new()
         .layer(Observe::route(name, shared.log.clone())) // a line and numbers for everything below, refusals included
         .option_layer(SecurityHeaders::layer(&headers)) // on refusals too, so outside of them; nonces, so outside of the cache
@@ -102,7 +110,11 @@ fn pipeline(name: &str, route: &RouteEntry, files: Option<Files>, core: &Core<'_
         .layer(BodyLimit::new(body_limit))
         .option_layer(Authenticate::layer(auth, &shared.tokens, &core.remembered)) // limits below count by who it is
         .option_layer(shared.limits.layer(name, rates, cost, config.protection.rate_headers))
-        // Still to come: authorize before the rate limit; behind it, in this order: validate, upload, cache, compress.
+        // Still to come: authorize before the rate limit; behind it, in this order: validate, upload.
+        .option_layer(cache.map(|policy| Cache::layer(name, &shared.cache, policy, &config.cache, core.tasks)))
+        .option_layer(invalidate) // what a write changes is taken out, wherever it is stored
+        // Still to come: compress.
+        .option_layer(Etags::layer(etags))
         .option_layer(ErrorPages::layer(errors))
         .option_layer(Disclosure::layer(traces)); // sees what the app said itself, also where `errors` lets it pass
     match files {
@@ -112,6 +124,17 @@ fn pipeline(name: &str, route: &RouteEntry, files: Option<Files>, core: &Core<'_
         }
         None => Handler::new(layers.service(NothingHere)),
     }
+}
+
+/// What a route caches. Files come from the disk already, and say themselves how long they are good.
+fn cache_policy(route: &RouteEntry, config: &Config) -> Option<Policy> {
+    let setting = route.cache.cache.as_ref().unwrap_or(&config.cache.policy);
+    if route.edge.files.is_some() { None } else { setting.policy() }
+}
+
+fn caches_anything(config: &Config) -> bool {
+    let routes = config.routes.iter().filter_map(|route| route.cache.cache.as_ref());
+    routes.chain([&config.cache.policy]).any(CacheSetting::is_on)
 }
 
 /// The way of what the edge answers itself: redirects to HTTPS, names that are not served, what is no request.

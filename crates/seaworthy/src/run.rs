@@ -22,6 +22,7 @@ use app::App;
 use facts::Announced;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use reload::Reloader;
+use seaworthy_cache::Store;
 use seaworthy_console::{Admin, AppApi, AppFacts, Facts};
 use seaworthy_core::{Condition, Readiness, Shutdown};
 use seaworthy_edge::{Server, ServerSettings, Upstream};
@@ -86,7 +87,7 @@ async fn run(source: ConfigSource, config: Config, limits: Limits, operational: 
     let drain = Shutdown::new();
     let shared = share(&config, log.as_ref().map(|(log, _)| log.clone()), &control)?;
     // Until the app is well, requests are answered 503 with Retry-After: better than a connection that hangs.
-    let csp = shared.csp.clone();
+    let (csp, cache) = (shared.csp.clone(), shared.cache.clone());
     let server = Server::start(doors, &settings, &upstream, drain.clone(), |pool, tasks| {
         pipeline::table(&config, &shared, pool, tasks)
     });
@@ -99,10 +100,12 @@ async fn run(source: ConfigSource, config: Config, limits: Limits, operational: 
     let reloader = Reloader { source, files, shared, edge: reload, tls, app: app.handle(), credentials };
     let state = reloader.watch(config.clone(), control.clone())?;
 
-    let app_facts = AppFacts { readiness: readiness.clone(), instances: app.instances() };
+    let app_facts =
+        AppFacts { readiness: readiness.clone(), instances: app.instances(), cache: Arc::new(cache.clone()) };
     let facts = Facts {
         readiness: readiness.clone(),
         instances: app.instances(),
+        cache: Arc::new(cache),
         metrics: facts::metrics(export, log.as_ref().map(|(_, sink)| sink.clone())),
         csp: facts::csp(csp, state.clone()),
         status: facts::status(&config, addresses.clone(), state),
@@ -127,7 +130,7 @@ async fn run(source: ConfigSource, config: Config, limits: Limits, operational: 
 fn share(config: &Config, log: Option<AccessLog>, control: &Shutdown) -> Result<Shared, Failure> {
     let tokens = Tokens::new(trial::tokens(config)?);
     control.spawn(tokens.clone().run(control.clone()));
-    Ok(Shared { log, limits: RateLimits::default(), tokens, csp: CspFindings::default() })
+    Ok(Shared { log, limits: RateLimits::default(), tokens, csp: CspFindings::default(), cache: Store::default() })
 }
 
 /// The admin API and the app API, each in a task.

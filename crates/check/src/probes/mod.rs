@@ -2,9 +2,11 @@
 //! probe must pass (present, absent, unreachable, sabotaged experiment) are in `runner.rs` and take it up by themselves.
 
 mod access_logs;
+mod cached_responses;
 mod cors;
 mod environments;
 mod error_handler;
+mod etag;
 mod frontend;
 mod graceful_shutdown;
 mod https_only;
@@ -51,6 +53,8 @@ fn looking() -> Vec<Box<dyn Probe>> {
         Box::new(error_handler::ErrorHandler),
         Box::new(status_codes::StatusCodes),
         Box::new(static_assets::StaticAssets),
+        Box::new(etag::Etag),
+        Box::new(cached_responses::CachedResponses),
         Box::new(pagination::Pagination),
         Box::new(request_id::RequestIds),
         Box::new(access_logs::AccessLogs),

@@ -274,7 +274,37 @@ mod tests {
         // Without `keep` what closes the control is what the control needs.
         let before = format!("{app}\n[protection.headers]\nenabled = false\n");
         assert!(text(&before, "edge.security-headers", url).text.contains("enabled = true"));
+    }
+
+    #[test]
+    fn each_choice_that_is_a_teams_to_make_is_proposed_once_and_then_kept() {
+        let chosen = [
+            ("protection.rate-limit", "rate = \"300/min\"", "[protection]\nrate = \"off\"\n"),
+            (
+                "edge.cors",
+                "origins = [\"https://app.example.com\"]",
+                "[protection.cors]\norigins = [\"https://b.example\"]\n",
+            ),
+            ("edge.csp", "nonces = true", "[protection.headers.csp]\nnonces = false\n"),
+            ("cache.etag", "etags = \"1MiB\"", "[cache]\netags = \"10KiB\"\n"),
+            ("cache.response", "policy = true", "[cache]\npolicy = false\n"),
+        ];
         let kept: Vec<&str> = FIXES.iter().filter(|fix| fix.keep).map(|fix| fix.control.as_str()).collect();
-        assert_eq!(kept, ["protection.rate-limit", "edge.cors"], "each of them is tried above");
+        assert_eq!(kept, chosen.map(|(control, ..)| control), "each of them is tried here");
+        let app = "[app]\ncommand = \"node server.js\"\n";
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("seaworthy.toml");
+        let propose = |before: &str, control: &str| {
+            fs::write(&file, before).unwrap();
+            let source = ConfigSource { file: Some(file.clone()), ..ConfigSource::default() };
+            propose(&report("https://app.example.com", &[control]), &source, true)
+        };
+        for (control, line, chosen) in chosen {
+            let proposal = propose(app, control);
+            assert!(proposal.text.contains(line) && is_valid(&proposal.text), "{control}: {}", proposal.text);
+            let before = format!("{app}\n{chosen}");
+            let proposal = propose(&before, control);
+            assert_eq!((proposal.text.as_str(), proposal.diff.as_str()), (before.as_str(), ""), "{control}");
+        }
     }
 }

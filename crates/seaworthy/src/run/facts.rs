@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use seaworthy_cache::CacheSetting;
 use seaworthy_observability::{LogSink, MetricsExport};
 use seaworthy_protection::{CspFindings, Per, RatePolicy, RateSetting};
 use serde_json::{Value, json};
@@ -79,6 +80,7 @@ pub fn status(
             "config": state.report(),
             "cors_origins": config.protection.cors.origins,
             "rates": rates(&config),
+            "cached": cached(&config),
             "limits": {
                 "body_bytes": config.protection.body_limit.0,
                 "request_head_ms": config.edge.timeouts.request_head.0.as_millis() as u64,
@@ -86,6 +88,15 @@ pub fn status(
             },
         })
     })
+}
+
+/// Paths that a client can ask for and that a route of their own has cached by a time to live, for everyone.
+fn cached(config: &Config) -> Vec<&str> {
+    let cached = config.routes.iter().filter(|route| {
+        route.edge.files.is_none() && route.cache.cache.as_ref().is_some_and(CacheSetting::is_for_everyone)
+    });
+    let paths = cached.map(|route| route.edge.r#match.trim_start_matches("GET ").trim());
+    paths.filter(|path| path.starts_with('/') && !path.contains(['{', '*'])).collect()
 }
 
 /// The rates that are held, and where a GET meets each.

@@ -1,0 +1,274 @@
+//! The layer: what is fresh is answered at once, what is not goes the long way (`exchange.rs`).
+
+use std::{
+    convert::Infallible,
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::{Duration, Instant},
+};
+
+use http::{
+    Method, Request, Response,
+    header::{IF_MATCH, IF_UNMODIFIED_SINCE, UPGRADE},
+};
+use http_body::Body as HttpBody;
+use seaworthy_core::{Body, RequestContext, Shutdown};
+use tower::{Layer, Service};
+
+use crate::{
+    answer,
+    app::App,
+    counts::RouteCounts,
+    exchange::Exchange,
+    invalidation,
+    key::Key,
+    policy::{Partition, Policy},
+    purge::take_tags,
+    search,
+    settings::Settings,
+    status::{self, Outcome},
+    store::{Found, Store},
+    stored::Stored,
+};
+
+/// The layer of one route. Absent where the route caches nothing.
+#[derive(Clone)]
+pub struct Cache(Arc<Route>);
+
+/// What a route's requests have together.
+pub(crate) struct Route {
+    pub store: Store,
+    pub policy: Policy,
+    pub largest: usize,
+    pub wait: Duration,
+    pub tasks: Shutdown,
+    pub counts: RouteCounts,
+    tells: bool,
+}
+
+/// The service of [`Cache`].
+#[derive(Clone)]
+pub struct CacheService<S> {
+    inner: S,
+    /// The same, its type erased.
+    app: App,
+    route: Arc<Route>,
+}
+
+impl Cache {
+    /// The layer of a route with this policy. `tasks` counts what refreshes stale answers.
+    pub fn layer(route: &str, store: &Store, policy: Policy, settings: &Settings, tasks: &Shutdown) -> Self {
+        Self(Arc::new(Route {
+            store: store.clone(),
+            policy,
+            largest: usize::try_from(settings.largest.0).unwrap_or(usize::MAX),
+            wait: settings.wait.0,
+            tasks: tasks.clone(),
+            counts: RouteCounts::new(route),
+            tells: settings.status,
+        }))
+    }
+}
+
+impl fmt::Debug for Cache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cache").finish_non_exhaustive()
+    }
+}
+
+impl<S: fmt::Debug> fmt::Debug for CacheService<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CacheService").field("inner", &self.inner).finish_non_exhaustive()
+    }
+}
+
+/// What to do with a request, before anything is looked up.
+enum Plan {
+    /// Nothing, for this reason.
+    Pass(&'static str),
+    Look(Key, Partition),
+    /// A POST that only asks.
+    Search,
+    /// It may change what is stored.
+    Change,
+}
+
+impl Route {
+    fn plan(&self, request: &Request<Body>, context: &RequestContext) -> Plan {
+        let headers = request.headers();
+        match *request.method() {
+            _ if headers.contains_key(UPGRADE) => Plan::Pass("bypass"),
+            Method::GET | Method::HEAD => {
+                let odd = headers.contains_key(IF_MATCH)
+                    || headers.contains_key(IF_UNMODIFIED_SINCE)
+                    || !request.body().is_end_stream();
+                if odd {
+                    return Plan::Pass("request");
+                }
+                let partition = self.policy.partition(headers);
+                Plan::Look(Key::of(request, context, &self.policy, partition, None), partition)
+            }
+            Method::POST if self.policy.search.is_some() => Plan::Search,
+            _ if invalidation::is_safe(request.method()) => Plan::Pass("method"),
+            _ => Plan::Change,
+        }
+    }
+
+    /// Whether this answer is for whoever asks: what is fresh by a policy alone is not for those who say who they are.
+    pub(crate) fn may_share(partition: Partition, stored: &Stored) -> bool {
+        !(stored.terms.by_policy && partition == Partition::Named)
+    }
+
+    /// The answer from the store, fresh or not.
+    pub(crate) fn hit(
+        &self,
+        stored: &Stored,
+        method: &Method,
+        request: &http::HeaderMap,
+        now: Instant,
+    ) -> Response<Body> {
+        let mut response = answer::from_store(stored, method, request, now);
+        if self.tells {
+            let seconds = |time: Duration| i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+            let ttl = seconds(stored.terms.fresh_for).saturating_sub(seconds(stored.age(now)));
+            self.tell(&mut response, Outcome::Hit { ttl });
+        }
+        response
+    }
+
+    pub(crate) fn tell(&self, response: &mut Response<Body>, outcome: Outcome) {
+        if self.tells {
+            status::tell(response.headers_mut(), outcome);
+        }
+    }
+
+    /// What the cache does with an answer that it has nothing to do with.
+    pub(crate) fn pass(&self, response: &mut Response<Body>, why: &'static str) {
+        self.counts.pass.increment(1);
+        take_tags(response.headers_mut(), |_| {});
+        let status = response.status();
+        self.tell(response, Outcome::Forwarded { why, status, stored: false });
+    }
+}
+
+impl<S> Layer<S> for Cache
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + Sync + 'static,
+    S::Future: Send + 'static,
+{
+    type Service = CacheService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        CacheService { app: App::new(inner.clone()), inner, route: self.0.clone() }
+    }
+}
+
+impl<S> Service<Request<Body>> for CacheService<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = CacheFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let Some(context) = request.extensions().get::<Arc<RequestContext>>().cloned() else {
+            // Only the edge calls a pipeline, and it always adds the context.
+            return self.pass(request, "bypass");
+        };
+        let (key, partition) = match self.route.plan(&request, &context) {
+            Plan::Pass(why) => return self.pass(request, why),
+            Plan::Change => {
+                let (app, store) = (self.app.clone(), self.route.store.clone());
+                let route = self.route.clone();
+                return CacheFuture::boxed(async move {
+                    let mut response = invalidation::call(app, &store, &context, request).await;
+                    route.pass(&mut response, "method");
+                    response
+                });
+            }
+            Plan::Search => {
+                let (app, route) = (self.app.clone(), self.route.clone());
+                return CacheFuture::boxed(search::call(app, route, context, request));
+            }
+            Plan::Look(key, partition) => (key, partition),
+        };
+        let headers = request.headers();
+        match self.route.store.find(&key, headers) {
+            Found::Answer(stored) if !Route::may_share(partition, &stored) => return self.pass(request, "bypass"),
+            // The edge has looked at the clock for this request already.
+            Found::Answer(stored) if stored.is_fresh(context.received) => {
+                self.route.counts.hit.increment(1);
+                let answer = self.route.hit(&stored, request.method(), headers, context.received);
+                return CacheFuture::Ready { answer: Some(answer) };
+            }
+            _ if *request.method() == Method::HEAD => return self.pass(request, "uri-miss"),
+            _ => {}
+        }
+        let (parts, _) = request.into_parts();
+        let exchange = Exchange {
+            app: self.app.clone(),
+            route: self.route.clone(),
+            parts,
+            body: Default::default(),
+            key,
+            partition,
+        };
+        CacheFuture::boxed(exchange.run())
+    }
+}
+
+impl<S> CacheService<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+{
+    fn pass(&mut self, request: Request<Body>, why: &'static str) -> CacheFuture<S::Future> {
+        CacheFuture::Pass { inner: self.inner.call(request), route: self.route.clone(), why }
+    }
+}
+
+pin_project_lite::pin_project! {
+    /// The future of [`CacheService`].
+    #[project = CacheFutureProjection]
+    pub enum CacheFuture<F> {
+        Ready { answer: Option<Response<Body>> },
+        Pass { #[pin] inner: F, route: Arc<Route>, why: &'static str },
+        Long { future: Pin<Box<dyn Future<Output = Response<Body>> + Send>> },
+    }
+}
+
+impl<F> CacheFuture<F> {
+    fn boxed(future: impl Future<Output = Response<Body>> + Send + 'static) -> Self {
+        Self::Long { future: Box::pin(future) }
+    }
+}
+
+impl<F> Future for CacheFuture<F>
+where
+    F: Future<Output = Result<Response<Body>, Infallible>>,
+{
+    type Output = Result<Response<Body>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project() {
+            CacheFutureProjection::Ready { answer } => match answer.take() {
+                Some(answer) => Poll::Ready(Ok(answer)),
+                // Nobody asks a future twice; one that did waits.
+                None => Poll::Pending,
+            },
+            CacheFutureProjection::Pass { inner, route, why } => {
+                let Ok(mut response) = ready!(inner.poll(cx));
+                route.pass(&mut response, why);
+                Poll::Ready(Ok(response))
+            }
+            CacheFutureProjection::Long { future } => future.as_mut().poll(cx).map(Ok),
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! Orders to take stored answers out: by address, by the beginning of an address, by tag.
+
+use http::{HeaderMap, HeaderName};
+use seaworthy_core::{Purge, PurgeCache};
+
+use crate::{key::Key, store::Store};
+
+/// Tags, parted by commas.
+const CACHE_TAG: HeaderName = HeaderName::from_static("cache-tag");
+/// Tags, parted by spaces.
+const SURROGATE_KEY: HeaderName = HeaderName::from_static("surrogate-key");
+/// Of more tags on one answer the rest is not known.
+const MOST_TAGS: usize = 128;
+
+/// Takes the tags off an answer: they are for the cache, and nobody else's business.
+pub(crate) fn take_tags(headers: &mut HeaderMap, mut each: impl FnMut(&[u8])) {
+    if !headers.contains_key(CACHE_TAG) && !headers.contains_key(SURROGATE_KEY) {
+        return;
+    }
+    let mut left = MOST_TAGS;
+    for (name, separator) in [(CACHE_TAG, b','), (SURROGATE_KEY, b' ')] {
+        for line in headers.get_all(&name) {
+            let tags = line.as_bytes().split(|byte| *byte == separator).map(<[u8]>::trim_ascii);
+            for tag in tags.filter(|tag| !tag.is_empty()).take(left) {
+                left -= 1;
+                each(tag);
+            }
+        }
+        headers.remove(name);
+    }
+}
+
+impl PurgeCache for Store {
+    fn purge(&self, what: &Purge) -> usize {
+        let count = match what {
+            Purge::Url(url) => {
+                let (site, target) = Site::of(url);
+                let target = if target.is_empty() { "/" } else { target };
+                self.invalidate(target.as_bytes(), |given| site.is(given))
+            }
+            Purge::Prefix(prefix) => {
+                let (site, start) = Site::of(prefix);
+                self.sweep(&|key: &Key| key.target().starts_with(start.as_bytes()) && site.is(key.site()))
+            }
+            Purge::Tag(tag) => self.remove_tagged(self.hash(tag.trim().as_bytes())),
+            Purge::All(true) => self.sweep(&|_| true),
+            Purge::All(false) => 0,
+        };
+        self.count_purged(count);
+        count
+    }
+}
+
+/// The scheme and host of an order; without, it is for all of them.
+struct Site(Option<(String, String)>);
+
+impl Site {
+    /// Parts an address into its site and its path with query.
+    fn of(address: &str) -> (Self, &str) {
+        let Some((scheme, rest)) = address.split_once("://").filter(|_| !address.starts_with('/')) else {
+            return (Self(None), address);
+        };
+        let (host, target) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+        (Self(Some((scheme.to_ascii_lowercase(), host.to_ascii_lowercase()))), target)
+    }
+
+    /// Whether a key's site is it: by either of the hosts that it may have.
+    fn is(&self, site: &[u8]) -> bool {
+        let Some((scheme, host)) = &self.0 else { return true };
+        let rest = site.strip_prefix(scheme.as_bytes()).and_then(|rest| rest.strip_prefix(b"://"));
+        rest.is_some_and(|hosts| hosts.split(|byte| *byte == b' ').any(|known| known == host.as_bytes()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        fill::tests::{fill, put},
+        shard::tests::key_at,
+        stored::{
+            Stored,
+            tests::{headers, stored},
+        },
+    };
+
+    const SITES: [&str; 2] = ["http://a.test", "http://b.test"];
+
+    fn filled() -> Store {
+        let store = Store::default();
+        store.resize(1 << 20);
+        for site in SITES {
+            for target in ["/", "/a", "/a?b=1", "/a/c", "/d"] {
+                let tags = vec![store.hash(target.as_bytes()), store.hash(b"all")];
+                put(&store, &key_at(site, target), Stored { tags, ..stored(&HeaderMap::new(), HeaderMap::new(), "") });
+            }
+        }
+        store
+    }
+
+    #[test]
+    fn orders_take_what_they_name() {
+        let took = |what: Purge| filled().purge(&what);
+        assert_eq!(took(Purge::Url("/a".into())), 2);
+        assert_eq!(took(Purge::Url("http://A.test/a".into())), 1);
+        assert_eq!(took(Purge::Url("https://a.test/a".into())), 0);
+        assert_eq!(took(Purge::Url("http://a.test".into())), 1);
+        assert_eq!(took(Purge::Prefix("/a".into())), 6);
+        assert_eq!(took(Purge::Prefix("http://b.test/a/".into())), 1);
+        assert_eq!(took(Purge::Prefix("http://b.test".into())), 5);
+        assert_eq!(took(Purge::Tag("/d".into())), 2);
+        assert_eq!(took(Purge::Tag("all".into())), 10);
+        assert_eq!(took(Purge::Tag("none".into())), 0);
+        assert_eq!((took(Purge::All(true)), took(Purge::All(false))), (10, 0));
+    }
+
+    #[test]
+    fn what_is_on_its_way_may_have_the_tag_and_is_not_stored() {
+        let store = filled();
+        let fill = fill(&store, &key_at("http://a.test", "/new"));
+        store.purge(&Purge::Tag("all".into()));
+        fill.store(stored(&HeaderMap::new(), HeaderMap::new(), ""));
+        assert_eq!(store.purge(&Purge::All(true)), 0);
+    }
+
+    #[test]
+    fn tags_are_taken_off() {
+        let mut answer = headers(&[("cache-tag", "a, b"), ("cache-tag", "c"), ("surrogate-key", "d  e"), ("x", "y")]);
+        let mut found = Vec::new();
+        take_tags(&mut answer, |tag| found.push(String::from_utf8_lossy(tag).into_owned()));
+        assert_eq!(found, ["a", "b", "c", "d", "e"]);
+        assert_eq!(answer, headers(&[("x", "y")]));
+    }
+}

@@ -1,0 +1,36 @@
+//! `Cache-Status`: what the cache did, for whoever wonders (RFC 9211).
+
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+
+const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+
+/// What became of a request.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Outcome {
+    /// Answered from the store, with so many seconds of freshness left; none and less when it is stale.
+    Hit { ttl: i64 },
+    /// Another request fetched it meanwhile.
+    Collapsed,
+    /// The app was asked.
+    Forwarded { why: &'static str, status: StatusCode, stored: bool },
+    /// The app failed, and what was stored stood in.
+    StoodIn { status: StatusCode },
+}
+
+/// Adds ours behind those of caches nearer to the app.
+pub(crate) fn tell(headers: &mut HeaderMap, outcome: Outcome) {
+    let text = match outcome {
+        Outcome::Hit { ttl } => format!("seaworthy; hit; ttl={ttl}"),
+        Outcome::Collapsed => "seaworthy; fwd=uri-miss; collapsed".to_owned(),
+        Outcome::Forwarded { why, status, stored } => {
+            let stored = if stored { "; stored" } else { "" };
+            format!("seaworthy; fwd={why}; fwd-status={}{stored}", status.as_u16())
+        }
+        Outcome::StoodIn { status } => {
+            format!("seaworthy; fwd=stale; fwd-status={}; detail=stale-if-error", status.as_u16())
+        }
+    };
+    if let Ok(value) = HeaderValue::try_from(text) {
+        headers.append(CACHE_STATUS, value);
+    }
+}
