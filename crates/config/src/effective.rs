@@ -150,6 +150,8 @@ fn default_of(property: &Json) -> Option<Value> {
 
 fn masked(value: Value, is_secret: bool, schema: &SectionSchema, keys: &[&str]) -> Value {
     match value {
+        // That a secret is not set is none.
+        Value::String(text) if text.is_empty() => Value::String(text),
         Value::String(text) if is_secret && !is_reference(&text) => Value::String(MASK.to_owned()),
         Value::String(text) => Value::String(mask(&text)),
         Value::Array(items) => {
