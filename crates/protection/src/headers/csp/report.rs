@@ -263,35 +263,36 @@ mod tests {
         assert_eq!(single(page, "img-src", "data").unwrap().violations[0].1, "/reset/…/a/b/c/…");
     }
 
+    const WORDS: [&str; 20] = [
+        "csp-report",
+        "document-uri",
+        "blocked-uri",
+        "effective-directive",
+        "https://shop.test:8443/",
+        "script-src",
+        "inline",
+        "https://x.example",
+        "; script-src *",
+        "\\u0000",
+        "\\n",
+        "\u{1b}[31m",
+        "'unsafe-inline'",
+        "type",
+        "csp-violation",
+        "body",
+        "documentURL",
+        "blockedURL",
+        "effectiveDirective",
+        "\u{202e}",
+    ];
+
     /// Whatever comes, it is read or refused, and what is kept is short and harmless in a policy and in a terminal.
     #[test]
     fn hostile_reports_do_no_harm() {
         let mut random = fastrand::Rng::with_seed(11);
-        let words = [
-            "csp-report",
-            "document-uri",
-            "blocked-uri",
-            "effective-directive",
-            "https://shop.test:8443/",
-            "script-src",
-            "inline",
-            "https://x.example",
-            "; script-src *",
-            "\\u0000",
-            "\\n",
-            "\u{1b}[31m",
-            "'unsafe-inline'",
-            "type",
-            "csp-violation",
-            "body",
-            "documentURL",
-            "blockedURL",
-            "effectiveDirective",
-            "\u{202e}",
-        ];
         let mut kept = 0;
         for round in 0..30_000 {
-            let mut word = || words[random.usize(..words.len())];
+            let mut word = || WORDS[random.usize(..WORDS.len())];
             let text = match round % 3 {
                 0 => format!(
                     "{{\"csp-report\":{{\"document-uri\":\"https://shop.test:8443/{}\",\"blocked-uri\":\"https://{}{}\",\"effective-directive\":\"{}\"}}}}",
