@@ -87,10 +87,11 @@ function origin (port, folder) {
   return spawn(process.execPath, ['--no-warnings', 'server/server.mjs'], { cwd: suite, env: environment, stdio: ['ignore', 'ignore', 'inherit'] })
 }
 
-// A shared cache that does what the headers say; `share_set_cookie` because two of the tests store Set-Cookie.
+// A shared cache that does what the headers say; `share_set_cookie` because two of the tests store Set-Cookie. The origin
+// breaks connections off on purpose, several tests in a row, and is to be asked again all the same: no ejection.
 function configuration (port) {
   const policy = options.control ? 'false' : '{ share_set_cookie = true }'
-  return `[app]\nto = "http://127.0.0.1:${port}"\n[edge]\nerrors = "pass"\n[protection.headers]\nenabled = false\n[cache]\npolicy = ${policy}\n`
+  return `[app]\nto = "http://127.0.0.1:${port}"\n[edge]\nerrors = "pass"\n[edge.balance]\neject_after = 0\n[protection.headers]\nenabled = false\n[cache]\npolicy = ${policy}\n`
 }
 
 function seaworthy (folder, port) {
