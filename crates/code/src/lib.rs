@@ -26,11 +26,6 @@ mod tests {
     #[test]
     fn every_inspection_tells_its_samples_apart() {
         let folder = tempfile::tempdir().unwrap();
-        let new = |name: &str| {
-            let path = folder.path().join(name);
-            std::fs::create_dir_all(&path).unwrap();
-            path
-        };
-        seaworthy_repository::exercise(&super::all(), new);
+        seaworthy_repository::exercise(&super::all(), folder.path());
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::OnceLock};
 
-use regex::{Regex, RegexBuilder};
+use seaworthy_repository::Pattern;
 use seaworthy_repository::{
     Repository,
     calendar::{days, today},
@@ -84,32 +84,19 @@ pub struct Mapper {
     /// Packages that bring it.
     pub packages: Vec<String>,
     /// Explicit limits of its pool.
-    pub pool: Expression,
+    pub pool: Pattern,
     /// What makes a lost connection heal, where that is not so by default.
-    pub heal: Option<Expression>,
+    pub heal: Option<Pattern>,
     /// Where code makes the pool.
-    pub uses: Option<Expression>,
+    pub uses: Option<Pattern>,
     /// Where code begins a set of options: each makes a pool of its own.
-    pub options: Option<Expression>,
+    pub options: Option<Pattern>,
     /// The address may hold the limits as well.
     #[serde(default)]
     pub in_address: bool,
     /// Files that are configuration and no source.
     #[serde(default)]
     pub files: Vec<String>,
-}
-
-/// A regular expression in which `^` is the beginning of a line.
-#[derive(Debug, Deserialize)]
-#[serde(try_from = "String")]
-pub struct Expression(pub Regex);
-
-impl TryFrom<String> for Expression {
-    type Error = regex::Error;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        RegexBuilder::new(&text).multi_line(true).build().map(Self)
-    }
 }
 
 impl Engines {

@@ -8,8 +8,7 @@ use std::{
 };
 
 use regex::Regex;
-use seaworthy_containers::engines::Expression;
-use seaworthy_repository::Repository;
+use seaworthy_repository::{Pattern, Repository};
 use serde::Deserialize;
 
 use super::stores::is_beside_the_app;
@@ -22,9 +21,9 @@ pub(crate) struct Tool {
     pub reader: String,
     #[serde(default)]
     graph: String,
-    path: Expression,
-    content: Option<Expression>,
-    without: Option<Expression>,
+    path: Pattern,
+    content: Option<Pattern>,
+    without: Option<Pattern>,
     language: Option<String>,
     /// A file beside the steps that has to be there.
     beside: Option<String>,
@@ -36,10 +35,10 @@ pub(crate) struct Tool {
     pair: Option<String>,
     /// The file of the way back.
     sibling: Option<String>,
-    pub apply: Expression,
-    pub revert: Option<Expression>,
-    pub in_code: Option<Expression>,
-    down: Option<Expression>,
+    pub apply: Pattern,
+    pub revert: Option<Pattern>,
+    pub in_code: Option<Pattern>,
+    down: Option<Pattern>,
 }
 
 #[derive(Debug, Default, Deserialize)]

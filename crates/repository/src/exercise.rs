@@ -9,19 +9,18 @@ use crate::{
     sighting::{Outcome, Sighting},
 };
 
-/// Looks at the sample of every inspection: present holds, absent is broken, an empty folder never holds, and no control
-/// has two inspections. `folder` gives an empty folder for each name.
+/// Looks at the samples of every inspection, written below an empty folder: present holds, absent is broken, nothing at all
+/// never holds, and no control has two inspections.
 ///
 /// # Panics
 /// When one of them does not.
-pub fn exercise(inspections: &[Box<dyn Inspection>], folder: impl Fn(&str) -> std::path::PathBuf) {
+pub fn exercise(inspections: &[Box<dyn Inspection>], folder: &Path) {
     let mut seen = HashSet::new();
     for inspection in inspections {
         let control = inspection.control();
         assert!(seen.insert(control), "{control} has two inspections");
         let look = |sample: &Sample, name: &str| {
-            let folder = folder(&format!("{control}-{name}"));
-            look_at(inspection.as_ref(), sample, &folder)
+            look_at(inspection.as_ref(), sample, &folder.join(format!("{control}-{name}")))
         };
         let present = look(&inspection.present(), "present");
         let holds = matches!(present.outcome, Outcome::Holds | Outcome::ForAPerson(_));
@@ -38,7 +37,7 @@ pub fn exercise(inspections: &[Box<dyn Inspection>], folder: impl Fn(&str) -> st
 
 fn look_at(inspection: &dyn Inspection, sample: &Sample, folder: &Path) -> Sighting {
     let control = inspection.control();
-    let written = sample.write(folder);
+    let written = std::fs::create_dir_all(folder).and_then(|()| sample.write(folder));
     assert!(written.is_ok(), "{control}: {written:?}");
     match Repository::open(folder) {
         Ok(mut repository) => {

@@ -47,17 +47,12 @@ mod tests {
     #[test]
     fn every_inspection_tells_its_samples_apart() {
         let folder = tempfile::tempdir().unwrap();
-        let new = |name: &str| {
-            let path = folder.path().join(name);
-            std::fs::create_dir_all(&path).unwrap();
-            path
-        };
         let for_pages = ["testing.e2e", "testing.frontend-component", "testing.visual"];
         let with_node = has("node");
         let mut all = super::all();
         all.retain(|inspection| with_node || !for_pages.contains(&inspection.control()));
         if has("git") && (with_node || has("python3")) {
-            seaworthy_repository::exercise(&all, new);
+            seaworthy_repository::exercise(&all, folder.path());
         }
     }
 }

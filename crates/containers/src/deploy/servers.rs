@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use regex::{Regex, RegexBuilder};
+use seaworthy_repository::Pattern;
 use serde::Deserialize;
 
 /// Everything that is known.
@@ -17,7 +17,7 @@ pub struct Servers {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Development {
-    command: Expression,
+    command: Pattern,
     why: String,
 }
 
@@ -28,9 +28,9 @@ pub struct Pool {
     /// Its name.
     pub name: String,
     /// How a command of it looks.
-    pub command: Expression,
+    pub command: Pattern,
     /// Words that say the size.
-    pub explicit: Expression,
+    pub explicit: Pattern,
     /// Variables that say the size.
     #[serde(default)]
     pub variables: Vec<String>,
@@ -38,20 +38,7 @@ pub struct Pool {
     #[serde(default)]
     pub files: Vec<String>,
     /// How they say it.
-    pub setting: Option<Expression>,
-}
-
-/// A regular expression in which `^` is the beginning of a line.
-#[derive(Debug, Deserialize)]
-#[serde(try_from = "String")]
-pub struct Expression(pub Regex);
-
-impl TryFrom<String> for Expression {
-    type Error = regex::Error;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        RegexBuilder::new(&text).multi_line(true).build().map(Self)
-    }
+    pub setting: Option<Pattern>,
 }
 
 impl Servers {
