@@ -2,9 +2,8 @@
 
 use std::{collections::BTreeMap, sync::OnceLock};
 
-use seaworthy_repository::Pattern;
 use seaworthy_repository::{
-    Repository,
+    Pattern, Repository,
     calendar::{days, today},
 };
 use serde::Deserialize;
