@@ -58,6 +58,7 @@ class Server:
     tls_port: int | None = None
     certificate: pathlib.Path | None = None
     health: str = "1k"
+    headers: dict = dataclasses.field(default_factory=dict)
     process: subprocess.Popen | None = None
     idle_mib: float | None = None
     requests: int = 0
@@ -94,7 +95,7 @@ class Server:
         else:
             connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
         with contextlib.closing(connection):
-            connection.request("GET", f"/{name}", headers={"Connection": "close"})
+            connection.request("GET", f"/{name}", headers={"Connection": "close"} | self.headers)
             response = connection.getresponse()
             return response.status, response.read()
 
@@ -229,6 +230,29 @@ def find_versions(programs):
     return versions
 
 
+def interleave(servers, rounds, load, seconds, settle_s):
+    """Load one server after the other, in an order that rotates; a list of {name: CPU us per request} for each round.
+
+    `load(name, seconds)` returns a report with `requests` and `errors`. Before the first round each is warmed up."""
+    names, runs = list(servers), []
+    for turn in range(rounds):
+        shift, run = turn % len(names), {}
+        for name in names[shift:] + names[:shift]:
+            if turn == 0:
+                load(name, 1)
+            before = servers[name].cpu_us()
+            report = load(name, seconds)
+            time.sleep(settle_s)
+            used = servers[name].cpu_us() - before
+            if report["errors"] or not report["requests"] or not servers[name].alive():
+                raise Failure(f"{name}: {report['errors']} errors in {report['requests']} requests")
+            run[name] = used / report["requests"]
+            print(f"round {turn + 1}/{rounds} {name} {run[name]:.1f} us/request, {report['req_s']:.0f} req/s",
+                  file=sys.stderr, flush=True)
+        runs.append(run)
+    return runs
+
+
 def stop_all(servers):
     """Stop all servers; a further Ctrl-C must not leave any behind."""
     before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
@@ -255,6 +279,25 @@ def raise_open_files():
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return hard
+
+
+def parse_wrk(text):
+    """Read wrk's report; errors is the sum of socket errors and bad statuses."""
+    def find(pattern):
+        found = re.search(pattern, text, re.M)
+        if not found:
+            raise ValueError(f"no {pattern!r} in the output of wrk")
+        return found
+
+    def milliseconds(percent):
+        value, unit = find(rf"^\s+{percent}%\s+([\d.]+)(us|ms|s|m|h)\s*$").groups()
+        return float(value) * {"us": 0.001, "ms": 1, "s": 1000, "m": 60e3, "h": 3600e3}[unit]
+
+    trouble = re.findall(r"^\s*(?:Socket errors|Non-2xx or 3xx responses): .*", text, re.M)
+    numbers = re.findall(r"\d+", " ".join(trouble).replace("Non-2xx or 3xx", ""))
+    return {"requests": int(find(r"(\d+) requests in ")[1]), "errors": sum(map(int, numbers)),
+            "req_s": float(find(r"^Requests/sec:\s+([\d.]+)")[1]),
+            "p50_ms": milliseconds(50), "p99_ms": milliseconds(99)}
 
 
 def median(values):
