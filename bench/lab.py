@@ -59,6 +59,7 @@ class Server:
     certificate: pathlib.Path | None = None
     health: str = "1k"
     headers: dict = dataclasses.field(default_factory=dict)
+    environment: dict = dataclasses.field(default_factory=dict)
     process: subprocess.Popen | None = None
     idle_mib: float | None = None
     requests: int = 0
@@ -72,7 +73,8 @@ class Server:
             self.process = subprocess.Popen(self.command, cwd=self.folder, stdout=out, stderr=err,
                                             stdin=subprocess.DEVNULL, process_group=0,
                                             env=os.environ | {"HOME": str(self.folder), "XDG_DATA_HOME": str(self.folder),
-                                                              "XDG_CONFIG_HOME": str(self.folder)})
+                                                              "XDG_CONFIG_HOME": str(self.folder)}
+                                            | self.environment)
         deadline, problem = began + 15, ""
         while time.monotonic() < deadline and (poll_s < 0.01 or self.alive()):
             try:
