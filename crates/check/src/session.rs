@@ -287,7 +287,8 @@ impl Hints {
 fn claimed_rate(rate: &serde_json::Value) -> Option<ClaimedRate> {
     let number = |key: &str| rate[key].as_u64();
     let (requests, window_seconds) = (number("requests")?, number("window_seconds")?);
-    Some(ClaimedRate { path: rate["path"].as_str().map(str::to_owned), requests, window_seconds })
+    let (path, per_user) = (rate["path"].as_str().map(str::to_owned), rate["per"] == "user");
+    Some(ClaimedRate { path, requests, window_seconds, per_user })
 }
 
 #[cfg(test)]

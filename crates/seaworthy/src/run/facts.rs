@@ -5,6 +5,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use seaworthy_cache::CacheSetting;
 use seaworthy_observability::{LogSink, MetricsExport};
 use seaworthy_protection::{CspFindings, Per, RatePolicy, RateSetting};
+use seaworthy_store::Redis;
 use serde_json::{Value, json};
 
 use super::{doors::EdgeAddresses, reload::ReloadState};
@@ -60,6 +61,7 @@ pub fn status(
     config: &Config,
     addresses: EdgeAddresses,
     state: Arc<ReloadState>,
+    store: Option<Redis>,
 ) -> Arc<dyn Fn() -> Value + Send + Sync> {
     let log = &config.observability.access_log;
     let log = match log.as_str() {
@@ -80,6 +82,7 @@ pub fn status(
             "config": state.report(),
             "cors_origins": config.protection.cors.origins,
             "rates": rates(&config),
+            "store": store.as_ref().map(|store| json!({ "up": store.is_up(), "nodes": store.nodes() })),
             "cached": cached(&config),
             "limits": {
                 "body_bytes": config.protection.body_limit.0,
