@@ -89,7 +89,9 @@ impl Redis {
         let Some(reference) = &settings.redis else { return Ok(None) };
         let address = reference.resolve()?;
         // The library's error could hold the address, and that a password.
-        let config = Config::from_url(address.expose()).map_err(|_| StoreError::Address)?;
+        let mut config = Config::from_url(address.expose()).map_err(|_| StoreError::Address)?;
+        // A server that comes after us is found too.
+        config.fail_fast = false;
         let client = Builder::from_config(config)
             .with_performance_config(|performance| performance.default_command_timeout = BEAT)
             .with_connection_config(|connection| {

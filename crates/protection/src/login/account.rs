@@ -40,7 +40,9 @@ pub fn read(query: Option<&str>, body: &[u8], encoded: bool, fields: &[String]) 
     let mut reader = serde_json::Deserializer::from_slice(text);
     let seed = Looking { paths: paths.iter().map(Vec::as_slice).collect(), found: &mut found };
     let is_json = seed.deserialize(&mut reader).is_ok() && reader.end().is_ok();
-    if encoded || found.too_many {
+    // Where our reader gives up, another one may go on, and find another name.
+    let gave_up = matches!(text.first(), Some(b'{' | b'[')) && !is_json;
+    if encoded || found.too_many || gave_up {
         return Accounts::Unreadable;
     }
     if !found.values.is_empty() {
@@ -247,8 +249,11 @@ mod tests {
         }
         let many: String = (0..20).map(|number| format!("email={number}&")).collect();
         let deep = "[".repeat(1_000);
+        let behind = format!("{{\"email\":\"decoy\",\"x\":{}{},\"email\":\"victim\"}}", "[".repeat(500), "]".repeat(500));
+        assert_eq!(accounts(&behind, &fields), named(&["decoy", "victim"]), "what is not asked for may be deep");
+        let cut = r#"{"email":"decoy","#;
         let parts = "--b\r\ncontent-disposition: form-data; name=\"email\"\r\n\r\nvictim\r\n--b--";
-        for body in [many.as_str(), &deep, parts, "{\"x\":", "\u{0}"] {
+        for body in [many.as_str(), &deep, cut, parts, "{\"x\":", "\u{0}"] {
             assert_eq!(accounts(body, &fields), Accounts::Unreadable, "{body}");
         }
         assert_eq!(read(None, b"email=x", true, &["email".to_owned()]), Accounts::Unreadable, "compressed");

@@ -296,7 +296,8 @@ mod tests {
     }
 
     async fn node(port: u16, name: &str, shutdown: &Shutdown) -> Redis {
-        let text = format!(r#"{{"redis":"redis://127.0.0.1:{port}"}}"#);
+        // This machine may be busy with other tests: what is looked at here is the counts, not how long they take.
+        let text = format!(r#"{{"redis":"redis://127.0.0.1:{port}","patience":"500ms"}}"#);
         let store = Redis::build(&serde_json::from_str(&text).unwrap(), name).unwrap().unwrap();
         shutdown.spawn(store.clone().run(shutdown.clone()));
         store
@@ -379,7 +380,7 @@ mod tests {
         for _ in 0..200 {
             passed += u64::from(ask(&limiter).await.allowed);
         }
-        assert_eq!(passed, 50, "half of the rate");
+        assert_eq!(passed, 49, "half of the rate, less what it has let pass before");
         let refused = ask(&limiter).await;
         assert!(!refused.allowed && refused.retry_after_seconds() > 60, "{refused:?}");
         shutdown.begin();
