@@ -3,11 +3,12 @@
 use std::{net::IpAddr, time::Duration};
 
 use libtest_mimic::Trial;
+use serde_json::Value;
 
 use crate::{
     http::{Answer, get, send_from},
     rates::{REDIS, Redis, free_port, metric},
-    support::{Running, program, test_with, until},
+    support::{Running, error_text, program, seaworthy, test_with, until},
 };
 
 const PYTHON: (&str, &str) = ("python3", "the Debian package python3");
@@ -16,6 +17,7 @@ const NO_FLAGS: &[&str] = &[];
 pub fn tests() -> Vec<Trial> {
     vec![
         test_with("guessing_at_an_account_is_stopped_and_its_owner_gets_in", &[PYTHON], guessing),
+        test_with("the_prover_sees_what_limits_there_are", &[PYTHON], proven),
         test_with("guesses_are_counted_by_all_nodes_and_without_their_redis", &[PYTHON, REDIS], shared),
     ]
 }
@@ -31,10 +33,8 @@ pub fn busy(config: &str) -> Running {
 
 fn sign_in(node: &Running, from: u8, body: &str) -> Answer {
     let from = IpAddr::from([127, 0, 1, from]);
-    let request = format!(
-        "POST /login HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
-        body.len()
-    );
+    let request =
+        format!("POST /login HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}", body.len());
     send_from(from, &node.url, request.as_bytes()).unwrap()
 }
 
@@ -82,7 +82,7 @@ fn guessing() {
 fn shared() {
     let mut redis = Some(Redis::start(free_port()));
     let config = format!(
-        "[store]\nredis = \"redis://127.0.0.1:{}\"\npatience = \"200ms\"\n[[route]]\nmatch = \"POST /login\"\n\
+        "[store]\nredis = \"redis://127.0.0.1:{}\"\npatience = \"500ms\"\n[[route]]\nmatch = \"POST /login\"\n\
          login = {{ failures = 3, pause = \"30s\" }}\n",
         redis.as_ref().unwrap().port
     );
@@ -106,4 +106,27 @@ fn shared() {
         let statuses: Vec<u16> = (20..26).map(|from| try_password(node, from, "bob", "wrong").status).collect();
         assert_eq!(statuses, [401, 401, 401, 401, 429, 429]);
     }
+}
+
+fn proven() {
+    let tried = |config: &str| {
+        let node = busy(config);
+        let list = "- [ ] Rate limiting\n- [ ] Rate limit headers\n- [ ] Brute force on login is stopped\n- [ ] Rate limiting per user, not per IP\n";
+        std::fs::write(node.folder.path().join("list.md"), list).unwrap();
+        let output = seaworthy(
+            node.folder.path(),
+            &["check", "--json", "--url", node.url.as_str(), "--admin", node.admin.as_str(), "list.md"],
+        );
+        let report: Value =
+            serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", error_text(&output)));
+        let items = report["items"].as_array().unwrap().clone();
+        items.iter().map(|item| format!("{} {}", item["verdict"].as_str().unwrap(), item["reason"])).collect::<Vec<_>>()
+    };
+    let login = "[check.login]\npath = \"/login\"\n";
+    let bare = tried(login);
+    assert!(bare[..3].iter().all(|item| item.starts_with("fail ")), "{bare:#?}");
+    // The admin API tells of the route.
+    let held = tried("[protection]\nrate = \"60/min\"\n[[route]]\nmatch = \"POST /login\"\nlogin = {}\n");
+    assert!(held[..3].iter().all(|item| item.starts_with("pass ")), "{held:#?}");
+    assert!(held[3].starts_with("not-run ") && held[3].contains("tokens"), "{held:#?}");
 }

@@ -96,7 +96,7 @@ fn node(redis: &Redis, rate: &str) -> Running {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("index.html"), "hello").unwrap();
     let config = format!(
-        "[store]\nredis = \"redis://127.0.0.1:{}\"\npatience = \"50ms\"\n[[route]]\nmatch = \"/*\"\nrate = \"{rate}\"\n\
+        "[store]\nredis = \"redis://127.0.0.1:{}\"\npatience = \"500ms\"\n[[route]]\nmatch = \"/*\"\nrate = \"{rate}\"\n\
          files = {{ root = \"{}\" }}\n",
         redis.port,
         folder.path().display()

@@ -40,7 +40,8 @@ pub struct Settings {
     pub cors_origins: Vec<String>,
     /// Bearer tokens of two users, to see whose requests a limit counts: `["env:TOKEN_A", "env:TOKEN_B"]`.
     pub tokens: Vec<SecretRef>,
-    /// How people sign in, to try wrong passwords there: with a made-up account, or one for tests.
+    /// How people sign in, to try wrong passwords there: with a made-up account, or one for tests. Behind
+    /// Seaworthy the admin API tells the routes with `login`.
     pub login: Option<LoginSettings>,
     /// The limit on request bodies that the app claims. Behind Seaworthy the admin API tells it.
     pub body_limit: Option<ByteSize>,

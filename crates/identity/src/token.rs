@@ -69,10 +69,7 @@ pub enum Refusal {
 impl Refusal {
     /// Whether a signature was looked at before it was known.
     pub(crate) fn is_dear(self) -> bool {
-        matches!(
-            self,
-            Self::Signature | Self::Expired | Self::NotYet | Self::Issuer | Self::Audience | Self::Claim(_)
-        )
+        matches!(self, Self::Signature | Self::Expired | Self::NotYet | Self::Issuer | Self::Audience | Self::Claim(_))
     }
 }
 

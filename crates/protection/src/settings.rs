@@ -195,7 +195,31 @@ impl Section for Settings {
 
 #[cfg(test)]
 mod tests {
-    use super::is_origin;
+    use seaworthy_config::Findings;
+
+    use super::{RoutePolicy, is_origin};
+
+    #[test]
+    fn what_cannot_limit_is_said() {
+        let wrong = |text: &str| {
+            let mut findings = Findings::default();
+            serde_json::from_str::<RoutePolicy>(text).unwrap().validate("route.0", &mut findings);
+            findings.into_list().into_iter().map(|(at, _)| at).collect::<Vec<_>>()
+        };
+        assert!(wrong(r#"{"login":{},"concurrency":1,"latency_target":"1s","priority":"low"}"#).is_empty());
+        for (text, at) in [
+            (r#"{"concurrency":0}"#, "concurrency"),
+            (r#"{"latency_target":"1ms"}"#, "latency_target"),
+            (r#"{"login":{"account":[]}}"#, "login.account"),
+            (r#"{"login":{"account":["user..name"]}}"#, "login.account"),
+            (r#"{"login":{"failures":0}}"#, "login.failures"),
+            (r#"{"login":{"pause":"10m"}}"#, "login.longest_pause"),
+            (r#"{"login":{"address":"5/min per user"}}"#, "login.address"),
+            (r#"{"login":{"failed":[500]}}"#, "login.failed"),
+        ] {
+            assert_eq!(wrong(text), [format!("route.0.{at}")], "{text}");
+        }
+    }
 
     #[test]
     fn an_origin_is_written_as_a_browser_sends_it() {

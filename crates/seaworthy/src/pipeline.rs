@@ -108,7 +108,8 @@ fn pipeline(name: &str, route: &RouteEntry, files: Option<Files>, core: &Core<'_
     let login = login.map(|login| Login::layer(name, login, &shared.guesses, &shared.limits));
     // A sign-in is small, and read whole.
     let body_limit = if login.is_some() { ByteSize(body_limit.0.min(LOGIN_BODY)) } else { body_limit };
-    let overload = shared.load.layer(name, &config.protection.overload, &route.protection, config.app.health.as_deref());
+    let overload =
+        shared.load.layer(name, &config.protection.overload, &route.protection, config.app.health.as_deref());
 
     let auth = route.identity.auth.unwrap_or(config.identity.auth);
 

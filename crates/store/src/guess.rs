@@ -80,7 +80,11 @@ impl Guess {
     /// Keys of one slot, for a cluster.
     pub(crate) fn keys(&self) -> Vec<String> {
         let account = format!("seaworthy:login:{{{:032x}}}", self.account);
-        vec![account.clone(), format!("{account}:known:{:032x}", self.place), format!("{account}:at:{:032x}", self.place)]
+        vec![
+            account.clone(),
+            format!("{account}:known:{:032x}", self.place),
+            format!("{account}:at:{:032x}", self.place),
+        ]
     }
 }
 

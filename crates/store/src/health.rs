@@ -67,7 +67,8 @@ mod tests {
         let heard = [Heard::Late; 4].map(|heard| health.note(heard));
         assert_eq!((heard, health.is_up()), ([None, None, Some(false), None], false));
         assert_eq!(health.note(Heard::Broken), None, "it is known");
-        let heard = [Heard::InTime, Heard::Late, Heard::InTime, Heard::InTime, Heard::InTime].map(|one| health.note(one));
+        let heard =
+            [Heard::InTime, Heard::Late, Heard::InTime, Heard::InTime, Heard::InTime].map(|one| health.note(one));
         assert_eq!(heard, [None, None, None, None, Some(true)]);
         assert_eq!(health.note(Heard::Broken), Some(false));
     }

@@ -228,7 +228,9 @@ async fn ends(cases: &mut Cases, door: &Door<'_>, account: &str, stopped: &Stopp
         }
         // What was held back was looked at in the end.
         None if stopped.how.contains("held back") => return cases.tried(true, "it was only held back"),
-        None => return cases.tried(false, "the refusal has no Retry-After: nobody knows when the account is free again"),
+        None => {
+            return cases.tried(false, "the refusal has no Retry-After: nobody knows when the account is free again");
+        }
     };
     sleep(Duration::from_secs(wait) + Duration::from_millis(300)).await;
     let password = door.hint.owner.as_ref().map_or("wrong", |(_, password): &(String, Secret)| password.expose());
@@ -250,7 +252,9 @@ mod tests {
     #[tokio::test]
     async fn without_a_route_nothing_is_tried_and_another_one_tells_nothing() {
         let fixture = fixture::public(|_| reply(401, &[], "wrong")).unwrap();
-        assert!(matches!(look(&fixture.subject).await.outcome, Outcome::NotTried(why) if why.contains("[check] login")));
+        assert!(
+            matches!(look(&fixture.subject).await.outcome, Outcome::NotTried(why) if why.contains("[check] login"))
+        );
         let mut fixture = fixture::public(|_| reply(404, &[], "where?")).unwrap();
         fixture.subject.hints.login = guarded(by_account).unwrap().subject.hints.login;
         assert!(matches!(look(&fixture.subject).await.outcome, Outcome::Unclear(_)));

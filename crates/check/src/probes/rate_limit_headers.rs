@@ -5,7 +5,7 @@ use std::{io, sync::Mutex, time::Duration};
 use futures_util::{StreamExt, stream};
 use http::StatusCode;
 use seaworthy_evidence::{ProbeKind, SafetyClass};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use crate::{
     fixture::{self, reply},
@@ -21,6 +21,8 @@ const MOST: u64 = 200;
 /// With a known one so many at most.
 const MOST_KNOWN: u64 = 1_500;
 const AT_ONCE: usize = 10;
+/// A longer wait is not waited for, in seconds.
+const WAIT: u64 = 25;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Probe for RateLimitHeaders {
@@ -118,6 +120,7 @@ async fn look(subject: &Subject) -> Sighting {
         ));
     }
     let path = claimed.and_then(|rate| rate.path.clone()).unwrap_or_else(|| "/".into());
+    rested(&client, &path).await;
     let mut cases = Cases::plan(4);
     let Some(first) = falls(&mut cases, &client, &path, claimed).await else { return cases.sighting("") };
     refused(&mut cases, &client, &path, claimed).await;
@@ -125,6 +128,16 @@ async fn look(subject: &Subject) -> Sighting {
         "GET {path}: {} remain after the first, one less with each; 0 with the refusal",
         first.remaining
     ))
+}
+
+/// Another probe may have used the budget up a moment ago: a few requests are waited for, where that is soon.
+async fn rested(client: &Client, path: &str) {
+    let Ok(answer) = client.head_of(path).await else { return };
+    let wait = answer.header("retry-after").and_then(|text| text.trim().parse::<u64>().ok());
+    if let Some(seconds) = wait.filter(|seconds| answer.status == StatusCode::TOO_MANY_REQUESTS && seconds * 4 <= WAIT)
+    {
+        sleep(Duration::from_secs(seconds * 4)).await;
+    }
 }
 
 /// Three requests, one after another: each is told, and one less each time. `None`: nothing further to try.

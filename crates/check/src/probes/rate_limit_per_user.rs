@@ -133,16 +133,26 @@ async fn look(subject: &Subject) -> Sighting {
     let loopback = client.address().host().is_some_and(|host| host == "localhost" || host.starts_with("127."));
     if loopback {
         let away = User { client: client.clone().from(Some(ELSEWHERE)), path: &path, token: ann };
-        let seen = |refused| if refused { "the same user from another address is refused too" } else {
-            "the same user has a new budget at another address"
+        let seen = |refused| {
+            if refused {
+                "the same user from another address is refused too"
+            } else {
+                "the same user has a new budget at another address"
+            }
         };
         told(&mut cases, away.is_refused().await.map(|refused| (refused, seen(refused))));
     } else {
-        cases.told_nothing("another address of a client can be had on the app's own machine: check http://127.0.0.1 there");
+        cases.told_nothing(
+            "another address of a client can be had on the app's own machine: check http://127.0.0.1 there",
+        );
     }
     let other = User { client, path: &path, token: bob };
-    let seen = |refused| if refused { "another user at the same address is refused with the first" } else {
-        "another user at the same address has a budget too"
+    let seen = |refused| {
+        if refused {
+            "another user at the same address is refused with the first"
+        } else {
+            "another user at the same address has a budget too"
+        }
     };
     told(&mut cases, other.is_refused().await.map(|refused| (!refused, seen(refused))));
     cases.sighting(format!(

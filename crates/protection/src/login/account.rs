@@ -65,6 +65,7 @@ struct Found {
 impl Found {
     fn add(&mut self, value: &str) {
         let name: String = value.trim().chars().take(LONGEST).flat_map(char::to_lowercase).collect();
+        let name = name.trim().to_owned();
         if name.is_empty() || self.values.contains(&name) {
             return;
         }
@@ -249,7 +250,8 @@ mod tests {
         }
         let many: String = (0..20).map(|number| format!("email={number}&")).collect();
         let deep = "[".repeat(1_000);
-        let behind = format!("{{\"email\":\"decoy\",\"x\":{}{},\"email\":\"victim\"}}", "[".repeat(500), "]".repeat(500));
+        let behind =
+            format!("{{\"email\":\"decoy\",\"x\":{}{},\"email\":\"victim\"}}", "[".repeat(500), "]".repeat(500));
         assert_eq!(accounts(&behind, &fields), named(&["decoy", "victim"]), "what is not asked for may be deep");
         let cut = r#"{"email":"decoy","#;
         let parts = "--b\r\ncontent-disposition: form-data; name=\"email\"\r\n\r\nvictim\r\n--b--";

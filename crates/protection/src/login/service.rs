@@ -56,7 +56,8 @@ where
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let context = request.extensions().get::<Arc<RequestContext>>().cloned();
         // To show the form is no try.
-        let Some(context) = context.filter(|_| !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS))
+        let Some(context) =
+            context.filter(|_| !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS))
         else {
             return Box::pin(self.inner.call(request));
         };
@@ -214,4 +215,96 @@ fn security_event(event: &'static str, account: &str, context: &RequestContext, 
 
 fn paused(seconds: u64, context: &RequestContext) -> Response<Body> {
     Problem::new(PAUSED).detail(rate_limit::again(seconds)).retry_after(seconds).into_response(context)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+    use seaworthy_core::{RequestId, empty_body};
+    use tower::{Layer, ServiceExt};
+
+    use super::*;
+    use crate::{Guesses, Login, LoginSettings, RateLimits};
+
+    fn login(settings: LoginSettings) -> Login {
+        Login::layer("POST /login", &settings, &Guesses::default(), &RateLimits::default())
+    }
+
+    async fn knock(login: &Login, method: Method, body: &'static str, status: u16) -> u16 {
+        let app = tower::service_fn(move |request: Request<Body>| async move {
+            let seen = request.into_body().collect().await.unwrap().to_bytes();
+            assert_eq!(seen, body, "the app gets what was sent");
+            let mut response = Response::new(empty_body());
+            *response.status_mut() = status.try_into().unwrap();
+            Ok::<_, Infallible>(response)
+        });
+        let mut request = Request::new(full_body(body));
+        *request.method_mut() = method;
+        let mut context = RequestContext::new(RequestId::from_client(&HeaderValue::from_static("r")).unwrap());
+        context.client = Some("192.0.2.1".parse().unwrap());
+        request.extensions_mut().insert(Arc::new(context));
+        login.layer(app).oneshot(request).await.unwrap().status().as_u16()
+    }
+
+    #[tokio::test]
+    async fn only_failed_tries_count() {
+        let login = login(LoginSettings { failures: 2, ..LoginSettings::default() });
+        let ann = "email=ann&password=p";
+        for status in [404, 500, 429, 503, 404, 500] {
+            assert_eq!(knock(&login, Method::POST, ann, status).await, status);
+        }
+        for _ in 0..6 {
+            assert_eq!(knock(&login, Method::GET, "", 401).await, 401, "a form that is shown");
+        }
+        for _ in 0..3 {
+            assert_eq!(knock(&login, Method::POST, ann, 401).await, 401);
+        }
+        assert_eq!(knock(&login, Method::POST, ann, 200).await, 429);
+        assert_eq!(knock(&login, Method::POST, "email=bob", 200).await, 200);
+    }
+
+    #[tokio::test]
+    async fn a_success_with_two_names_forgets_nothing() {
+        let login = login(LoginSettings { failures: 2, ..LoginSettings::default() });
+        for _ in 0..2 {
+            knock(&login, Method::POST, "email=victim&password=guess", 401).await;
+        }
+        let both = r#"{"email":"victim","username":"attacker","password":"right"}"#;
+        assert_eq!(knock(&login, Method::POST, both, 200).await, 200);
+        assert_eq!(knock(&login, Method::POST, "email=victim&password=guess", 401).await, 401);
+        assert_eq!(knock(&login, Method::POST, "email=victim&password=guess", 401).await, 429);
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_read_counts_as_one_account_and_whoever_leaves_has_tried() {
+        let login = login(LoginSettings { failures: 2, ..LoginSettings::default() });
+        for _ in 0..3 {
+            assert_eq!(knock(&login, Method::POST, "--b\r\nname=\"email\"\r\n", 401).await, 401);
+        }
+        assert_eq!(knock(&login, Method::POST, "--c\r\nname=\"email\"\r\n", 401).await, 429);
+        for _ in 0..3 {
+            let never = tower::service_fn(|_: Request<Body>| std::future::pending());
+            let mut request = Request::new(full_body("email=eve"));
+            *request.method_mut() = Method::POST;
+            let id = RequestId::from_client(&HeaderValue::from_static("r")).unwrap();
+            request.extensions_mut().insert(Arc::new(RequestContext::new(id)));
+            let asked: Result<Result<Response<Body>, Infallible>, _> =
+                timeout(Duration::from_millis(5), login.layer(never).oneshot(request)).await;
+            assert!(asked.is_err());
+        }
+        assert_eq!(knock(&login, Method::POST, "email=eve", 200).await, 429);
+    }
+
+    #[tokio::test]
+    async fn an_address_may_fail_so_often_whatever_it_tries_and_an_honest_one_is_not_counted() {
+        let settings = LoginSettings { address: serde_json::from_str("\"5/h\"").unwrap(), ..LoginSettings::default() };
+        let login = login(settings);
+        for _ in 0..20 {
+            assert_eq!(knock(&login, Method::POST, "email=me&password=p", 200).await, 200);
+        }
+        for account in ["email=a", "email=b", "email=c", "email=d", "email=e"] {
+            assert_eq!(knock(&login, Method::POST, account, 401).await, 401);
+        }
+        assert_eq!(knock(&login, Method::POST, "email=f", 401).await, 429);
+    }
 }

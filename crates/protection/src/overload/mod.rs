@@ -20,12 +20,12 @@ use http::StatusCode;
 use seaworthy_core::ProblemKind;
 use tower::Layer;
 
+pub(crate) use self::settings::validate;
+use self::{places::Places, shedder::Shedder};
 pub use self::{
     service::{OverloadFuture, OverloadService},
     settings::{OverloadSettings, Priority},
 };
-pub(crate) use self::settings::validate;
-use self::{places::Places, shedder::Shedder};
 use crate::settings::RoutePolicy;
 
 const FULL: ProblemKind = ProblemKind {
@@ -87,9 +87,8 @@ impl Load {
         // A route with a target of its own is judged apart: its answers say nothing of the others'.
         let own = policy.latency_target.map(|target| (route, target));
         let shedding = own.or(settings.latency_target.map(|target| ("", target)));
-        let shedding = shedding.map(|(name, target)| {
-            (find(&mut known.shedders, name, || Shedder::new(Instant::now())), target.0)
-        });
+        let shedding =
+            shedding.map(|(name, target)| (find(&mut known.shedders, name, || Shedder::new(Instant::now())), target.0));
         let guard = Guard { priority: policy.priority, places, shedding, health: health.map(str::to_owned) };
         (!guard.places.is_empty() || guard.shedding.is_some()).then(|| Overload(Arc::new(guard)))
     }

@@ -159,3 +159,59 @@ impl HttpBody for HeldBody {
         self.inner.size_hint()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+    use seaworthy_core::{RequestId, full_body};
+    use tower::{Layer, ServiceExt};
+
+    use super::*;
+    use crate::{Load, OverloadSettings, Priority, RoutePolicy};
+
+    async fn ask(layer: &super::super::Overload, path: &str) -> Response<Body> {
+        let app = tower::service_fn(|_| async { Ok::<_, Infallible>(Response::new(full_body("hello"))) });
+        let mut request = Request::new(seaworthy_core::empty_body());
+        *request.uri_mut() = path.parse().unwrap();
+        let id = RequestId::from_client(&HeaderValue::from_static("r")).unwrap();
+        request.extensions_mut().insert(Arc::new(RequestContext::new(id)));
+        layer.layer(app).oneshot(request).await.unwrap()
+    }
+
+    fn route(concurrency: Option<u32>, priority: Priority) -> RoutePolicy {
+        RoutePolicy { concurrency, priority, ..RoutePolicy::default() }
+    }
+
+    #[tokio::test]
+    async fn a_place_is_held_until_the_answer_was_sent_and_health_needs_none() {
+        let (load, all) = (Load::default(), OverloadSettings::default());
+        let layer = load.layer("/a", &all, &route(Some(1), Priority::Normal), Some("/health")).unwrap();
+        let first = ask(&layer, "/a").await;
+        let refused = ask(&layer, "/a").await;
+        assert_eq!((first.status().as_u16(), refused.status().as_u16()), (200, 503));
+        assert!(refused.headers().contains_key("retry-after"));
+        assert_eq!(ask(&layer, "/health").await.status(), 200);
+        let other = load.layer("/b", &all, &route(Some(1), Priority::Normal), None).unwrap();
+        assert_eq!(ask(&other, "/b").await.status(), 200, "each route has its own");
+        assert_eq!(first.into_body().collect().await.unwrap().to_bytes(), "hello");
+        assert_eq!(ask(&layer, "/a").await.status(), 200);
+        assert!(load.layer("/c", &all, &route(None, Priority::Low), None).is_none(), "what is off is absent");
+    }
+
+    #[tokio::test]
+    async fn of_a_common_limit_the_last_places_are_for_high_priority() {
+        let load = Load::default();
+        let all = OverloadSettings { concurrency: Some(10), latency_target: None };
+        let of = |name: &str, priority| load.layer(name, &all, &route(None, priority), None).unwrap();
+        let (high, normal, low) = (of("/h", Priority::High), of("/n", Priority::Normal), of("/l", Priority::Low));
+        let mut held = Vec::new();
+        let mut fill = async |layer| loop {
+            let answer = ask(layer, "/").await;
+            if answer.status() != 200 {
+                return held.len();
+            }
+            held.push(answer);
+        };
+        assert_eq!((fill(&low).await, fill(&normal).await, fill(&high).await), (6, 9, 10));
+    }
+}

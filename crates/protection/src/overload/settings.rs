@@ -51,15 +51,15 @@ impl OverloadSettings {
 }
 
 /// The same for a route.
-pub(crate) fn validate(
-    concurrency: Option<u32>,
-    target: Option<HumanDuration>,
-    at: &str,
-    findings: &mut Findings,
-) {
+pub(crate) fn validate(concurrency: Option<u32>, target: Option<HumanDuration>, at: &str, findings: &mut Findings) {
     if concurrency == Some(0) {
         let message = "no request would pass";
-        findings.add(format!("{at}.concurrency"), "SEA_CONFIG_WRONG_VALUE", message, "write at least 1, or leave it out");
+        findings.add(
+            format!("{at}.concurrency"),
+            "SEA_CONFIG_WRONG_VALUE",
+            message,
+            "write at least 1, or leave it out",
+        );
     }
     if target.is_some_and(|target| !(Duration::from_millis(5)..=Duration::from_secs(60)).contains(&target.0)) {
         let message = "the app cannot be judged by this";

@@ -120,18 +120,17 @@ impl SharedLimiter {
     /// Decides, with the store where that is needed and answers in time.
     pub(super) async fn decide(&self, key: Key, cost: u64) -> Decision {
         let cost = cost.min(self.requests);
-        let held = self.of(key);
-        // Waiting for whoever asks already is a wait too.
-        match timeout(self.store.patience(), self.with_store(key, cost, &held)).await {
-            Ok(Some(decision)) => decision,
-            Ok(None) | Err(_) => self.decide_alone(key, cost, Instant::now()),
+        match self.with_store(key, cost).await {
+            Some(decision) => decision,
+            None => self.decide_alone(key, cost, Instant::now()),
         }
     }
 
-    /// `None`: the store does not say.
-    async fn with_store(&self, key: Key, cost: u64, held: &Held) -> Option<Decision> {
+    /// `None`: the store does not say, or somebody who asks it has waited too long already.
+    async fn with_store(&self, key: Key, cost: u64) -> Option<Decision> {
+        let held = self.of(key);
         let _waiting = Waiting::new(&held.wanted, cost);
-        let _one = held.asking.lock().await;
+        let _one = timeout(self.store.patience(), held.asking.lock()).await.ok()?;
         // Whoever asked before us may have brought enough.
         if let Some(decision) = self.decide_now(key, cost, Instant::now()) {
             return Some(decision);
