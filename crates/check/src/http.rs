@@ -151,7 +151,7 @@ impl Client {
 
     /// The same that comes from this address of this machine.
     #[must_use]
-    pub(crate) fn from(mut self, address: Option<IpAddr>) -> Self {
+    pub(crate) fn coming_from(mut self, address: Option<IpAddr>) -> Self {
         self.from = address;
         self
     }

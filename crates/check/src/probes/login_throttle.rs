@@ -29,8 +29,10 @@ const GUESSES: u8 = 20;
 /// A longer pause is not waited for.
 const WAIT: u64 = 25;
 const PATIENCE: Duration = Duration::from_secs(10);
-/// An answer that comes so much later than the first was held back.
+/// An answer that comes so much later than the first was held back…
 const HELD_BACK: Duration = Duration::from_millis(900);
+/// …when it is so many of them: one alone may have had a busy machine.
+const SLOW_IN_A_ROW: u32 = 3;
 
 impl Probe for LoginThrottle {
     fn about(&self) -> About {
@@ -105,7 +107,7 @@ impl Door<'_> {
     /// Tries once, from the address of this number.
     async fn knock(&self, account: &str, password: &str, number: u8) -> Result<Answer, HttpError> {
         let from = IpAddr::V4(Ipv4Addr::new(127, 0, 0, number.saturating_add(10)));
-        let client = self.client.clone().from(self.many_addresses.then_some(from));
+        let client = self.client.clone().coming_from(self.many_addresses.then_some(from));
         let (name, secret) = &self.hint.fields;
         let (kind, body) = if self.hint.form {
             let text = format!("{}={}&{}={}", encode(name), encode(account), encode(secret), encode(password));
@@ -174,7 +176,7 @@ struct Stopped {
 
 /// Wrong passwords until they are refused or held back. `None`: there is nothing further to try.
 async fn guess(cases: &mut Cases, door: &Door<'_>, account: &str) -> Option<Stopped> {
-    let mut first = None;
+    let (mut first, mut held_back) = (None, 0);
     for tried in 1..=GUESSES {
         let answer = match door.knock(account, &format!("wrong-{tried}"), tried).await {
             Ok(answer) => answer,
@@ -190,9 +192,10 @@ async fn guess(cases: &mut Cases, door: &Door<'_>, account: &str) -> Option<Stop
         }
         let usual = *first.get_or_insert(answer.elapsed);
         let retry_after = answer.header("retry-after").and_then(|text| text.trim().parse().ok());
+        held_back = if answer.elapsed > usual + HELD_BACK { held_back + 1 } else { 0 };
         let how = if refuses(&answer) {
             format!("{status} at the {tried}th")
-        } else if answer.elapsed > usual + HELD_BACK {
+        } else if held_back == SLOW_IN_A_ROW {
             format!("the answer to the {tried}th was held back for {:.1} s", answer.elapsed.as_secs_f64())
         } else {
             continue;

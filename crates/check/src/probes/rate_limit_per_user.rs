@@ -132,7 +132,7 @@ async fn look(subject: &Subject) -> Sighting {
     let Some(passed) = uses_up(&mut cases, &here, most).await else { return cases.sighting("") };
     let loopback = client.address().host().is_some_and(|host| host == "localhost" || host.starts_with("127."));
     if loopback {
-        let away = User { client: client.clone().from(Some(ELSEWHERE)), path: &path, token: ann };
+        let away = User { client: client.clone().coming_from(Some(ELSEWHERE)), path: &path, token: ann };
         let seen = |refused| {
             if refused {
                 "the same user from another address is refused too"
