@@ -45,7 +45,8 @@ fn clients(url: &str, path: &'static str, count: usize, until: Instant) -> (Seen
             }
         })
     });
-    (seen, threads.collect())
+    let threads = threads.collect();
+    (seen, threads)
 }
 
 fn saturated() {

@@ -94,12 +94,13 @@ pub fn free_port() -> u16 {
 /// A node that serves one file under this rate for all clients together.
 fn node(redis: &Redis, rate: &str) -> Running {
     let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("index.html"), "hello").unwrap();
+    fs::create_dir(folder.path().join("public")).unwrap();
+    fs::write(folder.path().join("public/index.html"), "hello").unwrap();
     let config = format!(
         "[store]\nredis = \"redis://127.0.0.1:{}\"\npatience = \"500ms\"\n[[route]]\nmatch = \"/*\"\nrate = \"{rate}\"\n\
          files = {{ root = \"{}\" }}\n",
         redis.port,
-        folder.path().display()
+        folder.path().join("public").display()
     );
     fs::write(folder.path().join("seaworthy.toml"), config).unwrap();
     Running::start_in(folder, NO_FLAGS)
