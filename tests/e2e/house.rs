@@ -60,8 +60,9 @@ const FLOORS: &[(u8, &[&str])] = &[
     (0, &["core", "checklist", "repository"]),
 ];
 
-/// A room, and the one of its own floor that it sits on: what runs in containers says which databases there are.
-const UPON: &[(&str, &str)] = &[("databases", "containers")];
+/// A room, and the one of its own floor that it sits on: what runs in containers says which databases there are, and the
+/// store reads its own section of the config.
+const UPON: &[(&str, &str)] = &[("databases", "containers"), ("store", "config")];
 
 /// What `check` is made of.
 const PROVER: &[&str] = &[

@@ -17,9 +17,9 @@ use crate::{
     support::{Running, program, test_with, until},
 };
 
-const GUNICORN: (&str, &str) =
+pub const GUNICORN: (&str, &str) =
     ("gunicorn", "the PyPI packages gunicorn and httpbin into target/test-python (see .ci/run)");
-const PYJWT: (&str, &str) = (
+pub const PYJWT: (&str, &str) = (
     concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/test-tokens/bin/python"),
     "the PyPI packages PyJWT and cryptography into target/test-tokens (see .ci/run)",
 );
@@ -40,7 +40,7 @@ pub fn tests() -> Vec<Trial> {
 }
 
 /// Keys in a folder, and tokens with what must become of them.
-fn issue(library: &str, folder: &Path) -> Vec<Value> {
+pub fn issue(library: &str, folder: &Path) -> Vec<Value> {
     let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/tokens");
     let mut command = if library == "jose" {
         let mut command = Command::new(program("node"));
@@ -56,12 +56,12 @@ fn issue(library: &str, folder: &Path) -> Vec<Value> {
 }
 
 /// The token of this name.
-fn token<'a>(tokens: &'a [Value], name: &str) -> &'a str {
+pub fn token<'a>(tokens: &'a [Value], name: &str) -> &'a str {
     tokens.iter().find(|token| token["name"] == name).unwrap()["token"].as_str().unwrap()
 }
 
 /// httpbin behind this config; `FOLDER` stands for the folder.
-fn start(folder: TempDir, config: &str) -> Running {
+pub fn start(folder: TempDir, config: &str) -> Running {
     let app = format!(
         "[app]\ncommand = \"'{}' --bind 127.0.0.1:$PORT --threads 4 httpbin:app\"\nhealth = \"/status/200\"\n",
         program("gunicorn")

@@ -26,8 +26,11 @@ mod http;
 mod identity;
 mod init;
 mod interrupted;
+mod logins;
+mod overload;
 mod prover;
 mod proxy;
+mod rates;
 mod support;
 
 use libtest_mimic::{Arguments, Trial};
@@ -49,7 +52,10 @@ fn main() {
         identity::tests(),
         init::tests(),
         interrupted::tests(),
+        logins::tests(),
+        overload::tests(),
         proxy::tests(),
+        rates::tests(),
     ];
     let tests: Vec<Trial> = tests.into_iter().flatten().collect();
     libtest_mimic::run(&Arguments::from_args(), tests).exit();

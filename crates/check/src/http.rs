@@ -15,7 +15,7 @@ use regex::Regex;
 use thiserror::Error;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::{TcpStream, UnixStream},
+    net::{TcpSocket, TcpStream, ToSocketAddrs, UnixStream, lookup_host},
     time::timeout,
 };
 
@@ -40,6 +40,7 @@ pub struct Client {
     transcript: Transcript,
     trust: Trust,
     reached_at: Option<IpAddr>,
+    from: Option<IpAddr>,
 }
 
 /// How much of an answer is wanted.
@@ -131,7 +132,7 @@ impl Client {
     /// A client that waits this long for each answer.
     pub fn new(address: impl Into<Endpoint>, transcript: Transcript) -> Self {
         let (trust, patience) = (Trust::default(), Duration::from_secs(15));
-        Self { address: address.into(), patience, transcript, trust, reached_at: None }
+        Self { address: address.into(), patience, transcript, trust, reached_at: None, from: None }
     }
 
     /// The same that trusts these roots.
@@ -145,6 +146,13 @@ impl Client {
     #[must_use]
     pub(crate) fn reached_at(mut self, address: Option<IpAddr>) -> Self {
         self.reached_at = address;
+        self
+    }
+
+    /// The same that comes from this address of this machine.
+    #[must_use]
+    pub(crate) fn coming_from(mut self, address: Option<IpAddr>) -> Self {
+        self.from = address;
         self
     }
 
@@ -235,9 +243,11 @@ impl Client {
             Endpoint::Http { host, port } => (host, *port, false),
             Endpoint::Https { host, port } => (host, *port, true),
         };
-        let stream = match self.reached_at {
-            Some(address) => TcpStream::connect((address, port)).await,
-            None => TcpStream::connect((host.as_str(), port)).await,
+        let stream = match (self.reached_at, self.from) {
+            (Some(address), None) => TcpStream::connect((address, port)).await,
+            (None, None) => TcpStream::connect((host.as_str(), port)).await,
+            (Some(address), Some(from)) => connect_from(from, (address, port)).await,
+            (None, Some(from)) => connect_from(from, (host.as_str(), port)).await,
         };
         let stream = stream.map_err(refused)?;
         if !encrypted {
@@ -300,6 +310,14 @@ pub(crate) fn empty() -> ProbeBody {
 /// A body that is already in memory.
 pub(crate) fn full(bytes: impl Into<Bytes>) -> ProbeBody {
     Full::new(bytes.into()).map_err(|never| match never {}).boxed()
+}
+
+async fn connect_from(from: IpAddr, to: impl ToSocketAddrs) -> std::io::Result<TcpStream> {
+    let found = lookup_host(to).await?.find(|address| address.is_ipv4() == from.is_ipv4());
+    let address = found.ok_or_else(|| std::io::Error::from(std::io::ErrorKind::AddrNotAvailable))?;
+    let socket = if from.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.bind((from, 0).into())?;
+    socket.connect(address).await
 }
 
 async fn exchange(stream: Box<dyn Stream>, request: Request<ProbeBody>, reading: Reading) -> Result<Answer, HttpError> {

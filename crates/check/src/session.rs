@@ -20,7 +20,7 @@ use crate::{
     runner::{Runner, Step},
     settings::Settings,
     state::{State, untried},
-    subject::{ClaimedRate, Hints, Subject},
+    subject::{ClaimedRate, Hints, LoginHint, Subject},
 };
 
 /// Checklists whose items have their controls.
@@ -278,16 +278,24 @@ impl Hints {
         self.cached_paths = cached.filter_map(|path| path.as_str().map(str::to_owned)).collect();
         let rates = status["rates"].as_array().into_iter().flatten();
         self.rates = rates.filter_map(claimed_rate).collect();
+        self.login = self.login.take().or_else(|| claimed_login(&status["logins"][0]));
         self.body_limit = self.body_limit.or(limits["body_bytes"].as_u64());
         self.first_byte = self.first_byte.or(millis("first_byte_ms"));
         self.request_head = self.request_head.or(millis("request_head_ms"));
     }
 }
 
+fn claimed_login(login: &serde_json::Value) -> Option<LoginHint> {
+    let text = |key: &str| login[key].as_str().map(str::to_owned);
+    let fields = (text("account_field")?, "password".to_owned());
+    Some(LoginHint { path: text("path")?, fields, form: false, owner: None })
+}
+
 fn claimed_rate(rate: &serde_json::Value) -> Option<ClaimedRate> {
     let number = |key: &str| rate[key].as_u64();
     let (requests, window_seconds) = (number("requests")?, number("window_seconds")?);
-    Some(ClaimedRate { path: rate["path"].as_str().map(str::to_owned), requests, window_seconds })
+    let (path, per_user) = (rate["path"].as_str().map(str::to_owned), rate["per"] == "user");
+    Some(ClaimedRate { path, requests, window_seconds, per_user })
 }
 
 #[cfg(test)]

@@ -4,13 +4,13 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use schemars::JsonSchema;
 use seaworthy_checklist::Catalogue;
-use seaworthy_config::{ByteSize, Findings, HumanDuration, Section};
+use seaworthy_config::{ByteSize, Findings, HumanDuration, SecretRef, Section};
 use serde::Deserialize;
 
 use crate::{
     custom::{self, Custom},
     endpoint::Endpoint,
-    subject::Hints,
+    subject::{Hints, LoginHint},
     tls::Trust,
 };
 
@@ -38,6 +38,11 @@ pub struct Settings {
     pub required_env: Vec<String>,
     /// Origins whose pages may read the app's answers (CORS). Behind Seaworthy the admin API tells them.
     pub cors_origins: Vec<String>,
+    /// Bearer tokens of two users, to see whose requests a limit counts: `["env:TOKEN_A", "env:TOKEN_B"]`.
+    pub tokens: Vec<SecretRef>,
+    /// How people sign in, to try wrong passwords there: with a made-up account, or one for tests. Behind
+    /// Seaworthy the admin API tells the routes with `login`.
+    pub login: Option<LoginSettings>,
     /// The limit on request bodies that the app claims. Behind Seaworthy the admin API tells it.
     pub body_limit: Option<ByteSize>,
     /// The limit on the time to the first byte of an answer that the app claims. Behind Seaworthy the admin API tells it.
@@ -76,6 +81,49 @@ pub struct Settings {
     pub reports: PathBuf,
 }
 
+/// A route that signs people in.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct LoginSettings {
+    /// The path that takes a POST.
+    pub path: String,
+    /// The field with the account's name.
+    pub account_field: String,
+    /// The field with the password.
+    pub password_field: String,
+    /// It takes a form, and not JSON.
+    pub form: bool,
+    /// An account for tests; it will be locked for a moment. Without it a made-up name is tried.
+    pub account: Option<String>,
+    /// Its password: `env:CHECK_PASSWORD`.
+    pub password: Option<SecretRef>,
+}
+
+impl Default for LoginSettings {
+    fn default() -> Self {
+        Self {
+            path: "/login".into(),
+            account_field: "email".into(),
+            password_field: "password".into(),
+            form: false,
+            account: None,
+            password: None,
+        }
+    }
+}
+
+impl LoginSettings {
+    fn hint(&self) -> LoginHint {
+        let password = self.password.as_ref().and_then(|password| password.resolve().ok());
+        LoginHint {
+            path: self.path.clone(),
+            fields: (self.account_field.clone(), self.password_field.clone()),
+            form: self.form,
+            owner: self.account.clone().zip(password),
+        }
+    }
+}
+
 /// What a team has judged and accepts.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(untagged)]
@@ -112,6 +160,8 @@ impl Default for Settings {
             ca: None,
             required_env: Vec::new(),
             cors_origins: Vec::new(),
+            tokens: Vec::new(),
+            login: None,
             body_limit: None,
             first_byte: None,
             request_head: None,
@@ -147,6 +197,9 @@ impl Settings {
             cors_origins: self.cors_origins.clone(),
             cached_paths: Vec::new(),
             rates: Vec::new(),
+            // One that leads nowhere is as if it was not named: the probe says what it needs.
+            tokens: self.tokens.iter().filter_map(|token| token.resolve().ok()).collect(),
+            login: self.login.as_ref().map(LoginSettings::hint),
             body_limit: self.body_limit.map(|size| size.0),
             first_byte: self.first_byte.map(|duration| duration.0),
             request_head: self.request_head.map(|duration| duration.0),

@@ -2,6 +2,8 @@
 
 use std::{any::Any, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
+use seaworthy_core::Secret;
+
 use crate::{
     browsing::Browsing,
     custom::StandIn,
@@ -79,6 +81,10 @@ pub struct Hints {
     pub cached_paths: Vec<String>,
     /// Rates that the Seaworthy around the app says it holds.
     pub rates: Vec<ClaimedRate>,
+    /// Bearer tokens of different users.
+    pub tokens: Vec<Secret>,
+    /// How people sign in.
+    pub login: Option<LoginHint>,
     /// The claimed limit on request bodies, in bytes.
     pub body_limit: Option<u64>,
     /// The claimed limit on the time to the first byte of an answer.
@@ -102,6 +108,8 @@ impl Default for Hints {
             cors_origins: Vec::new(),
             cached_paths: Vec::new(),
             rates: Vec::new(),
+            tokens: Vec::new(),
+            login: None,
             body_limit: None,
             first_byte: None,
             request_head: None,
@@ -119,6 +127,21 @@ pub struct ClaimedRate {
     pub requests: u64,
     /// …in so long.
     pub window_seconds: u64,
+    /// Of each user: who brings no token may meet it too, but it is not counted by address alone.
+    pub per_user: bool,
+}
+
+/// A sign-in that may be tried with wrong passwords.
+#[derive(Debug, Clone)]
+pub struct LoginHint {
+    /// The path that takes a POST.
+    pub path: String,
+    /// Names of the two fields.
+    pub fields: (String, String),
+    /// Whether it takes a form, and not JSON.
+    pub form: bool,
+    /// An account for tests, with its password.
+    pub owner: Option<(String, Secret)>,
 }
 
 /// A known target with what keeps it alive.

@@ -3,6 +3,7 @@
 use std::{
     convert::Infallible,
     future::Future,
+    net::IpAddr,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -44,6 +45,13 @@ const NO_KEYS: ProblemKind = ProblemKind {
     status: StatusCode::SERVICE_UNAVAILABLE,
     title: "Nobody can be signed in at the moment",
     advice: "Try again shortly. Operators: the key set of [identity.tokens] was never reached; the log says why.",
+};
+
+const TOO_MANY: ProblemKind = ProblemKind {
+    code: "SEA_IDENTITY_TOO_MANY_REFUSALS",
+    status: StatusCode::TOO_MANY_REQUESTS,
+    title: "Too many tokens from this address were refused",
+    advice: "Wait as long as Retry-After says, and send a token that is right.",
 };
 
 /// The layer of one route.
@@ -88,7 +96,7 @@ impl Authenticate {
 impl Check {
     fn outcome(&self, request: &Request<Body>, context: &RequestContext) -> Outcome {
         match bearer::credential(request.headers()) {
-            Credential::Token(token) => match self.look(token, context.received) {
+            Credential::Token(token) => match self.look(token, context.client, context.received) {
                 Ok(principal) => Outcome::Known(principal),
                 Err(Refusal::UnknownKey | Refusal::NoKeys) if self.tokens.may_know_more() => {
                     Outcome::Later(token.to_owned())
@@ -108,12 +116,20 @@ impl Check {
         }
     }
 
-    fn look(&self, token: &str, now: Instant) -> Result<Principal, Refusal> {
+    fn look(&self, token: &str, client: Option<IpAddr>, now: Instant) -> Result<Principal, Refusal> {
         let fingerprint = token::fingerprint(token);
         if let Some(principal) = self.remembered.find(&fingerprint, self.tokens.generation(), now) {
             return Ok(principal);
         }
-        let verified = self.tokens.verify(token)?;
+        let failed = &self.remembered.failed;
+        if let Some(wait) = failed.wait(client, now) {
+            return Err(Refusal::TooMany(wait.as_secs() + 1));
+        }
+        let verified = self.tokens.verify(token).inspect_err(|refusal| {
+            if refusal.is_dear() {
+                failed.count(client, now);
+            }
+        })?;
         self.remembered.keep(fingerprint, &verified, now);
         Ok(verified.principal)
     }
@@ -122,6 +138,9 @@ impl Check {
 fn refuse(refusal: Refusal, context: &RequestContext) -> Response<Body> {
     metrics::counter!("seaworthy_identity_refusals_total").increment(1);
     let why = refusal.to_string();
+    if let Refusal::TooMany(seconds) = refusal {
+        return Problem::new(TOO_MANY).retry_after(seconds).into_response(context);
+    }
     if refusal == Refusal::NoKeys {
         return Problem::new(NO_KEYS).retry_after(10).into_response(context);
     }
@@ -182,7 +201,7 @@ where
             }
             Outcome::Refused(answer) => Stage::Refused { answer: Some(answer) },
             Outcome::Later(token) => Stage::Later {
-                keys: Box::pin(later(self.check.clone(), token)),
+                keys: Box::pin(later(self.check.clone(), token, context.client)),
                 context: context.clone(),
                 request: Some((self.inner.clone(), request)),
             },
@@ -192,9 +211,9 @@ where
 }
 
 /// Rare: once after each rotation of keys, and for whoever makes up names of keys twice a minute.
-async fn later(check: Arc<Check>, token: String) -> Result<Principal, Refusal> {
+async fn later(check: Arc<Check>, token: String, client: Option<IpAddr>) -> Result<Principal, Refusal> {
     check.tokens.fetched().await;
-    check.look(&token, Instant::now())
+    check.look(&token, client, Instant::now())
 }
 
 pin_project_lite::pin_project! {
@@ -325,6 +344,28 @@ mod tests {
         assert!(Authenticate::layer(AuthMode::Off, &Tokens::default(), &Remembered::default()).is_none());
     }
 
+    #[tokio::test]
+    async fn a_flood_of_wrong_tokens_is_not_looked_at_and_a_right_one_is_remembered() {
+        let layer = Authenticate::layer(AuthMode::Required, &tokens(&[SECRET.into()]), &Remembered::default()).unwrap();
+        let status = async |token: &str| {
+            let app = tower::service_fn(|_| async { Ok::<_, Infallible>(Response::new(empty_body())) });
+            let (request, _) = request(Method::GET, &[("authorization", &format!("Bearer {token}"))]);
+            layer.layer(app).oneshot(request).await.unwrap()
+        };
+        let wrong = with(&unsigned("HS256"), b"wrong");
+        assert_eq!(status(&honest()).await.status(), 200);
+        let mut answers = Vec::new();
+        for _ in 0..120 {
+            answers.push(status(&wrong).await.status().as_u16());
+        }
+        // One may come back while they are sent.
+        let refused = answers.iter().filter(|status| **status == 401).count();
+        assert!((100..=110).contains(&refused) && answers[119] == 429, "{answers:?}");
+        let answer = status(&wrong).await;
+        assert_eq!(answer.headers()["retry-after"], "1");
+        assert_eq!(status(&honest()).await.status(), 200, "who is known is let in");
+    }
+
     /// `cargo test -p seaworthy-identity --lib -- --ignored --nocapture`: microseconds a token, verified and remembered.
     #[test]
     #[ignore = "a measurement"]
@@ -361,7 +402,7 @@ mod tests {
                 began.elapsed().as_secs_f64() * 1e6 / f64::from(rounds)
             };
             let verified = each(&|| assert!(tokens.verify(&token).is_ok()));
-            let remembered = each(&|| assert!(check.look(&token, Instant::now()).is_ok()));
+            let remembered = each(&|| assert!(check.look(&token, None, Instant::now()).is_ok()));
             eprintln!("{name}: {verified:.1} µs verified, {remembered:.1} µs remembered");
         }
     }

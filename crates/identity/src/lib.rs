@@ -7,6 +7,7 @@
 mod authenticate;
 mod bearer;
 mod claims;
+mod failed;
 mod fetch;
 mod json;
 mod key;

@@ -9,16 +9,19 @@ use std::{
 
 use seaworthy_core::Principal;
 
-use crate::{token::Fingerprint, tokens::Verified};
+use crate::{failed::Failed, token::Fingerprint, tokens::Verified};
 
 /// So long at most, that what is withdrawn does not live on.
 const LONGEST: Duration = Duration::from_secs(60);
 /// So many tokens a core; some 3 MB with usual claims.
 const MOST: usize = 4_096;
 
-/// Tokens by their SHA-256. One for each core, so that its lock is never waited for.
+/// Tokens by their SHA-256, and who has sent wrong ones. One for each core, so that its locks are never waited for.
 #[derive(Clone, Default)]
-pub struct Remembered(Arc<Mutex<HashMap<Fingerprint, Entry>>>);
+pub struct Remembered {
+    known: Arc<Mutex<HashMap<Fingerprint, Entry>>>,
+    pub(crate) failed: Failed,
+}
 
 struct Entry {
     principal: Principal,
@@ -29,13 +32,13 @@ struct Entry {
 impl Remembered {
     /// Whom this token is from, when that was found out with the keys that are trusted now.
     pub(crate) fn find(&self, token: &Fingerprint, generation: u64, now: Instant) -> Option<Principal> {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let entry = known.get(token)?;
         (entry.until > now && entry.generation == generation).then(|| entry.principal.clone())
     }
 
     pub(crate) fn keep(&self, token: Fingerprint, verified: &Verified, now: Instant) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= MOST {
             known.retain(|_, entry| entry.until > now && entry.generation == verified.generation);
         }
@@ -97,6 +100,6 @@ mod tests {
             token[..4].copy_from_slice(&number.to_le_bytes());
             remembered.keep(token, &verified(60, 0), now);
         }
-        assert_eq!(remembered.0.lock().unwrap().len(), MOST);
+        assert_eq!(remembered.known.lock().unwrap().len(), MOST);
     }
 }

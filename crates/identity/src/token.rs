@@ -58,9 +58,19 @@ pub enum Refusal {
     /// A claim is missing, or is not what it should be.
     #[error("{0}")]
     Claim(&'static str),
+    /// Too many from this address were refused. How many seconds to wait.
+    #[error("too many from this address were refused")]
+    TooMany(u64),
     /// No key set was ever fetched, so nobody can tell.
     #[error("the keys are not there yet")]
     NoKeys,
+}
+
+impl Refusal {
+    /// Whether a signature was looked at before it was known.
+    pub(crate) fn is_dear(self) -> bool {
+        matches!(self, Self::Signature | Self::Expired | Self::NotYet | Self::Issuer | Self::Audience | Self::Claim(_))
+    }
 }
 
 /// RFC 7515, 4.1. A member that stands twice is an error.

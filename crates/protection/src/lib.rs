@@ -5,6 +5,8 @@ mod body_limit;
 mod cors;
 mod disclosure;
 mod headers;
+mod login;
+mod overload;
 mod rate_limit;
 mod settings;
 
@@ -15,6 +17,8 @@ pub use headers::{
     CspFindings, CspOverrides, CspReports, CspReportsService, CspSettings, Directives, FromApp, HeaderOverrides,
     HeaderSettings, SecurityHeaders, SecurityHeadersService, Seen, Sources,
 };
+pub use login::{Accounts, Guesses, LOGIN_BODY, LogAccount, Login, LoginService, LoginSettings, read_accounts};
+pub use overload::{Load, Overload, OverloadFuture, OverloadService, OverloadSettings, Priority};
 pub use rate_limit::{
     Per, RateHeaders, RateLimit, RateLimitFuture, RateLimitService, RateLimits, RatePolicy, RateSetting,
 };

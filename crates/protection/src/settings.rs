@@ -8,6 +8,8 @@ use serde::Deserialize;
 use crate::{
     disclosure::Traces,
     headers::{HeaderOverrides, HeaderSettings},
+    login::LoginSettings,
+    overload::{self, OverloadSettings, Priority},
     rate_limit::{RateHeaders, RatePolicy, RateSetting},
 };
 
@@ -28,6 +30,8 @@ pub struct Settings {
     /// address), `per tenant`, `per route` (all clients together); a list of up to four that all hold, or `"off"`. Each
     /// route counts for itself. More is answered 429, and the app never sees it.
     pub rate: Option<RateSetting>,
+    /// What happens when there is more to do than the app can.
+    pub overload: OverloadSettings,
     /// How answers tell of the rate: `standard` (`RateLimit`, `RateLimit-Policy`), `both` with the older `X-RateLimit-*`, or
     /// `off`.
     pub rate_headers: RateHeaders,
@@ -62,6 +66,14 @@ pub struct RoutePolicy {
     pub rate: Option<RateSetting>,
     /// How much of each rate one request takes: 1, or more where it is dear.
     pub cost: Option<u64>,
+    /// The most requests of this route at once, each until its answer was sent. More is answered 503.
+    pub concurrency: Option<u32>,
+    /// What matters when not all can be served: `high`, `normal` or `low`.
+    pub priority: Priority,
+    /// In place of `protection.overload.latency_target`, for a route that may take longer, or must not. It is judged apart.
+    pub latency_target: Option<HumanDuration>,
+    /// The route signs people in: pauses between tries that fail (back-off), by account and by address.
+    pub login: Option<LoginSettings>,
     /// In place of `protection.traces`.
     pub traces: Option<Traces>,
     /// In place of `protection.cors`.
@@ -79,6 +91,7 @@ impl Default for Settings {
             cors: CorsSettings::default(),
             rate: None,
             rate_headers: RateHeaders::default(),
+            overload: OverloadSettings::default(),
         }
     }
 }
@@ -156,6 +169,10 @@ impl RoutePolicy {
         if let Some(headers) = &self.headers {
             headers.validate(&format!("{at}.headers"), findings);
         }
+        overload::validate(self.concurrency, self.latency_target, at, findings);
+        if let Some(login) = &self.login {
+            login.validate(&format!("{at}.login"), findings);
+        }
         let Some(cost) = self.cost else { return };
         let smallest = self.rate.iter().flat_map(RateSetting::policies).map(RatePolicy::requests).min();
         if cost == 0 || smallest.is_some_and(|smallest| cost > smallest) {
@@ -172,12 +189,37 @@ impl Section for Settings {
     fn validate(&self, findings: &mut Findings) {
         self.cors.validate("protection.cors", findings);
         self.headers.validate("protection.headers", findings);
+        self.overload.validate(findings);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::is_origin;
+    use seaworthy_config::Findings;
+
+    use super::{RoutePolicy, is_origin};
+
+    #[test]
+    fn what_cannot_limit_is_said() {
+        let wrong = |text: &str| {
+            let mut findings = Findings::default();
+            serde_json::from_str::<RoutePolicy>(text).unwrap().validate("route.0", &mut findings);
+            findings.into_list().into_iter().map(|(at, _)| at).collect::<Vec<_>>()
+        };
+        assert!(wrong(r#"{"login":{},"concurrency":1,"latency_target":"1s","priority":"low"}"#).is_empty());
+        for (text, at) in [
+            (r#"{"concurrency":0}"#, "concurrency"),
+            (r#"{"latency_target":"1ms"}"#, "latency_target"),
+            (r#"{"login":{"account":[]}}"#, "login.account"),
+            (r#"{"login":{"account":["user..name"]}}"#, "login.account"),
+            (r#"{"login":{"failures":0}}"#, "login.failures"),
+            (r#"{"login":{"pause":"10m"}}"#, "login.longest_pause"),
+            (r#"{"login":{"address":"5/min per user"}}"#, "login.address"),
+            (r#"{"login":{"failed":[500]}}"#, "login.failed"),
+        ] {
+            assert_eq!(wrong(text), [format!("route.0.{at}")], "{text}");
+        }
+    }
 
     #[test]
     fn an_origin_is_written_as_a_browser_sends_it() {

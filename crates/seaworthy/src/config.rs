@@ -28,6 +28,8 @@ pub struct Config {
     pub identity: seaworthy_identity::Settings,
     /// `[cache]`.
     pub cache: seaworthy_cache::Settings,
+    /// `[store]`.
+    pub store: seaworthy_store::Settings,
     /// `[check]`.
     pub check: seaworthy_check::Settings,
     /// `[[route]]`.
@@ -119,6 +121,7 @@ impl Config {
             observability: document.section(),
             admin: document.section(),
             identity: document.section(),
+            store: document.section(),
             check: document.section(),
         }
     }
@@ -169,6 +172,7 @@ mod tests {
             reference_markdown::<seaworthy_cache::Settings>("cache"),
             reference_markdown::<seaworthy_observability::Settings>("observability"),
             reference_markdown::<seaworthy_console::Settings>("admin"),
+            reference_markdown::<seaworthy_store::Settings>("store"),
             reference_markdown::<seaworthy_check::Settings>("check"),
         ];
         let head = "# Configuration reference\n\nGenerated from the code; every key has a default. A variable \

@@ -10,14 +10,16 @@
 use std::sync::Arc;
 
 use seaworthy_cache::{Cache, CacheSetting, Etags, Invalidate, Policy, Store};
+use seaworthy_config::ByteSize;
 use seaworthy_core::{Handler, Shutdown};
 use seaworthy_edge::{ErrorPages, Files, Forward, NothingHere, OwnAnswers, Pattern, Pool, RouteError, RouteTable};
 use seaworthy_identity::{Authenticate, Remembered, Tokens};
 use seaworthy_observability::{AccessLog, Observe};
 use seaworthy_protection::{
-    BodyLimit, Cors, CspFindings, CspReports, Disclosure, RateHeaders, RateLimits, RatePolicy, RateSetting,
-    SecurityHeaders,
+    BodyLimit, Cors, CspFindings, CspReports, Disclosure, Guesses, LOGIN_BODY, Load, Login, RateHeaders, RateLimits,
+    RatePolicy, RateSetting, SecurityHeaders,
 };
+use seaworthy_store::Redis;
 use tower::ServiceBuilder;
 
 use crate::config::{Config, RouteEntry};
@@ -29,6 +31,12 @@ pub struct Shared {
     pub log: Option<AccessLog>,
     /// Who has asked how often.
     pub limits: RateLimits,
+    /// Who has failed to sign in how often.
+    pub guesses: Guesses,
+    /// What the app has to do.
+    pub load: Load,
+    /// What nodes count together in.
+    pub store: Option<Redis>,
     /// What is cached.
     pub cache: Store,
     /// Which tokens are believed.
@@ -96,6 +104,12 @@ fn pipeline(name: &str, route: &RouteEntry, files: Option<Files>, core: &Core<'_
     let rates = route.protection.rate.as_ref().or(config.protection.rate.as_ref());
     let rates = rates.map(RateSetting::policies).unwrap_or_default();
     let cost = route.protection.cost.unwrap_or(1);
+    let login = route.protection.login.as_ref();
+    let login = login.map(|login| Login::layer(name, login, &shared.guesses, &shared.limits));
+    // A sign-in is small, and read whole.
+    let body_limit = if login.is_some() { ByteSize(body_limit.0.min(LOGIN_BODY)) } else { body_limit };
+    let overload =
+        shared.load.layer(name, &config.protection.overload, &route.protection, config.app.health.as_deref());
 
     let auth = route.identity.auth.unwrap_or(config.identity.auth);
 
@@ -110,6 +124,7 @@ fn pipeline(name: &str, route: &RouteEntry, files: Option<Files>, core: &Core<'_
         .layer(BodyLimit::new(body_limit))
         .option_layer(Authenticate::layer(auth, &shared.tokens, &core.remembered)) // limits below count by who it is
         .option_layer(shared.limits.layer(name, rates, cost, config.protection.rate_headers))
+        .option_layer(login) // a sign-in that may not be tried yet ends here
         // Still to come: authorize before the rate limit; behind it, in this order: validate, upload.
         .option_layer(cache.map(|policy| Cache::layer(name, &shared.cache, policy, &config.cache, core.tasks)))
         .option_layer(invalidate) // what a write changes is taken out, wherever it is stored
@@ -117,6 +132,8 @@ fn pipeline(name: &str, route: &RouteEntry, files: Option<Files>, core: &Core<'_
         .option_layer(Etags::layer(etags))
         .option_layer(ErrorPages::layer(errors))
         .option_layer(Disclosure::layer(traces)); // sees what the app said itself, also where `errors` lets it pass
+    let overload = overload.filter(|_| files.is_none()); // files cost the app nothing
+    let layers = layers.option_layer(overload); // what was let in is the app's to do: nothing stands behind it
     match files {
         Some(files) => Handler::new(layers.service(files)),
         None if config.has_app() => {

@@ -22,13 +22,13 @@ use app::App;
 use facts::Announced;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use reload::Reloader;
-use seaworthy_cache::Store;
 use seaworthy_console::{Admin, AppApi, AppFacts, Facts};
 use seaworthy_core::{Condition, Readiness, Shutdown};
 use seaworthy_edge::{Server, ServerSettings, Upstream};
 use seaworthy_identity::Tokens;
 use seaworthy_observability::{AccessLog, AppLog, LogSink, MetricsExport, init_logging};
-use seaworthy_protection::{CspFindings, RateLimits};
+use seaworthy_protection::{Guesses, RateLimits};
+use seaworthy_store::Redis;
 use signals::Signals;
 use tokio::{runtime, time::sleep};
 
@@ -87,7 +87,7 @@ async fn run(source: ConfigSource, config: Config, limits: Limits, operational: 
     let drain = Shutdown::new();
     let shared = share(&config, log.as_ref().map(|(log, _)| log.clone()), &control)?;
     // Until the app is well, requests are answered 503 with Retry-After: better than a connection that hangs.
-    let (csp, cache) = (shared.csp.clone(), shared.cache.clone());
+    let (csp, cache, store) = (shared.csp.clone(), shared.cache.clone(), shared.store.clone());
     let server = Server::start(doors, &settings, &upstream, drain.clone(), |pool, tasks| {
         pipeline::table(&config, &shared, pool, tasks)
     });
@@ -108,7 +108,7 @@ async fn run(source: ConfigSource, config: Config, limits: Limits, operational: 
         cache: Arc::new(cache),
         metrics: facts::metrics(export, log.as_ref().map(|(_, sink)| sink.clone())),
         csp: facts::csp(csp, state.clone()),
-        status: facts::status(&config, addresses.clone(), state),
+        status: facts::status(&config, addresses.clone(), state, store),
     };
     let announced = Announced { edge: addresses, admin: admin.address() };
     serve_operators((admin, facts), (app_api, app_facts), &control);
@@ -130,7 +130,18 @@ async fn run(source: ConfigSource, config: Config, limits: Limits, operational: 
 fn share(config: &Config, log: Option<AccessLog>, control: &Shutdown) -> Result<Shared, Failure> {
     let tokens = Tokens::new(trial::tokens(config)?);
     control.spawn(tokens.clone().run(control.clone()));
-    Ok(Shared { log, limits: RateLimits::default(), tokens, csp: CspFindings::default(), cache: Store::default() })
+    let store = Redis::build(&config.store, &node_name());
+    let store = store.map_err(|error| Failure::new("SEA_RUN_STORE", &error).with_status(2))?;
+    if let Some(store) = store.clone() {
+        control.spawn(store.run(control.clone()));
+    }
+    let (limits, guesses) = (RateLimits::shared(store.clone()), Guesses::shared(store.clone()));
+    Ok(Shared { log, limits, guesses, store, tokens, ..Shared::default() })
+}
+
+/// Tells this node from others in the store; only while it runs.
+fn node_name() -> String {
+    format!("{:032x}", fastrand::u128(..))
 }
 
 /// The admin API and the app API, each in a task.

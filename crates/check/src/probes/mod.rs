@@ -11,11 +11,14 @@ mod frontend;
 mod graceful_shutdown;
 mod https_only;
 mod load_balancing;
+mod login_throttle;
 mod metrics;
 mod metrics_secured;
 mod multi_worker;
 mod pagination;
 mod rate_limit;
+mod rate_limit_headers;
+mod rate_limit_per_user;
 mod readiness;
 mod reading;
 mod request_id;
@@ -66,6 +69,9 @@ fn looking() -> Vec<Box<dyn Probe>> {
         Box::new(validate_startup::ValidateStartup),
         Box::new(multi_worker::MultiWorker),
         Box::new(rate_limit::RateLimit),
+        Box::new(rate_limit_headers::RateLimitHeaders),
+        Box::new(rate_limit_per_user::RateLimitPerUser),
+        Box::new(login_throttle::LoginThrottle),
         Box::new(load_balancing::LoadBalancing),
         Box::new(self_heal::SelfHeal),
         Box::new(graceful_shutdown::GracefulShutdown),

@@ -250,11 +250,12 @@ mod tests {
     #[tokio::test]
     async fn more_than_is_claimed_is_seen() {
         let mut fixture = limited(false).unwrap();
-        let rate = ClaimedRate { path: Some("/".into()), requests: 20, window_seconds: 60 };
+        let rate = ClaimedRate { path: Some("/".into()), requests: 20, window_seconds: 60, per_user: false };
         fixture.subject.hints.rates = vec![rate];
         let seen = look(&fixture.subject).await;
         assert!(matches!(&seen.outcome, Outcome::Broken(why) if why.contains("20 are allowed")), "{seen:?}");
-        fixture.subject.hints.rates = vec![ClaimedRate { path: Some("/".into()), requests: 5_000, window_seconds: 60 }];
+        fixture.subject.hints.rates =
+            vec![ClaimedRate { path: Some("/".into()), requests: 5_000, window_seconds: 60, per_user: false }];
         assert!(matches!(look(&fixture.subject).await.outcome, Outcome::NotTried(_)));
     }
 }

@@ -119,7 +119,8 @@ impl Decision {
     }
 }
 
-fn ceiling(duration: Duration) -> u64 {
+/// Whole seconds, never too few.
+pub(crate) fn ceiling(duration: Duration) -> u64 {
     duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
 }
 
@@ -135,9 +136,10 @@ impl Limiter {
         }
     }
 
-    /// Counts a request of this cost, if it may pass. One that costs more than there ever is takes all of it.
-    pub(super) fn decide(&self, key: Key, cost: u64, now: Instant) -> Decision {
-        let interval = self.interval.min(self.window / cost.max(1)).max(1);
+    /// Counts a request of this cost, if it may pass. One of several `nodes` holds its share of the rate. A request that
+    /// costs more than there ever is takes all of it.
+    pub(super) fn decide(&self, key: Key, cost: u64, nodes: u64, now: Instant) -> Decision {
+        let interval = self.interval(cost, nodes);
         let worth = interval * cost;
         let now = self.since(now);
         let mut shard = self.shard(key);
@@ -159,12 +161,27 @@ impl Limiter {
         }
     }
 
+    /// Counts what has passed by somebody else's word.
+    pub(super) fn charge(&self, key: Key, cost: u64, nodes: u64, now: Instant) {
+        let worth = self.interval(cost, nodes) * cost;
+        let now = self.since(now);
+        let mut shard = self.shard(key);
+        let before = shard.whole_at.get(&key).copied().unwrap_or(0).max(now);
+        shard.make_room(now, self.window);
+        shard.whole_at.insert(key, (before + worth).min(now + self.window));
+    }
+
     /// Gives back what a request took that another rate has refused.
-    pub(super) fn give_back(&self, key: Key, cost: u64) {
-        let worth = self.interval.min(self.window / cost.max(1)).max(1) * cost;
+    pub(super) fn give_back(&self, key: Key, cost: u64, nodes: u64) {
+        let worth = self.interval(cost, nodes) * cost;
         if let Some(whole_at) = self.shard(key).whole_at.get_mut(&key) {
             *whole_at = whole_at.saturating_sub(worth);
         }
+    }
+
+    /// What a request of cost 1 is worth to one of so many nodes.
+    fn interval(&self, cost: u64, nodes: u64) -> u64 {
+        self.interval.saturating_mul(nodes).min(self.window / cost.max(1)).max(1)
     }
 
     fn since(&self, now: Instant) -> u64 {
@@ -209,7 +226,7 @@ mod tests {
     #[test]
     fn the_whole_budget_at_once_then_evenly() {
         let (limiter, now) = limiter("10/s");
-        let at = |millis: u64| limiter.decide(Key::Unknown, 1, now + Duration::from_millis(millis));
+        let at = |millis: u64| limiter.decide(Key::Unknown, 1, 1, now + Duration::from_millis(millis));
         for left in (0..10).rev() {
             let decision = at(0);
             assert_eq!((decision.allowed, decision.remaining), (true, left));
@@ -225,7 +242,7 @@ mod tests {
         let (limiter, now) = limiter("1000/s");
         // 10,000 a second for ten seconds.
         let passed = (0..100_000_u64)
-            .filter(|step| limiter.decide(Key::Unknown, 1, now + Duration::from_micros(step * 100)).allowed)
+            .filter(|step| limiter.decide(Key::Unknown, 1, 1, now + Duration::from_micros(step * 100)).allowed)
             .count();
         assert!((10_990..=11_000).contains(&passed), "{passed}: the first budget, and a thousand a second");
     }
@@ -233,14 +250,26 @@ mod tests {
     #[test]
     fn a_dear_request_takes_more() {
         let (limiter, now) = limiter("12/min");
-        let dear = || limiter.decide(Key::Route, 5, now);
+        let dear = || limiter.decide(Key::Route, 5, 1, now);
         assert_eq!([dear().remaining, dear().remaining], [7, 2]);
         let refused = dear();
         assert_eq!((refused.allowed, refused.retry), (false, Duration::from_secs(15)));
-        limiter.give_back(Key::Route, 5);
+        limiter.give_back(Key::Route, 5, 1);
         assert_eq!(dear().remaining, 2);
-        let dearer = |key| limiter.decide(key, 13, now).allowed;
+        let dearer = |key| limiter.decide(key, 13, 1, now).allowed;
         assert!(dearer(Key::Principal(1)) && !dearer(Key::Principal(1)), "it passes alone");
+    }
+
+    #[test]
+    fn one_of_three_nodes_holds_a_third_less_what_it_let_pass_before() {
+        let (limiter, now) = limiter("12/min");
+        let passed = |key| (0..20).filter(|_| limiter.decide(key, 1, 3, now).allowed).count();
+        assert_eq!(passed(Key::Route), 4);
+        limiter.charge(Key::Unknown, 3, 3, now);
+        assert_eq!(passed(Key::Unknown), 1);
+        limiter.charge(Key::Principal(1), 12, 3, now);
+        let refused = limiter.decide(Key::Principal(1), 1, 3, now);
+        assert_eq!((refused.allowed, refused.retry), (false, Duration::from_secs(15)), "no more than a window");
     }
 
     #[test]
@@ -256,13 +285,13 @@ mod tests {
     fn memory_is_bounded_however_many_ask() {
         let (limiter, now) = limiter("1/h");
         for number in 0..(SHARDS * MOST_A_SHARD + 50_000) as u32 {
-            limiter.decide(Key::Client(IpAddr::V4(number.into())), 1, now);
+            limiter.decide(Key::Client(IpAddr::V4(number.into())), 1, 1, now);
         }
         let kept: usize = limiter.shards.iter().map(|shard| shard.lock().unwrap().whole_at.len()).sum();
         assert!(kept <= SHARDS * MOST_A_SHARD, "{kept}");
         let (limiter, now) = self::limiter("1/s");
-        limiter.decide(Key::Unknown, 1, now);
-        limiter.decide(Key::Unknown, 1, now + Duration::from_secs(3));
+        limiter.decide(Key::Unknown, 1, 1, now);
+        limiter.decide(Key::Unknown, 1, 1, now + Duration::from_secs(3));
         assert_eq!(limiter.shards.iter().map(|shard| shard.lock().unwrap().whole_at.len()).sum::<usize>(), 1);
     }
 }

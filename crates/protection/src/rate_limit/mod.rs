@@ -3,22 +3,27 @@
 //! Answers carry `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-10), a refusal also `Retry-After`
 //! (RFC 9110, 10.2.3; status 429: RFC 6585, 4).
 
+mod failures;
 mod headers;
 mod limiter;
 mod policy;
 mod service;
+mod shared;
 
 use std::{
     collections::HashMap,
     fmt,
+    net::IpAddr,
     sync::{Arc, Mutex, PoisonError, Weak},
     time::Instant,
 };
 
 use http::{Response, StatusCode};
 use seaworthy_core::{Body, Problem, ProblemKind, RequestContext};
+use seaworthy_store::Redis;
 use tower::Layer;
 
+pub(crate) use self::{failures::Failures, limiter::ceiling};
 pub use self::{
     headers::RateHeaders,
     policy::{Per, RatePolicy, RateSetting},
@@ -27,6 +32,7 @@ pub use self::{
 use self::{
     headers::{Told, Written},
     limiter::{Decision, Key, Limiter},
+    shared::SharedLimiter,
 };
 
 const LIMITED: ProblemKind = ProblemKind {
@@ -38,14 +44,23 @@ const LIMITED: ProblemKind = ProblemKind {
 
 /// What is counted, by route and policy. All cores share one, and it outlives a reload: a policy that stays keeps its counts.
 #[derive(Debug, Clone, Default)]
-pub struct RateLimits(Arc<Mutex<HashMap<String, Weak<Limiter>>>>);
+pub struct RateLimits {
+    counters: Arc<Mutex<HashMap<String, Weak<Counter>>>>,
+    store: Option<Redis>,
+}
+
+/// Where one rate is counted.
+enum Counter {
+    Here(Limiter),
+    Shared(SharedLimiter),
+}
 
 /// The layer.
 #[derive(Clone)]
 pub struct RateLimit(Arc<Limit>);
 
 struct Limit {
-    rates: Vec<(Per, Arc<Limiter>)>,
+    rates: Vec<(Per, Arc<Counter>)>,
     cost: u64,
     written: Written,
 }
@@ -57,42 +72,97 @@ enum Verdict {
 }
 
 impl RateLimits {
+    /// Counts in this store, together with other nodes.
+    pub fn shared(store: Option<Redis>) -> Self {
+        Self { counters: Arc::default(), store }
+    }
+
     /// The layer of one route: these rates hold for it, and a request takes `cost` of each. `None`: there are none.
     pub fn layer(&self, route: &str, policies: &[RatePolicy], cost: u64, headers: RateHeaders) -> Option<RateLimit> {
-        let rates: Vec<_> = policies.iter().map(|policy| (policy.per(), self.limiter(route, policy))).collect();
+        let rates: Vec<_> = policies.iter().map(|policy| (policy.per(), self.counter(route, policy))).collect();
         let written = Written::new(policies, headers);
         (!rates.is_empty()).then(|| RateLimit(Arc::new(Limit { rates, cost, written })))
     }
 
-    fn limiter(&self, route: &str, policy: &RatePolicy) -> Arc<Limiter> {
+    fn counter(&self, route: &str, policy: &RatePolicy) -> Arc<Counter> {
         let name = format!("{route} {policy}");
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.retain(|_, limiter| limiter.strong_count() > 0);
+        let mut known = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|_, counter| counter.strong_count() > 0);
         known.get(&name).and_then(Weak::upgrade).unwrap_or_else(|| {
-            let limiter = Arc::new(Limiter::new(policy, Instant::now()));
-            known.insert(name, Arc::downgrade(&limiter));
-            limiter
+            let counter = Arc::new(match &self.store {
+                None => Counter::Here(Limiter::new(policy, Instant::now())),
+                Some(store) => Counter::Shared(SharedLimiter::new(&name, policy, store.clone(), Instant::now())),
+            });
+            known.insert(name, Arc::downgrade(&counter));
+            counter
         })
     }
 }
 
-impl Limit {
-    /// All rates must let it pass, and what one of them refuses takes nothing from the others.
-    fn verdict(&self, context: Option<&RequestContext>, now: Instant) -> Verdict {
-        if let [(per, limiter)] = &self.rates[..] {
-            return self.of_all(&[limiter.decide(Key::whose(*per, context), self.cost, now)]);
+impl Counter {
+    /// `None`: only the store can tell.
+    fn decide_now(&self, key: Key, cost: u64, now: Instant) -> Option<Decision> {
+        match self {
+            Self::Here(limiter) => Some(limiter.decide(key, cost, 1, now)),
+            Self::Shared(limiter) => limiter.decide_now(key, cost, now),
         }
-        let decide = |(per, limiter): &(Per, Arc<Limiter>)| limiter.decide(Key::whose(*per, context), self.cost, now);
-        let decisions: Vec<Decision> = self.rates.iter().map(decide).collect();
-        if decisions.iter().any(|decision| !decision.allowed) {
-            for ((per, limiter), _) in self.rates.iter().zip(&decisions).filter(|(_, decision)| decision.allowed) {
-                limiter.give_back(Key::whose(*per, context), self.cost);
-            }
-        }
-        self.of_all(&decisions)
     }
 
-    fn of_all(&self, decisions: &[Decision]) -> Verdict {
+    async fn decide(&self, key: Key, cost: u64) -> Decision {
+        match self {
+            Self::Here(limiter) => limiter.decide(key, cost, 1, Instant::now()),
+            Self::Shared(limiter) => limiter.decide(key, cost).await,
+        }
+    }
+
+    fn give_back(&self, key: Key, cost: u64) {
+        match self {
+            Self::Here(limiter) => limiter.give_back(key, cost, 1),
+            Self::Shared(limiter) => limiter.give_back(key, cost),
+        }
+    }
+}
+
+impl Limit {
+    /// All rates must let it pass; `None`: only the store can tell.
+    fn verdict_now(&self, context: Option<&RequestContext>, now: Instant) -> Option<Verdict> {
+        if let [(per, counter)] = &self.rates[..] {
+            return Some(self.verdict(&[counter.decide_now(Key::whose(*per, context), self.cost, now)?]));
+        }
+        let mut decisions = Vec::with_capacity(self.rates.len());
+        for (per, counter) in &self.rates {
+            let Some(decision) = counter.decide_now(Key::whose(*per, context), self.cost, now) else {
+                self.give_back(&decisions, context);
+                return None;
+            };
+            decisions.push(decision);
+        }
+        Some(self.of_all(decisions, context))
+    }
+
+    async fn verdict_later(&self, context: Option<&RequestContext>) -> Verdict {
+        let mut decisions = Vec::with_capacity(self.rates.len());
+        for (per, counter) in &self.rates {
+            decisions.push(counter.decide(Key::whose(*per, context), self.cost).await);
+        }
+        self.of_all(decisions, context)
+    }
+
+    /// What one rate refuses takes nothing from the others.
+    fn of_all(&self, decisions: Vec<Decision>, context: Option<&RequestContext>) -> Verdict {
+        if decisions.iter().any(|decision| !decision.allowed) {
+            self.give_back(&decisions, context);
+        }
+        self.verdict(&decisions)
+    }
+
+    fn give_back(&self, decisions: &[Decision], context: Option<&RequestContext>) {
+        for ((per, counter), _) in self.rates.iter().zip(decisions).filter(|(_, decision)| decision.allowed) {
+            counter.give_back(Key::whose(*per, context), self.cost);
+        }
+    }
+
+    fn verdict(&self, decisions: &[Decision]) -> Verdict {
         let told = self.written.tell(decisions);
         let refusals = decisions.iter().filter(|decision| !decision.allowed);
         match refusals.map(Decision::retry_after_seconds).max() {
@@ -102,19 +172,37 @@ impl Limit {
     }
 }
 
-fn refusal(seconds: u64, context: Option<&RequestContext>) -> Response<Body> {
-    let again = match seconds {
-        1 => "You can try again in a second.".to_owned(),
+/// How long to wait, for a person.
+pub(crate) fn again(seconds: u64) -> String {
+    match seconds {
+        0 | 1 => "You can try again in a second.".to_owned(),
         2..=119 => format!("You can try again in {seconds} seconds."),
         120..=7_199 => format!("You can try again in {} minutes.", seconds.div_ceil(60)),
         _ => format!("You can try again in {} hours.", seconds.div_ceil(3_600)),
-    };
-    let problem = Problem::new(LIMITED).detail(again).retry_after(seconds);
+    }
+}
+
+/// Who is counted as one client, as text: an address, or the network of an IPv6 address.
+pub(crate) fn client_name(client: Option<IpAddr>) -> String {
+    match Key::of(client) {
+        Key::Client(address) => address.to_string(),
+        _ => "unknown".to_owned(),
+    }
+}
+
+fn refusal(seconds: u64, context: Option<&RequestContext>) -> Response<Body> {
+    let problem = Problem::new(LIMITED).detail(again(seconds)).retry_after(seconds);
     context.map(|context| problem.into_response(context)).unwrap_or_else(|| {
         let mut bare = Response::new(seaworthy_core::empty_body());
         *bare.status_mut() = LIMITED.status;
         bare
     })
+}
+
+impl fmt::Debug for Counter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Counter").finish_non_exhaustive()
+    }
 }
 
 impl fmt::Debug for RateLimit {
@@ -133,7 +221,7 @@ impl<S> Layer<S> for RateLimit {
 
 #[cfg(test)]
 mod tests {
-    use std::{convert::Infallible, net::IpAddr, time::Duration};
+    use std::{convert::Infallible, time::Duration};
 
     use http::{HeaderValue, Request};
     use seaworthy_core::{Principal, PrincipalDetails, PrincipalKind, RequestId, empty_body};

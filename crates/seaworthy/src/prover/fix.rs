@@ -280,6 +280,7 @@ mod tests {
     fn each_choice_that_is_a_teams_to_make_is_proposed_once_and_then_kept() {
         let chosen = [
             ("protection.rate-limit", "rate = \"300/min\"", "[protection]\nrate = \"off\"\n"),
+            ("protection.rate-limit-headers", "rate = \"300/min\"", "[protection]\nrate = \"off\"\n"),
             (
                 "edge.cors",
                 "origins = [\"https://app.example.com\"]",

@@ -5,10 +5,14 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use seaworthy_cache::CacheSetting;
 use seaworthy_observability::{LogSink, MetricsExport};
 use seaworthy_protection::{CspFindings, Per, RatePolicy, RateSetting};
+use seaworthy_store::Redis;
 use serde_json::{Value, json};
 
 use super::{doors::EdgeAddresses, reload::ReloadState};
-use crate::{config::Config, terminal};
+use crate::{
+    config::{Config, RouteEntry},
+    terminal,
+};
 
 /// The addresses, to be printed once the app is well.
 pub struct Announced {
@@ -60,6 +64,7 @@ pub fn status(
     config: &Config,
     addresses: EdgeAddresses,
     state: Arc<ReloadState>,
+    store: Option<Redis>,
 ) -> Arc<dyn Fn() -> Value + Send + Sync> {
     let log = &config.observability.access_log;
     let log = match log.as_str() {
@@ -80,6 +85,8 @@ pub fn status(
             "config": state.report(),
             "cors_origins": config.protection.cors.origins,
             "rates": rates(&config),
+            "store": store.as_ref().map(|store| json!({ "up": store.is_up(), "nodes": store.nodes() })),
+            "logins": logins(&config),
             "cached": cached(&config),
             "limits": {
                 "body_bytes": config.protection.body_limit.0,
@@ -97,6 +104,17 @@ fn cached(config: &Config) -> Vec<&str> {
     });
     let paths = cached.map(|route| route.edge.r#match.trim_start_matches("GET ").trim());
     paths.filter(|path| path.starts_with('/') && !path.contains(['{', '*'])).collect()
+}
+
+/// Paths where people sign in, and the field that names the account.
+fn logins(config: &Config) -> Vec<Value> {
+    let told = |route: &RouteEntry| {
+        let account = route.protection.login.as_ref()?.account.first()?;
+        let path = route.edge.r#match.split_once(' ').map_or(&*route.edge.r#match, |(_, path)| path).trim();
+        path.starts_with('/').then(|| json!({ "path": path, "account_field": account }))
+    };
+    let paths = config.routes.iter().filter_map(told);
+    paths.filter(|login| login["path"].as_str().is_some_and(|path| !path.contains(['{', '*']))).collect()
 }
 
 /// The rates that are held, and where a GET meets each.

@@ -1,0 +1,310 @@
+//! The service: reads whom a sign-in is for, asks whether it may be tried, and learns from the app's answer.
+
+use std::{
+    convert::Infallible,
+    future::Future,
+    pin::Pin,
+    sync::{Arc, atomic::Ordering},
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderValue, Method, Request, Response, header};
+use http_body_util::BodyExt;
+use seaworthy_core::{Body, Problem, RequestContext, full_body};
+use seaworthy_store::{Guess, Guessed};
+use tokio::time::timeout;
+use tower::Service;
+
+use super::{
+    LOGIN_BODY, PAUSED, STALLED, Watch,
+    account::{Accounts, fingerprint, read},
+    settings::LogAccount,
+};
+use crate::rate_limit::{self, client_name};
+
+/// A sign-in is a few hundred bytes.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The service of [`super::Login`].
+#[derive(Clone)]
+pub struct LoginService<S> {
+    inner: S,
+    watch: Arc<Watch>,
+}
+
+impl<S> LoginService<S> {
+    pub(super) fn new(inner: S, watch: Arc<Watch>) -> Self {
+        Self { inner, watch }
+    }
+}
+
+impl<S> Service<Request<Body>> for LoginService<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let context = request.extensions().get::<Arc<RequestContext>>().cloned();
+        // To show the form is no try.
+        let Some(context) =
+            context.filter(|_| !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS))
+        else {
+            return Box::pin(self.inner.call(request));
+        };
+        let fresh = self.inner.clone();
+        let inner = std::mem::replace(&mut self.inner, fresh);
+        Box::pin(sign_in(inner, self.watch.clone(), request, context))
+    }
+}
+
+/// `F` is the inner service's future: as a projection of `S` it would not be known to be `Send` in here.
+async fn sign_in<S, F>(
+    mut inner: S,
+    watch: Arc<Watch>,
+    request: Request<Body>,
+    context: Arc<RequestContext>,
+) -> Result<Response<Body>, Infallible>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future = F>,
+    F: Future<Output = Result<Response<Body>, Infallible>>,
+{
+    let (parts, body) = request.into_parts();
+    let Some(bytes) = collect(body).await else { return Ok(stalled(&context)) };
+    let encoded = parts.headers.get(header::CONTENT_ENCODING).is_some_and(|value| value != "identity");
+    let accounts = read(parts.uri.query(), &bytes, encoded, &watch.settings.account);
+    let attempt = match Attempt::begin(&watch, &context, &accounts).await {
+        Ok(attempt) => attempt,
+        Err(refusal) => return Ok(refusal),
+    };
+    let response = inner.call(Request::from_parts(parts, full_body(bytes))).await?;
+    attempt.learn(&watch, response.status().as_u16(), &context).await;
+    Ok(response)
+}
+
+/// `None`: it did not come, or not to its end. A body that is too large is the affair of the body limit around us.
+async fn collect(mut body: Body) -> Option<Bytes> {
+    let mut whole = BytesMut::new();
+    let reading = async {
+        while let Some(frame) = body.frame().await {
+            let Ok(data) = frame.ok()?.into_data() else { continue };
+            if whole.len() + data.len() > LOGIN_BODY as usize {
+                return None;
+            }
+            whole.extend_from_slice(&data);
+        }
+        Some(())
+    };
+    timeout(PATIENCE, reading).await.ok()??;
+    Some(whole.freeze())
+}
+
+fn stalled(context: &RequestContext) -> Response<Body> {
+    let mut response = Problem::new(STALLED).into_response(context);
+    // What is left of the body cannot be told from another request.
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+/// One sign-in that may be tried. Dropped before the app has answered, it stays counted as a failure.
+struct Attempt {
+    tries: Vec<(Guess, Guessed)>,
+    /// As the log may show it.
+    shown: String,
+}
+
+impl Attempt {
+    /// Counts it as failed for the time being, or refuses it.
+    async fn begin(watch: &Watch, context: &RequestContext, accounts: &Accounts) -> Result<Self, Response<Body>> {
+        let seconds = |duration: Duration| rate_limit::ceiling(duration).max(1);
+        let by_address = watch.addresses.take(context.client).await;
+        if by_address.is_last() {
+            security_event("login_address_limited", "-", context, 0, by_address.retry());
+        }
+        if !by_address.is_allowed() {
+            metrics::counter!("seaworthy_login_refusals_total", "by" => "address").increment(1);
+            return Err(paused(seconds(by_address.retry()), context));
+        }
+        let place = fingerprint("place", &client_name(context.client));
+        let names: Vec<u128> = match accounts {
+            Accounts::Named(names) => names.iter().map(|name| fingerprint("account", name)).collect(),
+            Accounts::None => Vec::new(),
+            Accounts::Unreadable => vec![watch.unreadable],
+        };
+        let mut attempt = Self { tries: Vec::with_capacity(names.len()), shown: shown(watch, accounts) };
+        for account in names {
+            let guess = Guess { account, place };
+            let guessed = watch.guesses.begin(guess, &watch.back_off, Instant::now()).await;
+            if !guessed.allowed {
+                metrics::counter!("seaworthy_login_refusals_total", "by" => "account").increment(1);
+                attempt.take_back(watch, context).await;
+                return Err(paused(seconds(guessed.pause), context));
+            }
+            attempt.tries.push((guess, guessed));
+        }
+        Ok(attempt)
+    }
+
+    /// What the app has said of it.
+    async fn learn(self, watch: &Watch, status: u16, context: &RequestContext) {
+        if watch.settings.failed.contains(&status) {
+            metrics::counter!("seaworthy_login_failures_total").increment(1);
+            if self.tries.is_empty() && !watch.told.swap(true, Ordering::Relaxed) {
+                let (fields, route) = (&watch.settings.account, &context.route);
+                tracing::warn!(?fields, %route, "a failed sign-in names no account in these fields; set login.account");
+            }
+            let longest = self.tries.iter().map(|(_, guessed)| (guessed.pause, guessed.failures)).max();
+            if let Some((pause, failures)) = longest.filter(|(pause, _)| !pause.is_zero()) {
+                security_event("login_account_paused", &self.shown, context, failures, pause);
+            }
+            return;
+        }
+        match &self.tries[..] {
+            [(guess, _)] if status < 400 && guess.account != watch.unreadable => {
+                watch.addresses.give_back(context.client);
+                watch.guesses.succeeded(*guess, Instant::now()).await;
+            }
+            // Of several names nobody knows which one has succeeded.
+            _ => self.take_back(watch, context).await,
+        }
+    }
+
+    async fn take_back(&self, watch: &Watch, context: &RequestContext) {
+        watch.addresses.give_back(context.client);
+        for (guess, guessed) in &self.tries {
+            watch.guesses.taken_back(*guess, guessed.failures, Instant::now()).await;
+        }
+    }
+}
+
+fn shown(watch: &Watch, accounts: &Accounts) -> String {
+    let Accounts::Named(names) = accounts else { return "-".to_owned() };
+    match watch.settings.log_account {
+        LogAccount::Off => "-".to_owned(),
+        LogAccount::Plain => names.join(" "),
+        LogAccount::Hash => {
+            let hashes = names.iter().map(|name| format!("{:016x}", fingerprint("account", name) >> 64));
+            hashes.collect::<Vec<_>>().join(" ")
+        }
+    }
+}
+
+/// What alerts listen to. Never the password, and the account as the settings say.
+fn security_event(event: &'static str, account: &str, context: &RequestContext, failures: u64, pause: Duration) {
+    tracing::warn!(
+        target: "seaworthy::security",
+        event,
+        account,
+        address = %client_name(context.client),
+        route = %context.route,
+        request_id = %context.id,
+        failures,
+        pause_seconds = pause.as_secs(),
+        "sign-ins fail again and again"
+    );
+}
+
+fn paused(seconds: u64, context: &RequestContext) -> Response<Body> {
+    Problem::new(PAUSED).detail(rate_limit::again(seconds)).retry_after(seconds).into_response(context)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+    use seaworthy_core::{RequestId, empty_body};
+    use tower::{Layer, ServiceExt};
+
+    use super::*;
+    use crate::{Guesses, Login, LoginSettings, RateLimits};
+
+    fn login(settings: LoginSettings) -> Login {
+        Login::layer("POST /login", &settings, &Guesses::default(), &RateLimits::default())
+    }
+
+    async fn knock(login: &Login, method: Method, body: &'static str, status: u16) -> u16 {
+        let app = tower::service_fn(move |request: Request<Body>| async move {
+            let seen = request.into_body().collect().await.unwrap().to_bytes();
+            assert_eq!(seen, body, "the app gets what was sent");
+            let mut response = Response::new(empty_body());
+            *response.status_mut() = status.try_into().unwrap();
+            Ok::<_, Infallible>(response)
+        });
+        let mut request = Request::new(full_body(body));
+        *request.method_mut() = method;
+        let mut context = RequestContext::new(RequestId::from_client(&HeaderValue::from_static("r")).unwrap());
+        context.client = Some("192.0.2.1".parse().unwrap());
+        request.extensions_mut().insert(Arc::new(context));
+        login.layer(app).oneshot(request).await.unwrap().status().as_u16()
+    }
+
+    #[tokio::test]
+    async fn only_failed_tries_count() {
+        let login = login(LoginSettings { failures: 2, ..LoginSettings::default() });
+        let ann = "email=ann&password=p";
+        for status in [404, 500, 429, 503, 404, 500] {
+            assert_eq!(knock(&login, Method::POST, ann, status).await, status);
+        }
+        for _ in 0..6 {
+            assert_eq!(knock(&login, Method::GET, "", 401).await, 401, "a form that is shown");
+        }
+        for _ in 0..3 {
+            assert_eq!(knock(&login, Method::POST, ann, 401).await, 401);
+        }
+        assert_eq!(knock(&login, Method::POST, ann, 200).await, 429);
+        assert_eq!(knock(&login, Method::POST, "email=bob", 200).await, 200);
+    }
+
+    #[tokio::test]
+    async fn a_success_with_two_names_forgets_nothing() {
+        let login = login(LoginSettings { failures: 2, ..LoginSettings::default() });
+        for _ in 0..2 {
+            knock(&login, Method::POST, "email=victim&password=guess", 401).await;
+        }
+        let both = r#"{"email":"victim","username":"attacker","password":"right"}"#;
+        assert_eq!(knock(&login, Method::POST, both, 200).await, 200);
+        assert_eq!(knock(&login, Method::POST, "email=victim&password=guess", 401).await, 401);
+        assert_eq!(knock(&login, Method::POST, "email=victim&password=guess", 401).await, 429);
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_read_counts_as_one_account_and_whoever_leaves_has_tried() {
+        let login = login(LoginSettings { failures: 2, ..LoginSettings::default() });
+        for _ in 0..3 {
+            assert_eq!(knock(&login, Method::POST, "--b\r\nname=\"email\"\r\n", 401).await, 401);
+        }
+        assert_eq!(knock(&login, Method::POST, "--c\r\nname=\"email\"\r\n", 401).await, 429);
+        for _ in 0..3 {
+            let never = tower::service_fn(|_: Request<Body>| std::future::pending());
+            let mut request = Request::new(full_body("email=eve"));
+            *request.method_mut() = Method::POST;
+            let id = RequestId::from_client(&HeaderValue::from_static("r")).unwrap();
+            request.extensions_mut().insert(Arc::new(RequestContext::new(id)));
+            let asked: Result<Result<Response<Body>, Infallible>, _> =
+                timeout(Duration::from_millis(5), login.layer(never).oneshot(request)).await;
+            assert!(asked.is_err());
+        }
+        assert_eq!(knock(&login, Method::POST, "email=eve", 200).await, 429);
+    }
+
+    #[tokio::test]
+    async fn an_address_may_fail_so_often_whatever_it_tries_and_an_honest_one_is_not_counted() {
+        let settings = LoginSettings { address: serde_json::from_str("\"5/h\"").unwrap(), ..LoginSettings::default() };
+        let login = login(settings);
+        for _ in 0..20 {
+            assert_eq!(knock(&login, Method::POST, "email=me&password=p", 200).await, 200);
+        }
+        for account in ["email=a", "email=b", "email=c", "email=d", "email=e"] {
+            assert_eq!(knock(&login, Method::POST, account, 401).await, 401);
+        }
+        assert_eq!(knock(&login, Method::POST, "email=f", 401).await, 429);
+    }
+}
