@@ -22,13 +22,11 @@ use app::App;
 use facts::Announced;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use reload::Reloader;
-use seaworthy_cache::Store;
 use seaworthy_console::{Admin, AppApi, AppFacts, Facts};
 use seaworthy_core::{Condition, Readiness, Shutdown};
 use seaworthy_edge::{Server, ServerSettings, Upstream};
 use seaworthy_identity::Tokens;
 use seaworthy_observability::{AccessLog, AppLog, LogSink, MetricsExport, init_logging};
-use seaworthy_protection::{CspFindings, RateLimits};
 use signals::Signals;
 use tokio::{runtime, time::sleep};
 
@@ -85,9 +83,9 @@ async fn run(source: ConfigSource, config: Config, limits: Limits, operational: 
     let grace = config.app.stop_timeout.0;
     let settings = ServerSettings { edge: config.edge.clone(), grace, open_files: limits.open_files };
     let drain = Shutdown::new();
-    let shared = share(&config, log.as_ref().map(|(log, _)| log.clone()), &control)?;
+    let shared = share(&config, log.as_ref().map(|(log, _)| log.clone()), &control).await?;
     // Until the app is well, requests are answered 503 with Retry-After: better than a connection that hangs.
-    let (csp, cache) = (shared.csp.clone(), shared.cache.clone());
+    let (csp, cache, deprecated) = (shared.csp.clone(), shared.cache.clone(), shared.deprecated.clone());
     let server = Server::start(doors, &settings, &upstream, drain.clone(), |pool, tasks| {
         pipeline::table(&config, &shared, pool, tasks)
     });
@@ -97,7 +95,8 @@ async fn run(source: ConfigSource, config: Config, limits: Limits, operational: 
     let credentials = (app_api.url(), app_api.token());
     let app = App::start(&config, &readiness, upstream, output, credentials.clone())?;
     let files = source.files().into_iter().filter(|path| path.exists()).collect();
-    let reloader = Reloader { source, files, shared, edge: reload, tls, app: app.handle(), credentials };
+    let reloader =
+        Reloader { source, files, shared, edge: reload, tls, app: app.handle(), credentials, control: control.clone() };
     let state = reloader.watch(config.clone(), control.clone())?;
 
     let app_facts =
@@ -108,6 +107,7 @@ async fn run(source: ConfigSource, config: Config, limits: Limits, operational: 
         cache: Arc::new(cache),
         metrics: facts::metrics(export, log.as_ref().map(|(_, sink)| sink.clone())),
         csp: facts::csp(csp, state.clone()),
+        deprecated: facts::deprecated(deprecated, state.clone()),
         status: facts::status(&config, addresses.clone(), state),
     };
     let announced = Announced { edge: addresses, admin: admin.address() };
@@ -127,10 +127,21 @@ async fn run(source: ConfigSource, config: Config, limits: Limits, operational: 
 }
 
 /// What all pipelines have together; its tasks belong to `control`.
-fn share(config: &Config, log: Option<AccessLog>, control: &Shutdown) -> Result<Shared, Failure> {
+async fn share(config: &Config, log: Option<AccessLog>, control: &Shutdown) -> Result<Shared, Failure> {
     let tokens = Tokens::new(trial::tokens(config)?);
     control.spawn(tokens.clone().run(control.clone()));
-    Ok(Shared { log, limits: RateLimits::default(), tokens, csp: CspFindings::default(), cache: Store::default() })
+    let shared = Shared { log, tokens, ..Shared::default() };
+    open_idempotency(config, &shared, control).await?;
+    Ok(shared)
+}
+
+/// Opens the store of idempotency keys, where a route looks at them.
+async fn open_idempotency(config: &Config, shared: &Shared, control: &Shutdown) -> Result<(), Failure> {
+    if !config.has_idempotency() {
+        return Ok(());
+    }
+    let opened = shared.idempotency.open(&config.api.idempotency_store, control).await;
+    opened.map_err(|error| Failure::new("SEA_RUN_IDEMPOTENCY", &error))
 }
 
 /// The admin API and the app API, each in a task.
