@@ -13,6 +13,8 @@ mod layer;
 mod settings;
 mod stored;
 mod table;
+#[cfg(test)]
+mod tests;
 
 use std::sync::{Arc, OnceLock};
 

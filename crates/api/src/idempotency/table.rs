@@ -229,6 +229,20 @@ impl Table {
         Ok(())
     }
 
+    /// As if the disk had room for so many more pages of 4 KiB.
+    #[cfg(test)]
+    pub(super) async fn leave_room(&mut self, pages: i64) {
+        let count: i64 = sqlx::query_scalar("PRAGMA page_count").fetch_one(&mut self.connection).await.unwrap();
+        let limit = sqlx::AssertSqlSafe(format!("PRAGMA max_page_count = {}", count + pages));
+        sqlx::query(limit).execute(&mut self.connection).await.unwrap();
+    }
+
+    /// Keys, clients and bytes.
+    #[cfg(test)]
+    pub(super) fn counts(&self) -> (u64, usize, u64) {
+        (self.keys, self.owners.len(), self.bytes)
+    }
+
     pub(super) async fn close(self) {
         // Everything that was told to anybody is on the disk already.
         let _ = self.connection.close().await;
