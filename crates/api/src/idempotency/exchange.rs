@@ -45,7 +45,7 @@ impl Exchange {
     ) -> Option<Self> {
         let Given::Key(given) = key::given(request.headers()) else { return None };
         let owner = key::owner(&context, request.headers(), &route.policy.cookies);
-        let id = key::id(&owner, request, given);
+        let id = key::id(&owner, &context, request, given);
         Some(Self { app, route, context, id, owner })
     }
 
@@ -185,7 +185,7 @@ fn fate(response: &Response<Body>, read: bool, keep_errors: bool) -> Fate {
         Some(Delivery::NotSent) => Fate::Release,
         None if NOT_BEGUN.contains(&status) => Fate::Release,
         // Refused before its body was read, or the body broke off.
-        None if !read && !status.is_success() => Fate::Release,
+        None if !read && status.is_client_error() => Fate::Release,
         None if status.is_server_error() && !keep_errors => Fate::Release,
         None => Fate::Keep,
     }
@@ -219,7 +219,9 @@ mod tests {
         assert_eq!(fate(&answer(500, None), true, false), Fate::Release);
         assert_eq!(fate(&answer(429, None), true, true), Fate::Release);
         assert_eq!(fate(&answer(413, None), false, true), Fate::Release);
-        assert_eq!(fate(&answer(202, None), false, true), Fate::Keep, "it was done, read or not");
+        for status in [202, 303, 500] {
+            assert_eq!(fate(&answer(status, None), false, true), Fate::Keep, "it was done, read or not");
+        }
         assert_eq!(fate(&answer(503, Some(Delivery::NotSent)), true, true), Fate::Release);
         assert_eq!(fate(&answer(504, Some(Delivery::Unanswered)), true, false), Fate::Unknown);
     }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Request,
-    header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, COOKIE},
+    header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, COOKIE, HOST},
 };
 use seaworthy_core::RequestContext;
 use sha2::{Digest, Sha256};
@@ -85,9 +85,12 @@ pub(super) fn owner(context: &RequestContext, headers: &HeaderMap, cookies: &[St
 }
 
 /// The name under which a request is written down.
-pub(super) fn id<B>(owner: &Owner, request: &Request<B>, key: &[u8]) -> KeyId {
+pub(super) fn id<B>(owner: &Owner, context: &RequestContext, request: &Request<B>, key: &[u8]) -> KeyId {
     let mut hash = Sha256::new();
     hash.update(owner);
+    // An app may serve another tenant under another name.
+    let host = context.forwarded_host.as_ref().or_else(|| request.headers().get(HOST));
+    part(&mut hash, &host.map(HeaderValue::as_bytes).unwrap_or_default().to_ascii_lowercase());
     part(&mut hash, request.method().as_str().as_bytes());
     part(&mut hash, request.uri().path().as_bytes());
     part(&mut hash, key);

@@ -74,6 +74,10 @@ pub(super) struct Table {
     owners: HashMap<Owner, u64>,
     keys: u64,
     bytes: u64,
+    /// Keys and bytes when the transaction began.
+    before: (u64, u64),
+    /// Whose keys came (true) and went in it.
+    changes: Vec<(Owner, bool)>,
 }
 
 impl Table {
@@ -99,14 +103,21 @@ impl Table {
             LAYOUT => {}
             other => return Err(TableError::new(format!("it has layout {other}, and this release knows {LAYOUT}"))),
         }
-        let mut table = Self { connection, limits: settings.clone(), owners: HashMap::new(), keys: 0, bytes: 0 };
+        let mut table = Self {
+            connection,
+            limits: settings.clone(),
+            owners: HashMap::new(),
+            keys: 0,
+            bytes: 0,
+            before: (0, 0),
+            changes: Vec::new(),
+        };
         table.count().await?;
         Ok(table)
     }
 
     /// What is there, by its own word.
     async fn count(&mut self) -> Result<(), TableError> {
-        (self.owners, self.keys, self.bytes) = (HashMap::new(), 0, 0);
         let query = sqlx::query("SELECT owner, COUNT(*), SUM(size) FROM keys GROUP BY owner");
         for row in query.fetch_all(&mut self.connection).await? {
             let (keys, bytes) = (row.try_get::<i64, _>(1)?, row.try_get::<i64, _>(2)?);
@@ -119,6 +130,7 @@ impl Table {
     }
 
     pub(super) async fn begin(&mut self) -> Result<(), TableError> {
+        (self.before, self.changes) = ((self.keys, self.bytes), Vec::new());
         sqlx::query("BEGIN IMMEDIATE").execute(&mut self.connection).await?;
         Ok(())
     }
@@ -132,8 +144,17 @@ impl Table {
     pub(super) async fn undo(&mut self) {
         // SQLite has rolled back by itself where it could not go on.
         let _ = sqlx::query("ROLLBACK").execute(&mut self.connection).await;
-        if let Err(error) = self.count().await {
-            tracing::error!(%error, "idempotency keys cannot be counted");
+        (self.keys, self.bytes) = self.before;
+        for (owner, came) in std::mem::take(&mut self.changes) {
+            self.count_owner(owner, !came);
+        }
+    }
+
+    fn count_owner(&mut self, owner: Owner, came: bool) {
+        let count = self.owners.entry(owner).or_default();
+        *count = if came { *count + 1 } else { count.saturating_sub(1) };
+        if *count == 0 {
+            self.owners.remove(&owner);
         }
     }
 
@@ -162,7 +183,8 @@ impl Table {
         let insert = insert.bind(id.to_vec()).bind(owner.to_vec()).bind(BEGUN).bind(now).bind(expires);
         insert.execute(&mut self.connection).await?;
         self.keys += 1;
-        *self.owners.entry(*owner).or_default() += 1;
+        self.count_owner(*owner, true);
+        self.changes.push((*owner, true));
         Ok(Claimed::New)
     }
 
@@ -188,8 +210,10 @@ impl Table {
             .bind(kept.map(|kept| kept.body.to_vec()))
             .bind(i64::try_from(size).unwrap_or(i64::MAX))
             .bind(id.to_vec());
-        update.execute(&mut self.connection).await?;
-        self.bytes += size;
+        // A key that expired while its request ran is gone already.
+        if update.execute(&mut self.connection).await?.rows_affected() > 0 {
+            self.bytes += size;
+        }
         Ok(())
     }
 
@@ -202,7 +226,10 @@ impl Table {
 
     /// Removes what has expired.
     pub(super) async fn sweep(&mut self) -> Result<(), TableError> {
-        self.remove_expired(now()).await
+        // In a transaction of its own, so nothing of it is undone.
+        let swept = self.remove_expired(now()).await;
+        self.changes.clear();
+        swept
     }
 
     async fn remove_expired(&mut self, now: i64) -> Result<(), TableError> {
@@ -219,12 +246,8 @@ impl Table {
             self.keys = self.keys.saturating_sub(1);
             let size = u64::try_from(row.try_get::<i64, _>(1)?).unwrap_or_default();
             self.bytes = self.bytes.saturating_sub(size);
-            if let Some(count) = self.owners.get_mut(&owner) {
-                *count -= 1;
-                if *count == 0 {
-                    self.owners.remove(&owner);
-                }
-            }
+            self.count_owner(owner, false);
+            self.changes.push((owner, false));
         }
         Ok(())
     }

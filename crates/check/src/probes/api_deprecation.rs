@@ -32,6 +32,11 @@ impl Probe for ApiDeprecation {
         About { control: "edge.api-deprecation".into(), kind: ProbeKind::Live, class: SafetyClass::Active }
     }
 
+    // It reads counts of the target, which other probes' calls would change.
+    fn alone(&self) -> bool {
+        true
+    }
+
     fn look<'a>(&'a self, subject: &'a Subject) -> Working<'a, Sighting> {
         Box::pin(look(subject))
     }

@@ -71,7 +71,9 @@ async fn look(subject: &Subject) -> Sighting {
     };
     cases.tried(bare.is_none(), seen);
     let callable = |route: &&Route| {
-        route.method == "GET" && !route.needs_query && !route.changes_something() && version(&route.template).is_some()
+        // A health check may well be there without a version too.
+        let bare = without_version(&route.template).filter(|bare| !is_exempt(bare, &subject.hints));
+        route.method == "GET" && !route.needs_query && !route.changes_something() && bare.is_some()
     };
     let sample: Vec<&Route> = routes.iter().filter(callable).take(SAMPLE).collect();
     cases.plan_more(sample.len() * 2);
@@ -153,17 +155,20 @@ fn version(path: &str) -> Option<&str> {
     path.split('?').next()?.split('/').skip(1).take(3).find(is_version)
 }
 
+/// The same path without its version; `None` when it has none.
+fn without_version(path: &str) -> Option<String> {
+    let bare = path.replacen(&format!("/{}", version(path)?), "", 1);
+    Some(if bare.is_empty() { "/".to_owned() } else { bare })
+}
+
 /// Calls one operation with its version, without, and with one that is not there; whether it is served at all.
 async fn try_route(client: &Client, path: &str, cases: &mut Cases) -> Result<bool, String> {
-    let Some(own) = version(path) else { return Ok(false) };
+    let (Some(own), Some(bare)) = (version(path), without_version(path)) else { return Ok(false) };
     let ask = async |path: String| client.get(&path).await.map_err(|error| error.to_string());
     let with = ask(path.to_owned()).await?;
-    let bare = path.replacen(&format!("/{own}"), "", 1);
-    let bare = if bare.is_empty() { "/".to_owned() } else { bare };
     // A name without a version that is a page for people is the front end's.
     let without = ask(bare.clone()).await?;
-    let refused =
-        is_refused(&without) || leads_to(&without, own) || (is_page(&without) && !is_page(&with)) || bare == "/";
+    let refused = is_refused(&without) || leads_to(&without, own) || (is_page(&without) && !is_page(&with));
     cases.tried(refused, format!("GET {bare} → {}: served without a version too", without.status.as_u16()));
     let other = path.replacen(&format!("/{own}"), &format!("/{NO_SUCH_VERSION}"), 1);
     let unknown = ask(other.clone()).await?;
