@@ -5,7 +5,7 @@ use libtest_mimic::Trial;
 use super::{App, request};
 use crate::{
     http::{get, get_with},
-    support::{error_text, seaworthy, test, text},
+    support::{Running, error_text, seaworthy, test, text},
 };
 
 pub fn tests() -> Vec<Trial> {
@@ -15,6 +15,7 @@ pub fn tests() -> Vec<Trial> {
         test("a_route_has_another_path_for_the_app", a_route_has_another_path_for_the_app),
         test("a_deprecated_operation_says_so_and_its_callers_are_known", a_deprecated_operation_says_so),
         test("wrong_habits_are_found", wrong_habits_are_found),
+        test("versions_and_deprecation_are_proved_when_on_and_not_when_off", versions_and_deprecation_are_proved),
     ]
 }
 
@@ -127,4 +128,26 @@ fn wrong_habits_are_found() {
     for part in ["version_prefix", "\"required\"", "is no path to rewrite to", "this is no date"] {
         assert!(told.contains(part), "{part} is not in\n{told}");
     }
+}
+
+/// The verdicts of the two controls, as `check` sees the app behind this.
+fn proved(running: &Running) -> Vec<String> {
+    let folder = tempfile::tempdir().unwrap();
+    let list = "- [ ] a <!-- seaworthy: control=edge.api-versioning -->\n\
+                - [ ] b <!-- seaworthy: control=edge.api-deprecation -->\n";
+    std::fs::write(folder.path().join("list.md"), list).unwrap();
+    std::fs::write(folder.path().join("seaworthy.toml"), "[check]\npaths = [\"/v1/items\"]\n").unwrap();
+    let url = format!("http://{}", running.url);
+    let output = seaworthy(folder.path(), &["check", "--json", "list.md", "--url", &url, "--admin", &running.admin]);
+    let report: serde_json::Value =
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", error_text(&output)));
+    let items = report["items"].as_array().unwrap();
+    items.iter().map(|item| item["verdict"].as_str().unwrap().to_owned()).collect()
+}
+
+fn versions_and_deprecation_are_proved() {
+    let app = App::start();
+    let on = "[api]\nversion_prefix = \"/v1\"\n[[route]]\nmatch = \"GET /v1/old\"\ndeprecated = { since = \"2026-01-01\" }\n";
+    assert_eq!(proved(&app.behind(on)), ["pass", "pass"]);
+    assert_eq!(proved(&app.behind("")), ["fail", "not-run"], "nothing says that anything is deprecated");
 }

@@ -26,6 +26,8 @@ const QUEUE: usize = 1024;
 /// So many share a transaction.
 const BATCH: usize = 256;
 const SWEEP_EVERY: Duration = Duration::from_secs(30);
+/// When there was more to remove than is removed at once.
+const SWEEP_MORE: Duration = Duration::from_millis(250);
 
 /// What can be asked of the task.
 pub(super) enum Order {
@@ -111,13 +113,16 @@ pub(super) fn start(mut table: Table, control: &Shutdown) -> mpsc::Sender<Order>
         loop {
             let count = tokio::select! {
                 biased;
-                count = waiting.recv_many(&mut batch, BATCH) => count,
+                // First, or it would never have its turn under load.
                 _ = sweep.tick() => {
-                    if let Err(error) = table.sweep().await {
-                        tracing::warn!(%error, "expired idempotency keys could not be removed");
+                    match table.sweep().await {
+                        Ok(true) => sweep.reset_after(SWEEP_MORE),
+                        Ok(false) => {}
+                        Err(error) => tracing::warn!(%error, "expired idempotency keys could not be removed"),
                     }
                     continue;
                 }
+                count = waiting.recv_many(&mut batch, BATCH) => count,
                 () = stop.ordered() => 0,
             };
             if count == 0 {

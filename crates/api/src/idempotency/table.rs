@@ -27,7 +27,7 @@ const NOT_KEPT: i64 = 2;
 /// `PRAGMA user_version` of this layout.
 const LAYOUT: i64 = 1;
 /// So many expired rows are removed in one transaction.
-const SWEEP: i64 = 2_000;
+const SWEEP: usize = 2_000;
 
 const CREATE: &str = "CREATE TABLE keys (
     id BLOB NOT NULL PRIMARY KEY,
@@ -224,20 +224,21 @@ impl Table {
         self.forget(&gone)
     }
 
-    /// Removes what has expired.
-    pub(super) async fn sweep(&mut self) -> Result<(), TableError> {
+    /// Removes what has expired, or some of it: then there is more.
+    pub(super) async fn sweep(&mut self) -> Result<bool, TableError> {
         // In a transaction of its own, so nothing of it is undone.
         let swept = self.remove_expired(now()).await;
         self.changes.clear();
         swept
     }
 
-    async fn remove_expired(&mut self, now: i64) -> Result<(), TableError> {
+    async fn remove_expired(&mut self, now: i64) -> Result<bool, TableError> {
         let delete = sqlx::query(
             "DELETE FROM keys WHERE id IN (SELECT id FROM keys WHERE expires <= ? LIMIT ?) RETURNING owner, size",
         );
-        let gone = delete.bind(now).bind(SWEEP).fetch_all(&mut self.connection).await?;
-        self.forget(&gone)
+        let gone = delete.bind(now).bind(SWEEP as i64).fetch_all(&mut self.connection).await?;
+        self.forget(&gone)?;
+        Ok(gone.len() >= SWEEP)
     }
 
     fn forget(&mut self, gone: &[SqliteRow]) -> Result<(), TableError> {
