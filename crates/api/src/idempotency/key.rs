@@ -88,13 +88,19 @@ pub(super) fn owner(context: &RequestContext, headers: &HeaderMap, cookies: &[St
 pub(super) fn id<B>(owner: &Owner, context: &RequestContext, request: &Request<B>, key: &[u8]) -> KeyId {
     let mut hash = Sha256::new();
     hash.update(owner);
-    // An app may serve another tenant under another name.
+    // An app may serve another tenant under another name; on another port it is the same one.
     let host = context.forwarded_host.as_ref().or_else(|| request.headers().get(HOST));
-    part(&mut hash, &host.map(HeaderValue::as_bytes).unwrap_or_default().to_ascii_lowercase());
+    let host = without_port(host.map(HeaderValue::as_bytes).unwrap_or_default());
+    part(&mut hash, &host.to_ascii_lowercase());
     part(&mut hash, request.method().as_str().as_bytes());
     part(&mut hash, request.uri().path().as_bytes());
     part(&mut hash, key);
     hash.finalize().into()
+}
+
+fn without_port(host: &[u8]) -> &[u8] {
+    let port = host.iter().rposition(|byte| *byte == b':').filter(|at| host[at + 1..].iter().all(u8::is_ascii_digit));
+    port.map_or(host, |at| &host[..at])
 }
 
 /// The beginning of a request's fingerprint; its body follows.
@@ -147,6 +153,15 @@ mod tests {
             assert_eq!(read(wrong), "malformed", "{wrong:?}");
         }
         assert_eq!(read(&[&longest]), longest);
+    }
+
+    #[test]
+    fn a_host_is_the_same_on_every_port() {
+        let hosts =
+            [("a.test:80", "a.test"), ("a.test", "a.test"), ("[::1]:80", "[::1]"), ("[::1]", "[::1]"), ("", "")];
+        for (host, name) in hosts {
+            assert_eq!(without_port(host.as_bytes()), name.as_bytes());
+        }
     }
 
     #[test]

@@ -16,7 +16,8 @@ use seaworthy_core::{Body, RequestContext, RequestId, Shutdown, full_body};
 use tower::{Layer, Service, ServiceExt};
 
 use super::{
-    Idempotency, IdempotencyLayer, IdempotencyPolicy, IdempotencySetting, StoreSettings, journal,
+    Idempotency, IdempotencyLayer, IdempotencySetting, StoreSettings, journal,
+    settings::IdempotencyPolicy,
     stored::{Answer, Kept, Record},
     table::{Claimed, Table},
 };
