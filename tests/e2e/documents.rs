@@ -101,7 +101,7 @@ fn run(line: &str) {
             ends(folder.path(), &words, &[0], line);
         }
         // Whether somebody runs here whom it could ask is no matter.
-        "csp" => ends(folder.path(), &words, &[0, 1], line),
+        "csp" | "deprecated" => ends(folder.path(), &words, &[0, 1], line),
         _ => ends(folder.path(), &words, &[0], line),
     }
 }

@@ -11,6 +11,7 @@
     reason = "tests: a panic is how they fail"
 )]
 
+mod api;
 mod apps;
 mod cache;
 mod check;
@@ -37,6 +38,7 @@ use libtest_mimic::{Arguments, Trial};
 
 fn main() {
     let tests = [
+        api::tests(),
         apps::tests(),
         cache::tests(),
         check::tests(),

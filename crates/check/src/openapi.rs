@@ -36,22 +36,75 @@ const PLACES: [&str; 8] = [
 ];
 const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
 
-/// Looks for a description: where it was, and its operations.
-pub(crate) async fn discover(client: &Client) -> Option<(&'static str, Vec<Operation>)> {
-    for place in PLACES {
-        let document = client.get(place).await.ok().filter(|answer| answer.status.is_success());
-        if let Some(document) = document.and_then(|answer| answer.json()) {
-            let found = operations(&document);
-            if !found.is_empty() {
-                return Some((place, found));
+/// A description that was found.
+pub(crate) struct Described {
+    /// Where.
+    pub place: &'static str,
+    pub document: Value,
+    /// In front of each of its paths.
+    prefix: String,
+}
+
+/// An operation with what only some probes look at.
+pub(crate) struct Detail<'a> {
+    pub operation: Operation,
+    /// What is described of it.
+    pub described: &'a Value,
+    /// Its parameters in the query.
+    pub query: Vec<Value>,
+}
+
+impl Described {
+    /// Every operation.
+    pub(crate) fn details(&self) -> Vec<Detail<'_>> {
+        let document = &self.document;
+        let mut details = Vec::new();
+        for (template, item) in document["paths"].as_object().into_iter().flatten() {
+            let template = format!("{}{template}", self.prefix);
+            for (method, described) in METHODS.iter().filter_map(|method| Some((*method, item.get(*method)?))) {
+                let mut all = parameters(document, item);
+                all.extend(parameters(document, described));
+                let operation = one(document, method, &template, described, all.iter());
+                all.retain(|one| one["in"] == "query");
+                details.push(Detail { operation, described, query: all });
+            }
+        }
+        details
+    }
+}
+
+/// Looks for a description, also below the prefix that the app is mounted at.
+pub(crate) async fn describe(client: &Client, mounted: Option<&str>) -> Option<Described> {
+    for below in [Some(""), mounted].into_iter().flatten() {
+        for place in PLACES {
+            let document =
+                client.get(&format!("{below}{place}")).await.ok().filter(|answer| answer.status.is_success());
+            if let Some(document) = document.and_then(|answer| answer.json()) {
+                let prefix = prefix_of(&document, below);
+                if !operations(&document, &prefix).is_empty() {
+                    return Some(Described { place, document, prefix });
+                }
             }
         }
     }
     None
 }
 
-fn operations(document: &Value) -> Vec<Operation> {
-    let prefix = prefix(document);
+/// Looks for a description: where it was, and its operations.
+pub(crate) async fn discover(client: &Client, mounted: Option<&str>) -> Option<(&'static str, Vec<Operation>)> {
+    let described = describe(client, mounted).await?;
+    Some((described.place, operations(&described.document, &described.prefix)))
+}
+
+/// What the document says of its own prefix, unless it does not know where it is mounted.
+fn prefix_of(document: &Value, mounted: &str) -> String {
+    let own = prefix(document);
+    let knows = |path: &str| path.strip_prefix(mounted).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    let mut paths = document["paths"].as_object().into_iter().flat_map(|paths| paths.keys());
+    if knows(&own) || paths.all(|path| knows(path)) { own } else { format!("{mounted}{own}") }
+}
+
+fn operations(document: &Value, prefix: &str) -> Vec<Operation> {
     let paths = document["paths"].as_object().into_iter().flatten();
     let of_path = |(template, item): (&String, &Value)| {
         let template = format!("{prefix}{template}");
@@ -137,7 +190,7 @@ fn parameters(document: &Value, holder: &Value) -> Vec<Value> {
 }
 
 /// Follows one reference inside the document; every other one leads nowhere.
-fn resolve<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
+pub(crate) fn resolve<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
     match value["$ref"].as_str().and_then(|reference| document.pointer(reference.strip_prefix('#')?)) {
         Some(found) => found,
         None => value,
@@ -174,7 +227,7 @@ mod tests {
                 "delete": {"parameters": [{"name": "why", "in": "query", "required": true}]},
             }},
         });
-        let found = operations(&document);
+        let found = operations(&document, &prefix(&document));
         assert_eq!(found.len(), 3);
         assert_eq!(found[0].path, "/api/items/1");
         assert_eq!(found[0].misfit.as_deref(), Some("/api/items/not-of-this-type"));
@@ -187,7 +240,8 @@ mod tests {
     #[test]
     fn hostile_documents_describe_nothing() {
         for document in [json!(null), json!({"paths": []}), json!({"paths": {"/a": {"get": null}}, "servers": "x"})] {
-            assert!(operations(&document).iter().all(|one| !one.takes_json && !one.secured));
+            let found = operations(&document, &prefix(&document));
+            assert!(found.iter().all(|one| !one.takes_json && !one.secured));
         }
     }
 }

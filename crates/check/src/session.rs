@@ -276,6 +276,13 @@ impl Hints {
         }
         let cached = status["cached"].as_array().into_iter().flatten();
         self.cached_paths = cached.filter_map(|path| path.as_str().map(str::to_owned)).collect();
+        let listed = |key: &str| {
+            let listed = status["api"][key].as_array().into_iter().flatten();
+            listed.filter_map(|one| one.as_str().map(str::to_owned)).collect()
+        };
+        self.version_prefix = status["api"]["version_prefix"].as_str().map(str::to_owned);
+        self.unversioned = listed("unversioned");
+        self.deprecated = listed("deprecated");
         let rates = status["rates"].as_array().into_iter().flatten();
         self.rates = rates.filter_map(claimed_rate).collect();
         self.login = self.login.take().or_else(|| claimed_login(&status["logins"][0]));

@@ -196,6 +196,9 @@ impl Settings {
             required_env: self.required_env.clone(),
             cors_origins: self.cors_origins.clone(),
             cached_paths: Vec::new(),
+            version_prefix: None,
+            unversioned: Vec::new(),
+            deprecated: Vec::new(),
             rates: Vec::new(),
             // One that leads nowhere is as if it was not named: the probe says what it needs.
             tokens: self.tokens.iter().filter_map(|token| token.resolve().ok()).collect(),

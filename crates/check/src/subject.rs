@@ -79,6 +79,12 @@ pub struct Hints {
     pub cors_origins: Vec<String>,
     /// Paths that the Seaworthy around the app says it caches.
     pub cached_paths: Vec<String>,
+    /// The prefix below which the Seaworthy around the app says it serves it.
+    pub version_prefix: Option<String>,
+    /// Routes that it says need no version.
+    pub unversioned: Vec<String>,
+    /// Routes that it says are deprecated.
+    pub deprecated: Vec<String>,
     /// Rates that the Seaworthy around the app says it holds.
     pub rates: Vec<ClaimedRate>,
     /// Bearer tokens of different users.
@@ -107,6 +113,9 @@ impl Default for Hints {
             required_env: Vec::new(),
             cors_origins: Vec::new(),
             cached_paths: Vec::new(),
+            version_prefix: None,
+            unversioned: Vec::new(),
+            deprecated: Vec::new(),
             rates: Vec::new(),
             tokens: Vec::new(),
             login: None,

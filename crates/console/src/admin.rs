@@ -1,4 +1,4 @@
-//! `/livez`, `/readyz`, `/healthz`, `/metrics`, `/status`, `/csp`, and `/cache/purge`.
+//! `/livez`, `/readyz`, `/healthz`, `/metrics`, `/status`, `/csp`, `/deprecated`, and `/cache/purge`.
 
 use std::{
     io,
@@ -39,6 +39,8 @@ pub struct Facts {
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// What browsers reported of content security policies, and what would allow what so many addresses reported.
     pub csp: Arc<dyn Fn(usize) -> Value + Send + Sync>,
+    /// Which operations will go away, and who still calls them.
+    pub deprecated: Arc<dyn Fn() -> Value + Send + Sync>,
     /// The rest of `/status`: version, addresses, limits. No secrets.
     pub status: Arc<dyn Fn() -> Value + Send + Sync>,
 }
@@ -127,6 +129,7 @@ fn router(facts: Facts) -> Router {
         .route("/metrics", get(metrics))
         .route("/status", get(status))
         .route("/csp", get(csp))
+        .route("/deprecated", get(|State(facts): State<Facts>| async move { Json((facts.deprecated)()) }))
         .with_state(facts)
         .route("/cache/purge", purging)
 }
@@ -234,6 +237,7 @@ mod tests {
             metrics: Arc::new(|| "up 1\n".into()),
             status: Arc::new(|| json!({ "version": "test" })),
             csp: Arc::new(|min_clients| json!({ "min_clients": min_clients })),
+            deprecated: Arc::new(|| json!({ "routes": [] })),
         };
         let shutdown = Shutdown::new();
         let serving = shutdown.clone();

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Response};
-use seaworthy_core::{Body, Problem, ProblemKind, RequestContext};
+use seaworthy_core::{Body, Delivery, Problem, ProblemKind, RequestContext};
 
 use crate::{pool::ConnectError, problems};
 
@@ -71,8 +71,20 @@ impl Failure {
         Self { proxy_error, ..Self::of(problems::BROKEN) }
     }
 
+    /// What is known of the request's way to the app. `None`: the client broke off in the middle of it.
+    fn delivery(&self) -> Option<Delivery> {
+        const UNANSWERED: [ProblemKind; 3] = [problems::BROKEN, problems::TIMEOUT, problems::SWITCHED];
+        const CUT: [ProblemKind; 2] = [problems::BODY_BROKEN, problems::BODY_STALLED];
+        match self.kind {
+            kind if UNANSWERED.contains(&kind) => Some(Delivery::Unanswered),
+            kind if CUT.contains(&kind) => None,
+            _ => Some(Delivery::NotSent),
+        }
+    }
+
     /// The answer for the client.
     pub(crate) fn into_response(self, context: &RequestContext) -> Response<Body> {
+        let delivery = self.delivery();
         let mut problem = Problem::new(self.kind);
         if let Some(seconds) = self.retry_after {
             problem = problem.retry_after(seconds);
@@ -81,6 +93,9 @@ impl Failure {
             problem = problem.detail(format!("No answer within {limit:?}."));
         }
         let mut response = problem.into_response(context);
+        if let Some(delivery) = delivery {
+            response.extensions_mut().insert(delivery);
+        }
         let value = HeaderValue::from_str(&format!("seaworthy; error={}", self.proxy_error));
         if let Ok(value) = value {
             response.headers_mut().insert(PROXY_STATUS, value);

@@ -249,6 +249,7 @@ fn prepare(request: &mut Request<Body>, context: &RequestContext) -> bool {
         headers::join_lengths(request.headers_mut());
     }
     headers::describe_client(request.headers_mut(), context);
+    headers::describe_prefix(request);
     // A tunnel of HTTP/2 would carry requests past every layer; RFC 9113, 3.1 has withdrawn it. And what has a body is a
     // request first.
     let Some(protocol) =

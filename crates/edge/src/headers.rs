@@ -5,12 +5,13 @@ use http::{
     header::{self, CONNECTION, HOST, TE, TRANSFER_ENCODING, UPGRADE, VIA},
 };
 use http_body::Body as HttpBody;
-use seaworthy_core::{Body, RequestContext, TraceContext};
+use seaworthy_core::{Body, ForwardedPrefix, RequestContext, TraceContext};
 
 /// The header that carries the correlation id, both ways.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const FORWARDED: HeaderName = HeaderName::from_static("forwarded");
@@ -115,6 +116,13 @@ pub(crate) fn describe_client(headers: &mut HeaderMap, context: &RequestContext)
         _ => VIA_HTTP1,
     };
     headers.append(VIA, via);
+}
+
+/// Tells the app which part of the path was taken off before it.
+pub(crate) fn describe_prefix<B>(request: &mut Request<B>) {
+    if let Some(ForwardedPrefix(prefix)) = request.extensions_mut().remove() {
+        request.headers_mut().insert(FORWARDED_PREFIX, prefix);
+    }
 }
 
 /// What may not come behind a body, and what nobody may claim.

@@ -45,6 +45,9 @@ pub enum Command {
     /// Show what browsers reported of the content security policy, and the policy that would allow it.
     #[command(after_help = CSP_EXAMPLES)]
     Csp(CspArguments),
+    /// Show which operations will go away, and who still calls them.
+    #[command(after_help = DEPRECATED_EXAMPLES)]
+    Deprecated(DeprecatedArguments),
     /// Print the completions of a shell.
     #[command(after_help = config::COMPLETIONS_EXAMPLES)]
     Completions(CompletionsArguments),
@@ -66,6 +69,13 @@ Examples:
   seaworthy init --probe                              will the app see the right scheme, host and client address?
 
 Exit status: 0 done, 1 nothing recognised, a file that differs was kept, or (with --probe) a fact is missing.";
+
+const DEPRECATED_EXAMPLES: &str = "\
+Examples:
+  seaworthy deprecated                                who must be told before an operation goes
+  seaworthy deprecated --json --admin 127.0.0.1:9900  the same for a machine, with every caller
+
+Exit status: 0 shown, 1 no Seaworthy answers.";
 
 const RUN_EXAMPLES: &str = "\
 Examples:
@@ -228,6 +238,23 @@ pub struct CspArguments {
     /// Propose only what at least so many addresses reported
     #[arg(long, value_name = "N", default_value_t = 2)]
     pub min_clients: usize,
+    /// For a machine: one object
+    #[arg(long)]
+    pub json: bool,
+    /// The config file [default: seaworthy.toml, when there is one]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Lay seaworthy.NAME.toml over it [default: what the variable SEAWORTHY_PROFILE says]
+    #[arg(long, value_name = "NAME")]
+    pub profile: Option<String>,
+}
+
+/// `seaworthy deprecated`.
+#[derive(Debug, Args)]
+pub struct DeprecatedArguments {
+    /// The admin address of the running Seaworthy [default: admin.listen of the config]
+    #[arg(long, value_name = "ADDR")]
+    pub admin: Option<String>,
     /// For a machine: one object
     #[arg(long)]
     pub json: bool,

@@ -30,6 +30,8 @@ pub struct Config {
     pub cache: seaworthy_cache::Settings,
     /// `[store]`.
     pub store: seaworthy_store::Settings,
+    /// `[api]`.
+    pub api: seaworthy_api::Settings,
     /// `[check]`.
     pub check: seaworthy_check::Settings,
     /// `[[route]]`.
@@ -52,6 +54,9 @@ pub struct RouteEntry {
     /// The cache.
     #[serde(flatten)]
     pub cache: seaworthy_cache::RoutePolicy,
+    /// Habits of an API.
+    #[serde(flatten)]
+    pub api: seaworthy_api::RoutePolicy,
 }
 
 /// The policy of some requests; what a route leaves out is as in the sections above.
@@ -68,6 +73,8 @@ impl Section for Routes {
             route.edge.validate(&format!("route.{index}"), findings);
             route.protection.validate(&format!("route.{index}"), findings);
             route.cache.validate(&format!("route.{index}"), findings);
+            let serves_files = route.edge.files.is_some();
+            route.api.validate(&format!("route.{index}"), &route.edge.r#match, serves_files, findings);
         }
         // Conflicts show when a table is made of them; its handlers are never called.
         let unused =
@@ -91,6 +98,12 @@ impl Config {
     /// Whether an app is named; without one, only folders are served.
     pub fn has_app(&self) -> bool {
         self.app.command.is_some() || self.app.to.is_some()
+    }
+
+    /// Whether a route looks at `Idempotency-Key`.
+    pub fn has_idempotency(&self) -> bool {
+        let routes = self.routes.iter().filter_map(|route| route.api.idempotency.as_ref());
+        routes.chain([&self.api.idempotency]).any(seaworthy_api::IdempotencySetting::is_on)
     }
 
     /// The path where browsers report what content security policies forbid, when one of them is to be answered here.
@@ -118,6 +131,7 @@ impl Config {
             routes: document.section::<Routes>().0,
             protection: document.section(),
             cache: document.section(),
+            api: document.section(),
             observability: document.section(),
             admin: document.section(),
             identity: document.section(),
@@ -170,6 +184,7 @@ mod tests {
             reference_markdown::<seaworthy_protection::Settings>("protection"),
             reference_markdown::<seaworthy_identity::Settings>("identity"),
             reference_markdown::<seaworthy_cache::Settings>("cache"),
+            reference_markdown::<seaworthy_api::Settings>("api"),
             reference_markdown::<seaworthy_observability::Settings>("observability"),
             reference_markdown::<seaworthy_console::Settings>("admin"),
             reference_markdown::<seaworthy_store::Settings>("store"),

@@ -9,6 +9,7 @@ mod config;
 mod config_command;
 mod csp_command;
 mod demo;
+mod deprecated_command;
 mod failure;
 mod init;
 mod pipeline;
@@ -42,7 +43,11 @@ fn main() -> ExitCode {
     // What these print is all that they do, so losing it is a failure.
     let prints = matches!(
         command,
-        cli::Command::Config(_) | cli::Command::Init(_) | cli::Command::Completions(_) | cli::Command::Csp(_)
+        cli::Command::Config(_)
+            | cli::Command::Init(_)
+            | cli::Command::Completions(_)
+            | cli::Command::Csp(_)
+            | cli::Command::Deprecated(_)
     );
     let result = match command {
         cli::Command::Init(arguments) => init::main(arguments),
@@ -53,6 +58,7 @@ fn main() -> ExitCode {
         cli::Command::Demo(arguments) => demo::main(arguments),
         cli::Command::Config(arguments) => config_command::main(&arguments),
         cli::Command::Csp(arguments) => csp_command::main(&arguments),
+        cli::Command::Deprecated(arguments) => deprecated_command::main(&arguments),
         cli::Command::Completions(arguments) => completions::main(&arguments),
         cli::Command::DemoApp(arguments) => demo::app_main(&arguments),
         cli::Command::LaunchApp(arguments) => {

@@ -9,6 +9,7 @@
 
 use std::sync::Arc;
 
+use seaworthy_api::{Callers, Deprecated, Idempotency, IdempotencyLayer, Rewrite};
 use seaworthy_cache::{Cache, CacheSetting, Etags, Invalidate, Policy, Store};
 use seaworthy_config::ByteSize;
 use seaworthy_core::{Handler, Shutdown};
@@ -43,6 +44,10 @@ pub struct Shared {
     pub tokens: Tokens,
     /// What browsers reported of content security policies.
     pub csp: CspFindings,
+    /// Which requests were made before, and what they were answered.
+    pub idempotency: Idempotency,
+    /// Who calls operations that will go away.
+    pub deprecated: Callers,
 }
 
 /// What the routes of one core have together.
@@ -113,6 +118,12 @@ fn pipeline(name: &str, route: &RouteEntry, files: Option<Files>, core: &Core<'_
 
     let auth = route.identity.auth.unwrap_or(config.identity.auth);
 
+    let idempotency = route.api.idempotency.as_ref().unwrap_or(&config.api.idempotency);
+    let idempotency = IdempotencyLayer::layer(name, idempotency, &shared.idempotency, core.tasks);
+
+    let deprecated = Deprecated::layer(name, route.api.deprecated.as_ref(), &shared.deprecated);
+    let rewrite = Rewrite::layer(&route.edge.r#match, &route.api.rewrite, &config.api.prefix);
+
     let cache = cache_policy(route, config);
     let etags = route.cache.etags.unwrap_or(config.cache.etags);
     let invalidate = (cache.is_none() && caches_anything(config)).then(|| Invalidate::layer(&shared.cache));
@@ -123,9 +134,11 @@ fn pipeline(name: &str, route: &RouteEntry, files: Option<Files>, core: &Core<'_
         .option_layer(Cors::layer(cors)) // a preflight ends here, and a page may read our refusals
         .layer(BodyLimit::new(body_limit))
         .option_layer(Authenticate::layer(auth, &shared.tokens, &core.remembered)) // limits below count by who it is
+        .option_layer(deprecated) // counts callers by who they are
         .option_layer(shared.limits.layer(name, rates, cost, config.protection.rate_headers))
         .option_layer(login) // a sign-in that may not be tried yet ends here
         // Still to come: authorize before the rate limit; behind it, in this order: validate, upload.
+        .option_layer(idempotency) // what was refused above used no key
         .option_layer(cache.map(|policy| Cache::layer(name, &shared.cache, policy, &config.cache, core.tasks)))
         .option_layer(invalidate) // what a write changes is taken out, wherever it is stored
         // Still to come: compress.
@@ -137,7 +150,9 @@ fn pipeline(name: &str, route: &RouteEntry, files: Option<Files>, core: &Core<'_
     match files {
         Some(files) => Handler::new(layers.service(files)),
         None if config.has_app() => {
-            Handler::new(layers.service(Forward::new(core.pool.clone(), timeouts, core.tasks.clone())))
+            let forward = Forward::new(core.pool.clone(), timeouts, core.tasks.clone());
+            // Last, so that all above sees the path that the client asked for.
+            Handler::new(layers.option_layer(rewrite).service(forward))
         }
         None => Handler::new(layers.service(NothingHere)),
     }

@@ -85,9 +85,10 @@ async fn run(source: ConfigSource, config: Config, limits: Limits, operational: 
     let grace = config.app.stop_timeout.0;
     let settings = ServerSettings { edge: config.edge.clone(), grace, open_files: limits.open_files };
     let drain = Shutdown::new();
-    let shared = share(&config, log.as_ref().map(|(log, _)| log.clone()), &control)?;
+    let shared = share(&config, log.as_ref().map(|(log, _)| log.clone()), &control).await?;
     // Until the app is well, requests are answered 503 with Retry-After: better than a connection that hangs.
     let (csp, cache, store) = (shared.csp.clone(), shared.cache.clone(), shared.store.clone());
+    let deprecated = shared.deprecated.clone();
     let server = Server::start(doors, &settings, &upstream, drain.clone(), |pool, tasks| {
         pipeline::table(&config, &shared, pool, tasks)
     });
@@ -97,7 +98,8 @@ async fn run(source: ConfigSource, config: Config, limits: Limits, operational: 
     let credentials = (app_api.url(), app_api.token());
     let app = App::start(&config, &readiness, upstream, output, credentials.clone())?;
     let files = source.files().into_iter().filter(|path| path.exists()).collect();
-    let reloader = Reloader { source, files, shared, edge: reload, tls, app: app.handle(), credentials };
+    let reloader =
+        Reloader { source, files, shared, edge: reload, tls, app: app.handle(), credentials, control: control.clone() };
     let state = reloader.watch(config.clone(), control.clone())?;
 
     let app_facts =
@@ -108,7 +110,8 @@ async fn run(source: ConfigSource, config: Config, limits: Limits, operational: 
         cache: Arc::new(cache),
         metrics: facts::metrics(export, log.as_ref().map(|(_, sink)| sink.clone())),
         csp: facts::csp(csp, state.clone()),
-        status: facts::status(&config, addresses.clone(), state, store),
+        status: facts::status(&config, addresses.clone(), state.clone(), store),
+        deprecated: facts::deprecated(deprecated, state),
     };
     let announced = Announced { edge: addresses, admin: admin.address() };
     serve_operators((admin, facts), (app_api, app_facts), &control);
@@ -127,7 +130,7 @@ async fn run(source: ConfigSource, config: Config, limits: Limits, operational: 
 }
 
 /// What all pipelines have together; its tasks belong to `control`.
-fn share(config: &Config, log: Option<AccessLog>, control: &Shutdown) -> Result<Shared, Failure> {
+async fn share(config: &Config, log: Option<AccessLog>, control: &Shutdown) -> Result<Shared, Failure> {
     let tokens = Tokens::new(trial::tokens(config)?);
     control.spawn(tokens.clone().run(control.clone()));
     let store = Redis::build(&config.store, &node_name());
@@ -136,12 +139,23 @@ fn share(config: &Config, log: Option<AccessLog>, control: &Shutdown) -> Result<
         control.spawn(store.run(control.clone()));
     }
     let (limits, guesses) = (RateLimits::shared(store.clone()), Guesses::shared(store.clone()));
-    Ok(Shared { log, limits, guesses, store, tokens, ..Shared::default() })
+    let shared = Shared { log, limits, guesses, store, tokens, ..Shared::default() };
+    open_idempotency(config, &shared, control).await?;
+    Ok(shared)
 }
 
 /// Tells this node from others in the store; only while it runs.
 fn node_name() -> String {
     format!("{:032x}", fastrand::u128(..))
+}
+
+/// Opens the store of idempotency keys, where a route looks at them.
+async fn open_idempotency(config: &Config, shared: &Shared, control: &Shutdown) -> Result<(), Failure> {
+    if !config.has_idempotency() {
+        return Ok(());
+    }
+    let opened = shared.idempotency.open(&config.api.idempotency_store, control).await;
+    opened.map_err(|error| Failure::new("SEA_RUN_IDEMPOTENCY", &error))
 }
 
 /// The admin API and the app API, each in a task.

@@ -2,11 +2,15 @@
 //! probe must pass (present, absent, unreachable, sabotaged experiment) are in `runner.rs` and take it up by themselves.
 
 mod access_logs;
+mod api_deprecation;
+mod api_versioning;
 mod cached_responses;
 mod cors;
 mod environments;
+mod error_codes;
 mod error_handler;
 mod etag;
+mod filtering_sorting;
 mod frontend;
 mod graceful_shutdown;
 mod https_only;
@@ -59,6 +63,10 @@ fn looking() -> Vec<Box<dyn Probe>> {
         Box::new(etag::Etag),
         Box::new(cached_responses::CachedResponses),
         Box::new(pagination::Pagination),
+        Box::new(filtering_sorting::FilteringSorting),
+        Box::new(error_codes::ErrorCodes),
+        Box::new(api_versioning::ApiVersioning),
+        Box::new(api_deprecation::ApiDeprecation),
         Box::new(request_id::RequestIds),
         Box::new(access_logs::AccessLogs),
         Box::new(metrics::Metrics),

@@ -84,11 +84,11 @@ async fn try_list(client: &Client, path: &str, cases: &mut Cases) -> Result<(), 
     Ok(())
 }
 
-fn joint(path: &str) -> char {
+pub(super) fn joint(path: &str) -> char {
     if path.contains('?') { '&' } else { '?' }
 }
 
-async fn rows(client: &Client, path: &str) -> Result<Vec<serde_json::Value>, String> {
+pub(super) async fn rows(client: &Client, path: &str) -> Result<Vec<serde_json::Value>, String> {
     let answer: Answer = client.get(path).await.map_err(|error| error.to_string())?;
     let body = answer.json().ok_or_else(|| format!("GET {path} answers no JSON ({})", answer.status.as_u16()))?;
     let list = body

@@ -83,7 +83,7 @@ async fn look(subject: &Subject) -> Sighting {
 async fn try_routes(client: &Client, subject: &Subject, cases: &mut Cases) -> String {
     let mut paths = vec!["/".to_owned()];
     paths.extend(subject.hints.paths.iter().chain(&subject.hints.list_paths).cloned());
-    let described = openapi::discover(&client.clone().quiet()).await.map(|(_, found)| found).unwrap_or_default();
+    let described = openapi::discover(&client.clone().quiet(), None).await.map(|(_, found)| found).unwrap_or_default();
     let all = described.iter().filter(|one| one.method == "GET" && !one.template.contains('{') && !one.needs_query);
     let all = all.filter(|one| !subject.hints.fails_on(&one.path));
     let all: Vec<String> = all.map(|one| one.path.clone()).collect();

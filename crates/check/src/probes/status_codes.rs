@@ -32,10 +32,10 @@ const BAD_INPUT: &[u16] = &[400, 422, 415, 404, 401, 403];
 const NO_ENTRY: &[u16] = &[401, 403];
 
 /// A mistake, and the answers that tell of it.
-struct Trigger {
-    what: &'static str,
-    method: Method,
-    path: String,
+pub(super) struct Trigger {
+    pub what: &'static str,
+    pub method: Method,
+    pub path: String,
     body: Option<&'static str>,
     expected: Expected,
 }
@@ -131,7 +131,7 @@ async fn look(subject: &Subject) -> Sighting {
 }
 
 /// What can be tried anywhere.
-fn always<'a>(subject: &Subject, routes: impl Iterator<Item = &'a Route>) -> Vec<Trigger> {
+pub(super) fn always<'a>(subject: &Subject, routes: impl Iterator<Item = &'a Route>) -> Vec<Trigger> {
     let get =
         |what, path: &str, expected| Trigger { what, method: Method::GET, path: path.into(), body: None, expected };
     let hints = &subject.hints;
@@ -158,7 +158,7 @@ fn unusual(path: &str) -> Trigger {
 }
 
 /// What is known of the routes allows to try more: bodies and types only where the app's own description tells of them.
-fn from_routes(routes: &[Route], hints: &Hints) -> Vec<Trigger> {
+pub(super) fn from_routes(routes: &[Route], hints: &Hints) -> Vec<Trigger> {
     let trigger =
         |what, method, path: &str, body, expected| Trigger { what, method, path: path.into(), body, expected };
     let gets = || routes.iter().filter(|one| one.method == "GET");
@@ -194,7 +194,7 @@ fn from_routes(routes: &[Route], hints: &Hints) -> Vec<Trigger> {
     triggers
 }
 
-async fn send(client: &Client, trigger: &Trigger) -> Result<Answer, String> {
+pub(super) async fn send(client: &Client, trigger: &Trigger) -> Result<Answer, String> {
     let mut request = client.request(trigger.method.clone(), &trigger.path);
     request.headers_mut().insert(header::ACCEPT, HeaderValue::from_static("application/json"));
     if let Some(body) = trigger.body {

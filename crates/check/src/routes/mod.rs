@@ -207,8 +207,10 @@ async fn gather(subject: &Subject) -> Routes {
     }
     let client = subject.client().map(|client| client.quiet().patience(PATIENCE));
     // What the network keeps for itself is not waited for: the rest is known all the same.
-    let (described, declared) =
-        tokio::join!(timeout(ALL, description(client.as_ref())), declared(subject.repo.clone()));
+    let (described, declared) = tokio::join!(
+        timeout(ALL, description(client.as_ref(), subject.hints.version_prefix.as_deref())),
+        declared(subject.repo.clone())
+    );
     if let Some((place, operations)) = described.ok().flatten() {
         routes.described_at = Some(place);
         operations.into_iter().for_each(|one| routes.add(&mut known, of(one)));
@@ -227,8 +229,8 @@ async fn gather(subject: &Subject) -> Routes {
     routes
 }
 
-async fn description(client: Option<&Client>) -> Option<(&'static str, Vec<Operation>)> {
-    openapi::discover(client?).await
+async fn description(client: Option<&Client>, mounted: Option<&str>) -> Option<(&'static str, Vec<Operation>)> {
+    openapi::discover(client?, mounted).await
 }
 
 /// Reading a large repository takes a while: not on a thread that others wait for.

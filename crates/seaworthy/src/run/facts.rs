@@ -2,7 +2,9 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use seaworthy_api::Callers;
 use seaworthy_cache::CacheSetting;
+use seaworthy_edge::Pattern;
 use seaworthy_observability::{LogSink, MetricsExport};
 use seaworthy_protection::{CspFindings, Per, RatePolicy, RateSetting};
 use seaworthy_store::Redis;
@@ -59,6 +61,25 @@ pub fn csp(findings: CspFindings, state: Arc<ReloadState>) -> Arc<dyn Fn(usize) 
     Arc::new(move |min_clients| findings.proposal(&state.config().protection.headers.csp, min_clients))
 }
 
+/// Which operations will go away, and who still calls them.
+pub fn deprecated(callers: Callers, state: Arc<ReloadState>) -> Arc<dyn Fn() -> Value + Send + Sync> {
+    Arc::new(move || {
+        let config = state.config();
+        let routes = config.routes.iter().filter_map(|route| {
+            let told = route.api.deprecated.as_ref()?;
+            // As its pipeline is named; loading has read it before.
+            let name = route.edge.r#match.parse::<Pattern>().ok()?.to_string();
+            let mut one = callers.report(&name);
+            one["route"] = name.into();
+            one["since"] = told.since.clone().into();
+            one["sunset"] = told.sunset.clone().into();
+            one["successor"] = told.successor.clone().into();
+            Some(one)
+        });
+        json!({ "routes": routes.collect::<Vec<_>>() })
+    })
+}
+
 /// What `check` may know without trusting our word for anything: where things are and which limits are claimed.
 pub fn status(
     config: &Config,
@@ -88,12 +109,25 @@ pub fn status(
             "store": store.as_ref().map(|store| json!({ "up": store.is_up(), "nodes": store.nodes() })),
             "logins": logins(&config),
             "cached": cached(&config),
+            "api": api(&config),
             "limits": {
                 "body_bytes": config.protection.body_limit.0,
                 "request_head_ms": config.edge.timeouts.request_head.0.as_millis() as u64,
                 "first_byte_ms": config.edge.timeouts.first_byte.0.as_millis() as u64,
             },
         })
+    })
+}
+
+/// What is claimed of versions and deprecated operations.
+fn api(config: &Config) -> Value {
+    let unversioned = config.routes.iter().filter(|route| route.api.rewrite.versioned == Some(false));
+    let deprecated = config.routes.iter().filter(|route| route.api.deprecated.is_some());
+    let matches = |route: &crate::config::RouteEntry| route.edge.r#match.clone();
+    json!({
+        "version_prefix": config.api.prefix.version_prefix,
+        "unversioned": unversioned.map(matches).collect::<Vec<_>>(),
+        "deprecated": deprecated.map(matches).collect::<Vec<_>>(),
     })
 }
 

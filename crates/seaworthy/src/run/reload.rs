@@ -52,6 +52,8 @@ pub struct Reloader {
     pub app: Option<FleetHandle>,
     /// URL and token of the app API.
     pub credentials: (String, Secret),
+    /// Whose tasks outlive a reload.
+    pub control: Shutdown,
 }
 
 /// The config that is in force, and what came of the last attempt to change it.
@@ -188,6 +190,7 @@ impl Reloader {
         // Loading has tried the routes; a trial of certificates leaves nothing behind.
         trial::certificates(&new)?;
         let trusted = trial::tokens(&new)?;
+        super::open_idempotency(&new, &self.shared, &self.control).await?;
         if let Some(app) = &self.app {
             let plan = app::plan(&new, self.credentials.clone())?;
             app.reconfigure(plan).await.map_err(|error| Failure::new("SEA_RUN_APP", &error))?;
@@ -242,6 +245,7 @@ fn what_needs_a_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("edge.listen", old.edge.plain_address() != new.edge.plain_address()),
         ("edge.https", old.edge.https_address() != new.edge.https_address()),
         ("edge.workers", old.edge.workers != new.edge.workers),
+        ("api.idempotency_store", old.api.idempotency_store != new.api.idempotency_store),
         ("admin", (&old.admin.listen, &old.admin.socket) != (&new.admin.listen, &new.admin.socket)),
         ("observability.access_log", old_log.access_log != new_log.access_log),
         ("observability.level", old_log.level != new_log.level),
