@@ -5,6 +5,7 @@ mod access_logs;
 mod api_deprecation;
 mod api_versioning;
 mod cached_responses;
+mod compression;
 mod cors;
 mod environments;
 mod error_codes;
@@ -62,6 +63,7 @@ fn looking() -> Vec<Box<dyn Probe>> {
         Box::new(static_assets::StaticAssets),
         Box::new(etag::Etag),
         Box::new(cached_responses::CachedResponses),
+        Box::new(compression::Compression),
         Box::new(pagination::Pagination),
         Box::new(filtering_sorting::FilteringSorting),
         Box::new(error_codes::ErrorCodes),
