@@ -38,19 +38,24 @@ const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
 
 /// Looks for a description: where it was, and its operations.
 pub(crate) async fn discover(client: &Client) -> Option<(&'static str, Vec<Operation>)> {
+    let (place, document) = document(client).await?;
+    Some((place, operations(&document)))
+}
+
+/// Looks for a description that describes something: where it was, and what it says.
+pub(crate) async fn document(client: &Client) -> Option<(&'static str, Value)> {
     for place in PLACES {
         let document = client.get(place).await.ok().filter(|answer| answer.status.is_success());
-        if let Some(document) = document.and_then(|answer| answer.json()) {
-            let found = operations(&document);
-            if !found.is_empty() {
-                return Some((place, found));
-            }
+        if let Some(document) = document.and_then(|answer| answer.json())
+            && !operations(&document).is_empty()
+        {
+            return Some((place, document));
         }
     }
     None
 }
 
-fn operations(document: &Value) -> Vec<Operation> {
+pub(crate) fn operations(document: &Value) -> Vec<Operation> {
     let prefix = prefix(document);
     let paths = document["paths"].as_object().into_iter().flatten();
     let of_path = |(template, item): (&String, &Value)| {
@@ -131,13 +136,13 @@ fn example(parameter: &Value, schema: &Value) -> Option<String> {
     )
 }
 
-fn parameters(document: &Value, holder: &Value) -> Vec<Value> {
+pub(crate) fn parameters(document: &Value, holder: &Value) -> Vec<Value> {
     let listed = holder["parameters"].as_array().into_iter().flatten();
     listed.map(|parameter| resolve(document, parameter).clone()).collect()
 }
 
 /// Follows one reference inside the document; every other one leads nowhere.
-fn resolve<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
+pub(crate) fn resolve<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
     match value["$ref"].as_str().and_then(|reference| document.pointer(reference.strip_prefix('#')?)) {
         Some(found) => found,
         None => value,
@@ -145,7 +150,7 @@ fn resolve<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
 }
 
 /// The path that every path begins with.
-fn prefix(document: &Value) -> String {
+pub(crate) fn prefix(document: &Value) -> String {
     let server = document["servers"][0]["url"].as_str().or(document["basePath"].as_str()).unwrap_or_default();
     let path = match server.split_once("://") {
         Some((_, rest)) => rest.find('/').map_or("", |at| &rest[at..]),

@@ -1,4 +1,4 @@
-//! `/livez`, `/readyz`, `/healthz`, `/metrics`, `/status`, `/csp`, and `/cache/purge`.
+//! `/livez`, `/readyz`, `/healthz`, `/metrics`, `/status`, `/csp`, `/openapi`, and `/cache/purge`.
 
 use std::{
     io,
@@ -39,6 +39,8 @@ pub struct Facts {
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// What browsers reported of content security policies, and what would allow what so many addresses reported.
     pub csp: Arc<dyn Fn(usize) -> Value + Send + Sync>,
+    /// How requests compare with the API's document.
+    pub openapi: Arc<dyn Fn() -> Value + Send + Sync>,
     /// The rest of `/status`: version, addresses, limits. No secrets.
     pub status: Arc<dyn Fn() -> Value + Send + Sync>,
 }
@@ -127,6 +129,7 @@ fn router(facts: Facts) -> Router {
         .route("/metrics", get(metrics))
         .route("/status", get(status))
         .route("/csp", get(csp))
+        .route("/openapi", get(openapi))
         .with_state(facts)
         .route("/cache/purge", purging)
 }
@@ -189,6 +192,10 @@ async fn csp(State(facts): State<Facts>, Query(query): Query<CspQuery>) -> Respo
     Json((facts.csp)(query.min_clients.unwrap_or(2))).into_response()
 }
 
+async fn openapi(State(facts): State<Facts>) -> Response {
+    Json((facts.openapi)()).into_response()
+}
+
 fn answer(well: bool, body: Value) -> Response {
     let status = if well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(body)).into_response()
@@ -234,6 +241,7 @@ mod tests {
             metrics: Arc::new(|| "up 1\n".into()),
             status: Arc::new(|| json!({ "version": "test" })),
             csp: Arc::new(|min_clients| json!({ "min_clients": min_clients })),
+            openapi: Arc::new(|| json!({})),
         };
         let shutdown = Shutdown::new();
         let serving = shutdown.clone();

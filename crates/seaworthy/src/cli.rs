@@ -45,6 +45,9 @@ pub enum Command {
     /// Show what browsers reported of the content security policy, and the policy that would allow it.
     #[command(after_help = CSP_EXAMPLES)]
     Csp(CspArguments),
+    /// Show how requests compare with the API's OpenAPI document.
+    #[command(after_help = OPENAPI_EXAMPLES)]
+    Openapi(OpenapiArguments),
     /// Print the completions of a shell.
     #[command(after_help = config::COMPLETIONS_EXAMPLES)]
     Completions(CompletionsArguments),
@@ -96,6 +99,13 @@ Examples:
   seaworthy csp                                       from the Seaworthy that ./seaworthy.toml describes
   seaworthy csp --min-clients 1                       also what a single address reported
   seaworthy csp --admin 127.0.0.1:9901 --json         for a machine
+
+Exit status: 0 shown, 1 nobody answers at the admin address, 2 the command line or the config is wrong.";
+
+const OPENAPI_EXAMPLES: &str = "\
+Examples:
+  seaworthy openapi                                   from the Seaworthy that ./seaworthy.toml describes
+  seaworthy openapi --admin 127.0.0.1:9901 --json     for a machine
 
 Exit status: 0 shown, 1 nobody answers at the admin address, 2 the command line or the config is wrong.";
 
@@ -228,6 +238,23 @@ pub struct CspArguments {
     /// Propose only what at least so many addresses reported
     #[arg(long, value_name = "N", default_value_t = 2)]
     pub min_clients: usize,
+    /// For a machine: one object
+    #[arg(long)]
+    pub json: bool,
+    /// The config file [default: seaworthy.toml, when there is one]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Lay seaworthy.NAME.toml over it [default: what the variable SEAWORTHY_PROFILE says]
+    #[arg(long, value_name = "NAME")]
+    pub profile: Option<String>,
+}
+
+/// `seaworthy openapi`.
+#[derive(Debug, Args)]
+pub struct OpenapiArguments {
+    /// The admin address of the running Seaworthy [default: admin.listen of the config]
+    #[arg(long, value_name = "ADDR")]
+    pub admin: Option<String>,
     /// For a machine: one object
     #[arg(long)]
     pub json: bool,

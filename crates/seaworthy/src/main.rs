@@ -11,6 +11,7 @@ mod csp_command;
 mod demo;
 mod failure;
 mod init;
+mod openapi_command;
 mod pipeline;
 mod prover;
 mod run;
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
         cli::Command::Demo(arguments) => demo::main(arguments),
         cli::Command::Config(arguments) => config_command::main(&arguments),
         cli::Command::Csp(arguments) => csp_command::main(&arguments),
+        cli::Command::Openapi(arguments) => openapi_command::main(&arguments),
         cli::Command::Completions(arguments) => completions::main(&arguments),
         cli::Command::DemoApp(arguments) => demo::app_main(&arguments),
         cli::Command::LaunchApp(arguments) => {

@@ -18,6 +18,7 @@ use seaworthy_protection::{
     BodyLimit, Cors, CspFindings, CspReports, Disclosure, RateHeaders, RateLimits, RatePolicy, RateSetting,
     SecurityHeaders,
 };
+use seaworthy_validation::{Validate, Validation};
 use tower::ServiceBuilder;
 
 use crate::config::{Config, RouteEntry};
@@ -35,6 +36,8 @@ pub struct Shared {
     pub tokens: Tokens,
     /// What browsers reported of content security policies.
     pub csp: CspFindings,
+    /// What requests are compared with.
+    pub validation: Validation,
 }
 
 /// What the routes of one core have together.
@@ -99,6 +102,10 @@ fn pipeline(name: &str, route: &RouteEntry, files: Option<Files>, core: &Core<'_
 
     let auth = route.identity.auth.unwrap_or(config.identity.auth);
 
+    // Files are no API.
+    let validate = Validate::layer(&config.validation, &route.validation, &shared.validation);
+    let validate = validate.filter(|_| files.is_none());
+
     let cache = cache_policy(route, config);
     let etags = route.cache.etags.unwrap_or(config.cache.etags);
     let invalidate = (cache.is_none() && caches_anything(config)).then(|| Invalidate::layer(&shared.cache));
@@ -110,7 +117,8 @@ fn pipeline(name: &str, route: &RouteEntry, files: Option<Files>, core: &Core<'_
         .layer(BodyLimit::new(body_limit))
         .option_layer(Authenticate::layer(auth, &shared.tokens, &core.remembered)) // limits below count by who it is
         .option_layer(shared.limits.layer(name, rates, cost, config.protection.rate_headers))
-        // Still to come: authorize before the rate limit; behind it, in this order: validate, upload.
+        .option_layer(validate) // what is wrong ends here, counted against the rate
+        // Still to come: authorize before the rate limit; upload here.
         .option_layer(cache.map(|policy| Cache::layer(name, &shared.cache, policy, &config.cache, core.tasks)))
         .option_layer(invalidate) // what a write changes is taken out, wherever it is stored
         // Still to come: compress.

@@ -29,6 +29,7 @@ use seaworthy_edge::{Server, ServerSettings, Upstream};
 use seaworthy_identity::Tokens;
 use seaworthy_observability::{AccessLog, AppLog, LogSink, MetricsExport, init_logging};
 use seaworthy_protection::{CspFindings, RateLimits};
+use seaworthy_validation::Validation;
 use signals::Signals;
 use tokio::{runtime, time::sleep};
 
@@ -39,6 +40,9 @@ use crate::{
     pipeline::{self, Shared},
     trial,
 };
+
+/// How long the announcement waits for the document that requests are compared with.
+const DOCUMENT_PATIENCE: Duration = Duration::from_secs(20);
 
 /// Runs until a signal says otherwise.
 pub fn main(arguments: RunArguments) -> Result<ExitCode, Failure> {
@@ -87,7 +91,7 @@ async fn run(source: ConfigSource, config: Config, limits: Limits, operational: 
     let drain = Shutdown::new();
     let shared = share(&config, log.as_ref().map(|(log, _)| log.clone()), &control)?;
     // Until the app is well, requests are answered 503 with Retry-After: better than a connection that hangs.
-    let (csp, cache) = (shared.csp.clone(), shared.cache.clone());
+    let (csp, cache, validation) = (shared.csp.clone(), shared.cache.clone(), shared.validation.clone());
     let server = Server::start(doors, &settings, &upstream, drain.clone(), |pool, tasks| {
         pipeline::table(&config, &shared, pool, tasks)
     });
@@ -96,6 +100,7 @@ async fn run(source: ConfigSource, config: Config, limits: Limits, operational: 
     let output = Arc::new(AppLog::new(operational, &config.observability));
     let credentials = (app_api.url(), app_api.token());
     let app = App::start(&config, &readiness, upstream, output, credentials.clone())?;
+    control.spawn(validation.clone().run(app.instances(), control.clone()));
     let files = source.files().into_iter().filter(|path| path.exists()).collect();
     let reloader = Reloader { source, files, shared, edge: reload, tls, app: app.handle(), credentials };
     let state = reloader.watch(config.clone(), control.clone())?;
@@ -108,13 +113,14 @@ async fn run(source: ConfigSource, config: Config, limits: Limits, operational: 
         cache: Arc::new(cache),
         metrics: facts::metrics(export, log.as_ref().map(|(_, sink)| sink.clone())),
         csp: facts::csp(csp, state.clone()),
+        openapi: facts::openapi(validation.clone()),
         status: facts::status(&config, addresses.clone(), state),
     };
     let announced = Announced { edge: addresses, admin: admin.address() };
     serve_operators((admin, facts), (app_api, app_facts), &control);
 
     let drain_delay = config.edge.drain_delay.0;
-    let node = Node { server, announced, app, readiness, drain, drain_delay };
+    let node = Node { server, announced, app, validation, readiness, drain, drain_delay };
     let outcome = node.serve(&mut signals, limits.json).await;
     control.begin();
     control.finished(sleep(Duration::from_secs(2))).await;
@@ -130,7 +136,10 @@ async fn run(source: ConfigSource, config: Config, limits: Limits, operational: 
 fn share(config: &Config, log: Option<AccessLog>, control: &Shutdown) -> Result<Shared, Failure> {
     let tokens = Tokens::new(trial::tokens(config)?);
     control.spawn(tokens.clone().run(control.clone()));
-    Ok(Shared { log, limits: RateLimits::default(), tokens, csp: CspFindings::default(), cache: Store::default() })
+    let validation = Validation::default();
+    validation.replace(trial::document(config)?);
+    let (csp, cache) = (CspFindings::default(), Store::default());
+    Ok(Shared { log, limits: RateLimits::default(), tokens, csp, cache, validation })
 }
 
 /// The admin API and the app API, each in a task.
@@ -159,6 +168,7 @@ struct Node {
     server: Server,
     announced: Announced,
     app: App,
+    validation: Validation,
     readiness: Readiness,
     drain: Shutdown,
     drain_delay: Duration,
@@ -170,6 +180,7 @@ impl Node {
         let mut ended = std::pin::pin!(self.server.ended());
         let running = async {
             self.app.well().await?;
+            self.validation.tried(DOCUMENT_PATIENCE).await;
             self.announced.print(json);
             Err(self.app.failed().await)
         };

@@ -2,6 +2,7 @@
 //! probe must pass (present, absent, unreachable, sabotaged experiment) are in `runner.rs` and take it up by themselves.
 
 mod access_logs;
+mod api_openapi;
 mod cached_responses;
 mod cors;
 mod environments;
@@ -10,6 +11,7 @@ mod etag;
 mod frontend;
 mod graceful_shutdown;
 mod https_only;
+mod input_validation;
 mod load_balancing;
 mod metrics;
 mod metrics_secured;
@@ -52,6 +54,8 @@ fn looking() -> Vec<Box<dyn Probe>> {
         Box::new(cors::Cors),
         Box::new(error_handler::ErrorHandler),
         Box::new(status_codes::StatusCodes),
+        Box::new(api_openapi::ApiOpenapi),
+        Box::new(input_validation::InputValidation),
         Box::new(static_assets::StaticAssets),
         Box::new(etag::Etag),
         Box::new(cached_responses::CachedResponses),

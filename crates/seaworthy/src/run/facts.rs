@@ -5,6 +5,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use seaworthy_cache::CacheSetting;
 use seaworthy_observability::{LogSink, MetricsExport};
 use seaworthy_protection::{CspFindings, Per, RatePolicy, RateSetting};
+use seaworthy_validation::Validation;
 use serde_json::{Value, json};
 
 use super::{doors::EdgeAddresses, reload::ReloadState};
@@ -53,6 +54,11 @@ pub fn metrics(export: MetricsExport, log: Option<LogSink>) -> Arc<dyn Fn() -> S
 /// What browsers reported of the content security policy, and the policy that would allow it.
 pub fn csp(findings: CspFindings, state: Arc<ReloadState>) -> Arc<dyn Fn(usize) -> Value + Send + Sync> {
     Arc::new(move |min_clients| findings.proposal(&state.config().protection.headers.csp, min_clients))
+}
+
+/// How requests compare with the API's document.
+pub fn openapi(validation: Validation) -> Arc<dyn Fn() -> Value + Send + Sync> {
+    Arc::new(move || validation.report())
 }
 
 /// What `check` may know without trusting our word for anything: where things are and which limits are claimed.

@@ -188,6 +188,7 @@ impl Reloader {
         // Loading has tried the routes; a trial of certificates leaves nothing behind.
         trial::certificates(&new)?;
         let trusted = trial::tokens(&new)?;
+        let document = trial::document(&new)?;
         if let Some(app) = &self.app {
             let plan = app::plan(&new, self.credentials.clone())?;
             app.reconfigure(plan).await.map_err(|error| Failure::new("SEA_RUN_APP", &error))?;
@@ -211,6 +212,7 @@ impl Reloader {
             self.shared.tokens.replace(trial::tokens(old)?);
             return Err(Failure::new("SEA_RUN_EDGE", &error));
         }
+        self.shared.validation.replace(document);
         Ok(new)
     }
 
