@@ -19,11 +19,9 @@ const SHOWN: usize = 64;
 /// # Errors
 /// In words for a client, with line and column; no values.
 pub fn read(text: &[u8], limits: &JsonSettings) -> Result<Value, String> {
-    if let Err(error) = std::str::from_utf8(text) {
-        return Err(format!("is no UTF-8 text (byte {})", error.valid_up_to()));
-    }
+    let text = std::str::from_utf8(text).map_err(|error| format!("is no UTF-8 text (byte {})", error.valid_up_to()))?;
     let mut left = limits.members;
-    let mut reader = serde_json::Deserializer::from_slice(text);
+    let mut reader = serde_json::Deserializer::from_str(text);
     let place = |error: serde_json::Error| {
         let (line, column) = (error.line(), error.column());
         let all = error.to_string();

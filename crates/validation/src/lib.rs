@@ -20,7 +20,7 @@ mod validation;
 mod violation;
 
 pub use contract::DocumentError;
-pub use layer::{Validate, ValidateFuture, ValidateService};
+pub use layer::{Validate, ValidateService};
 pub use observed::Observed;
 pub use settings::{DocumentPlace, JsonSettings, Mode, RoutePolicy, Settings, Unknown};
 pub use validation::{Prepared, Validation};

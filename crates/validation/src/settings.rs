@@ -98,7 +98,7 @@ impl Default for Settings {
 
 impl Default for JsonSettings {
     fn default() -> Self {
-        Self { everywhere: false, depth: 32, members: 10_000 }
+        Self { everywhere: false, depth: 32, members: 50_000 }
     }
 }
 
