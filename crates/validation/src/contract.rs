@@ -8,6 +8,7 @@ use serde_json::Value;
 use thiserror::Error;
 
 use crate::{
+    form::Form,
     observed::{Observed, OperationCounts},
     parameters::{Parameter, Style},
     paths::Paths,
@@ -76,7 +77,7 @@ pub(crate) struct Media {
 #[derive(Debug)]
 pub(crate) enum Reading {
     Json(Option<Validator>),
-    Form(Shape, Validator),
+    Form(Form),
     /// It streams by.
     Nothing,
 }
@@ -185,6 +186,11 @@ impl<'a> Building<'a> {
             }
             None => None,
         };
+        let names: Vec<String> = parameters.iter().map(|one| one.name.clone()).collect();
+        for parameter in &mut parameters {
+            let bracketed = format!("{}[", parameter.name);
+            parameter.has_bracketed_sibling = names.iter().any(|name| name.starts_with(&bracketed));
+        }
         let reads_query = parameters.iter().any(|one| one.place == Place::Query);
         let counts = self.observed.operation(&format!("{method} {template}"));
         Ok(Operation { parameters, reads_query, body, counts })
@@ -224,7 +230,8 @@ impl<'a> Building<'a> {
         };
         let validator = if schema.is_null() { anything() } else { self.schemas.validator(&schema_at) }?;
         let required = parameter["required"] == true || place == Place::Path;
-        Ok(Some(Parameter { place, name, header, required, style, shape, validator }))
+        let has_bracketed_sibling = false;
+        Ok(Some(Parameter { place, name, header, required, has_bracketed_sibling, style, shape, validator }))
     }
 
     fn body(&self, body: &Value, at: &str) -> Result<BodyRule, String> {
@@ -240,7 +247,11 @@ impl<'a> Building<'a> {
                     let shape = Shape::of(self.document, schema);
                     // Without members nothing says which texts are numbers.
                     let is_known = shape.members.as_ref().is_some_and(|members| !members.is_empty());
-                    if is_known { Reading::Form(shape, self.schemas.validator(&schema_at)?) } else { Reading::Nothing }
+                    if is_known {
+                        Reading::Form(Form { shape, validator: self.schemas.validator(&schema_at)? })
+                    } else {
+                        Reading::Nothing
+                    }
                 }
                 _ => Reading::Nothing,
             };

@@ -6,6 +6,7 @@
 mod body;
 mod contract;
 mod fetch;
+mod form;
 pub mod fuzzing;
 mod json;
 mod layer;

@@ -23,6 +23,8 @@ pub(crate) struct Parameter {
     /// The same as a header, where it is one.
     pub header: Option<HeaderName>,
     pub required: bool,
+    /// `name[x]` is a parameter of its own, and not another way to write this one.
+    pub has_bracketed_sibling: bool,
     pub style: Style,
     pub shape: Shape,
     pub validator: Validator,
@@ -66,6 +68,11 @@ impl<'a> Sources<'a> {
     }
 }
 
+/// The rule of a name with brackets.
+pub(crate) const BRACKETS: &str = "brackets";
+/// The rule of what is there more than once.
+pub(crate) const REPEATED: &str = "repeated";
+
 /// Of `application/x-www-form-urlencoded`, as queries are written.
 pub(crate) fn decoded(text: &str) -> Cow<'_, str> {
     if !text.contains(['%', '+']) {
@@ -87,6 +94,10 @@ impl Parameter {
             Place::Cookie => self.of_cookies(sources.headers),
             Place::Body => Vec::new(),
         };
+        if self.place == Place::Query && self.is_bracketed(sources) {
+            all.push(Violation::of(self.place, &self.name, BRACKETS, "must be written without brackets"));
+            return;
+        }
         if self.is_object_in_query() {
             return self.check_object(sources, all);
         }
@@ -104,9 +115,25 @@ impl Parameter {
             },
             _ if self.shape.items.is_none() && self.shape.members.is_none() && texts.len() > 1 => {
                 // Which of them the app takes, nobody can say.
-                all.push(Violation::of(self.place, &self.name, "repeated", "is there more than once"));
+                all.push(Violation::of(self.place, &self.name, REPEATED, "is there more than once"));
             }
             _ => self.judge(|literal| self.value(&texts, literal), all),
+        }
+    }
+
+    /// Express, PHP and Rails make a list or an object of `limit[]=1` and `limit[a]=1`, which the schema of `limit` has never
+    /// seen.
+    fn is_bracketed(&self, sources: &Sources<'_>) -> bool {
+        let inner = |name: &str| name.strip_prefix(self.name.as_str())?.strip_prefix('[').map(str::to_owned);
+        let mut inner = sources.query.iter().filter_map(|(name, _)| inner(name));
+        match self.style {
+            // One level is its style; another is for members that are objects or lists themselves.
+            Style::Deep => inner.any(|rest| {
+                let (member, deeper) = rest.split_once(']').unwrap_or((&rest, ""));
+                let shape = self.shape.member(member);
+                !deeper.is_empty() && shape.is_some_and(|shape| shape.members.is_none() && shape.items.is_none())
+            }),
+            _ => !self.has_bracketed_sibling && inner.next().is_some(),
         }
     }
 
@@ -124,7 +151,12 @@ impl Parameter {
         if let Some(items) = &self.shape.items {
             let read = |text: &str| items.read(text, literal);
             return Value::Array(match self.style {
-                Style::Simple { .. } if texts.iter().all(|text| text.is_empty()) => Vec::new(),
+                // `states=` is a list of nothing (OpenAPI 3.1.1, 4.8.12.6), or of one empty text.
+                Style::Simple { .. } | Style::Separated(Some(_))
+                    if !literal && texts.iter().all(|text| text.is_empty()) =>
+                {
+                    Vec::new()
+                }
                 Style::Simple { .. } => parts().map(|part| read(part.trim())).collect(),
                 _ => texts.iter().map(|text| read(text)).collect(),
             });
