@@ -377,7 +377,7 @@ paths:
         - { name: limit, in: query, schema: { type: integer, maximum: 9 } }
         - { name: ids, in: query, explode: false, schema: { type: array, items: { type: integer } } }
         - { name: tag, in: query, schema: { type: array, items: { type: string }, maxItems: 2 } }
-        - { name: f, in: query, style: deepObject, schema: { type: object, required: [a], properties: { a: { type: boolean } } } }
+        - { name: f, in: query, style: deepObject, schema: { type: object, required: [a], additionalProperties: false, properties: { a: { type: boolean } } } }
         - { name: q, in: query, content: { application/json: { schema: { type: object } } } }
         - { name: c, in: cookie, required: true, schema: { type: string, enum: [x] } }
 components:
@@ -497,6 +497,7 @@ components:
             ("limit[]=1", "limit"),
             ("limit%5Ba%5D=1", "limit"),
             ("f[a][b]=true", "f"),
+            ("f[x][b]=true", "f"),
             ("ids=1,x", "ids"),
             ("tag=a&tag=b&tag=c", "tag"),
             ("f[a]=2", "f"),

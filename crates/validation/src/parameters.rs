@@ -186,9 +186,10 @@ impl Parameter {
         let member = |name: &'_ str| -> Option<String> {
             match self.style {
                 Style::Deep => {
-                    let inner = name.strip_prefix(self.name.as_str())?.strip_prefix('[')?.strip_suffix(']')?;
-                    // Deeper ones have no meaning in OpenAPI; the app may have one.
-                    (!inner.contains(['[', ']'])).then(|| inner.to_owned())
+                    let inner = name.strip_prefix(self.name.as_str())?.strip_prefix('[')?;
+                    let (member, deeper) = inner.split_once(']')?;
+                    // Deeper ones have no meaning in OpenAPI; the app may have one for members that are known.
+                    (deeper.is_empty() || self.shape.member(member).is_none()).then(|| member.to_owned())
                 }
                 _ => self.shape.member(name).map(|_| name.to_owned()),
             }
