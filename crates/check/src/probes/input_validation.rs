@@ -200,8 +200,23 @@ async fn try_plan(client: &Client, plan: &Plan, cases: &mut Cases, seen: &mut BT
     }
 }
 
+/// In a text of the answer, or as the key of a list of what is wrong with it. A key like `name` that every error has says
+/// nothing.
 fn names(answer: &Answer, field: &str) -> bool {
-    String::from_utf8_lossy(&answer.body).contains(field)
+    fn says(value: &Value, field: &str) -> bool {
+        match value {
+            Value::String(text) => text.contains(field),
+            Value::Array(items) => items.iter().any(|item| says(item, field)),
+            Value::Object(members) => members.iter().any(|(key, member)| {
+                says(member, field) || (key == field && (member.is_array() || member.is_object()))
+            }),
+            _ => false,
+        }
+    }
+    match answer.json() {
+        Some(body) => says(&body, field),
+        None => String::from_utf8_lossy(&answer.body).contains(field),
+    }
 }
 
 fn plans(document: &Value) -> Vec<Plan> {
