@@ -34,6 +34,7 @@ mod prover;
 mod proxy;
 mod rates;
 mod support;
+mod validation;
 
 use libtest_mimic::{Arguments, Trial};
 
@@ -60,6 +61,7 @@ fn main() {
         overload::tests(),
         proxy::tests(),
         rates::tests(),
+        validation::tests(),
     ];
     let tests: Vec<Trial> = tests.into_iter().flatten().collect();
     libtest_mimic::run(&Arguments::from_args(), tests).exit();

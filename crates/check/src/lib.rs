@@ -7,6 +7,7 @@ mod access_log;
 mod browsing;
 mod custom;
 mod endpoint;
+mod example_value;
 mod fixture;
 mod http;
 mod instances;

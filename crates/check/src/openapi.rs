@@ -42,7 +42,7 @@ pub(crate) struct Described {
     pub place: &'static str,
     pub document: Value,
     /// In front of each of its paths.
-    prefix: String,
+    pub prefix: String,
 }
 
 /// An operation with what only some probes look at.
@@ -56,6 +56,17 @@ pub(crate) struct Detail<'a> {
 
 impl Described {
     /// Every operation.
+    pub(crate) fn operations(&self) -> Vec<Operation> {
+        operations(&self.document, &self.prefix)
+    }
+
+    /// What the document says of the path of an operation.
+    pub(crate) fn item(&self, operation: &Operation) -> &Value {
+        let template = operation.template.strip_prefix(self.prefix.as_str()).unwrap_or(&operation.template);
+        &self.document["paths"][template]
+    }
+
+    /// Every operation, with more of what is said of it.
     pub(crate) fn details(&self) -> Vec<Detail<'_>> {
         let document = &self.document;
         let mut details = Vec::new();
@@ -184,7 +195,7 @@ fn example(parameter: &Value, schema: &Value) -> Option<String> {
     )
 }
 
-fn parameters(document: &Value, holder: &Value) -> Vec<Value> {
+pub(crate) fn parameters(document: &Value, holder: &Value) -> Vec<Value> {
     let listed = holder["parameters"].as_array().into_iter().flatten();
     listed.map(|parameter| resolve(document, parameter).clone()).collect()
 }

@@ -1,4 +1,4 @@
-//! `/livez`, `/readyz`, `/healthz`, `/metrics`, `/status`, `/csp`, `/deprecated`, and `/cache/purge`.
+//! `/livez`, `/readyz`, `/healthz`, `/metrics`, `/status`, `/csp`, `/deprecated`, `/openapi`, and `/cache/purge`.
 
 use std::{
     io,
@@ -41,6 +41,8 @@ pub struct Facts {
     pub csp: Arc<dyn Fn(usize) -> Value + Send + Sync>,
     /// Which operations will go away, and who still calls them.
     pub deprecated: Arc<dyn Fn() -> Value + Send + Sync>,
+    /// How requests compare with the API's document.
+    pub openapi: Arc<dyn Fn() -> Value + Send + Sync>,
     /// The rest of `/status`: version, addresses, limits. No secrets.
     pub status: Arc<dyn Fn() -> Value + Send + Sync>,
 }
@@ -130,6 +132,7 @@ fn router(facts: Facts) -> Router {
         .route("/status", get(status))
         .route("/csp", get(csp))
         .route("/deprecated", get(|State(facts): State<Facts>| async move { Json((facts.deprecated)()) }))
+        .route("/openapi", get(openapi))
         .with_state(facts)
         .route("/cache/purge", purging)
 }
@@ -192,6 +195,10 @@ async fn csp(State(facts): State<Facts>, Query(query): Query<CspQuery>) -> Respo
     Json((facts.csp)(query.min_clients.unwrap_or(2))).into_response()
 }
 
+async fn openapi(State(facts): State<Facts>) -> Response {
+    Json((facts.openapi)()).into_response()
+}
+
 fn answer(well: bool, body: Value) -> Response {
     let status = if well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(body)).into_response()
@@ -238,6 +245,7 @@ mod tests {
             status: Arc::new(|| json!({ "version": "test" })),
             csp: Arc::new(|min_clients| json!({ "min_clients": min_clients })),
             deprecated: Arc::new(|| json!({ "routes": [] })),
+            openapi: Arc::new(|| json!({})),
         };
         let shutdown = Shutdown::new();
         let serving = shutdown.clone();

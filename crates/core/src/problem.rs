@@ -24,9 +24,10 @@ pub struct Problem {
     kind: ProblemKind,
     detail: Option<String>,
     retry_after_seconds: Option<u64>,
+    errors: Option<serde_json::Value>,
 }
 
-/// The members of `application/problem+json`; `code`, `advice` and `request_id` are extension members (RFC 9457, 3.2).
+/// The members of `application/problem+json`; `code`, `advice`, `request_id` and `errors` are extension members (RFC 9457, 3.2).
 #[derive(Serialize)]
 struct Document<'a> {
     #[serde(rename = "type")]
@@ -38,18 +39,28 @@ struct Document<'a> {
     code: &'a str,
     advice: &'a str,
     request_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    errors: Option<&'a serde_json::Value>,
 }
 
 impl Problem {
     /// A problem without further detail.
     pub fn new(kind: ProblemKind) -> Self {
-        Self { kind, detail: None, retry_after_seconds: None }
+        Self { kind, detail: None, retry_after_seconds: None, errors: None }
     }
 
     /// Adds what is particular to this occurrence. It is shown to the client: no internals, no secrets.
     #[must_use]
     pub fn detail(mut self, detail: impl Into<String>) -> Self {
         self.detail = Some(detail.into());
+        self
+    }
+
+    /// Adds the member `errors`: what is wrong with the request, one by one (RFC 9457, 3, has the same in its example). A
+    /// page for a browser does not show it; say the first ones in the detail.
+    #[must_use]
+    pub fn errors(mut self, errors: serde_json::Value) -> Self {
+        self.errors = Some(errors);
         self
     }
 
@@ -100,6 +111,7 @@ impl Problem {
             code: self.kind.code,
             advice: self.kind.advice,
             request_id: id.as_str(),
+            errors: self.errors.as_ref(),
         };
         // Strings and numbers always serialise; an empty body would still carry the status.
         serde_json::to_vec(&document).unwrap_or_default()
@@ -154,7 +166,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_program_gets_problem_json_with_code_and_request_id() {
-        let response = Problem::new(KIND).detail("why").retry_after(3).into_response(&context(false));
+        let problem = Problem::new(KIND).detail("why").retry_after(3).errors(serde_json::json!([{ "in": "query" }]));
+        let response = problem.into_response(&context(false));
         assert_eq!(response.status(), 502);
         assert_eq!(response.headers()["content-type"], "application/problem+json");
         assert_eq!(response.headers()["retry-after"], "3");
@@ -163,6 +176,7 @@ mod tests {
         assert_eq!(value["code"], "SEA_TEST_KIND");
         assert_eq!(value["request_id"], "r-1");
         assert_eq!(value["detail"], "why");
+        assert_eq!(value["errors"][0]["in"], "query");
     }
 
     #[tokio::test]

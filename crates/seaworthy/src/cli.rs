@@ -48,6 +48,9 @@ pub enum Command {
     /// Show which operations will go away, and who still calls them.
     #[command(after_help = DEPRECATED_EXAMPLES)]
     Deprecated(DeprecatedArguments),
+    /// Show how requests compare with the API's OpenAPI document.
+    #[command(after_help = OPENAPI_EXAMPLES)]
+    Openapi(OpenapiArguments),
     /// Print the completions of a shell.
     #[command(after_help = config::COMPLETIONS_EXAMPLES)]
     Completions(CompletionsArguments),
@@ -106,6 +109,13 @@ Examples:
   seaworthy csp                                       from the Seaworthy that ./seaworthy.toml describes
   seaworthy csp --min-clients 1                       also what a single address reported
   seaworthy csp --admin 127.0.0.1:9901 --json         for a machine
+
+Exit status: 0 shown, 1 nobody answers at the admin address, 2 the command line or the config is wrong.";
+
+const OPENAPI_EXAMPLES: &str = "\
+Examples:
+  seaworthy openapi                                   from the Seaworthy that ./seaworthy.toml describes
+  seaworthy openapi --admin 127.0.0.1:9901 --json     for a machine
 
 Exit status: 0 shown, 1 nobody answers at the admin address, 2 the command line or the config is wrong.";
 
@@ -252,6 +262,23 @@ pub struct CspArguments {
 /// `seaworthy deprecated`.
 #[derive(Debug, Args)]
 pub struct DeprecatedArguments {
+    /// The admin address of the running Seaworthy [default: admin.listen of the config]
+    #[arg(long, value_name = "ADDR")]
+    pub admin: Option<String>,
+    /// For a machine: one object
+    #[arg(long)]
+    pub json: bool,
+    /// The config file [default: seaworthy.toml, when there is one]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Lay seaworthy.NAME.toml over it [default: what the variable SEAWORTHY_PROFILE says]
+    #[arg(long, value_name = "NAME")]
+    pub profile: Option<String>,
+}
+
+/// `seaworthy openapi`.
+#[derive(Debug, Args)]
+pub struct OpenapiArguments {
     /// The admin address of the running Seaworthy [default: admin.listen of the config]
     #[arg(long, value_name = "ADDR")]
     pub admin: Option<String>,

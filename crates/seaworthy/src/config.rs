@@ -24,6 +24,8 @@ pub struct Config {
     pub observability: seaworthy_observability::Settings,
     /// `[protection]`.
     pub protection: seaworthy_protection::Settings,
+    /// `[validation]`.
+    pub validation: seaworthy_validation::Settings,
     /// `[identity]`.
     pub identity: seaworthy_identity::Settings,
     /// `[cache]`.
@@ -48,6 +50,9 @@ pub struct RouteEntry {
     /// Limits.
     #[serde(flatten)]
     pub protection: seaworthy_protection::RoutePolicy,
+    /// Comparison with the API's document.
+    #[serde(flatten)]
+    pub validation: seaworthy_validation::RoutePolicy,
     /// Who may ask.
     #[serde(flatten)]
     pub identity: seaworthy_identity::RoutePolicy,
@@ -130,6 +135,7 @@ impl Config {
             edge: document.section(),
             routes: document.section::<Routes>().0,
             protection: document.section(),
+            validation: document.section(),
             cache: document.section(),
             api: document.section(),
             observability: document.section(),
@@ -182,6 +188,7 @@ mod tests {
             reference_markdown::<seaworthy_edge::Settings>("edge"),
             reference_markdown::<Routes>("[route]"),
             reference_markdown::<seaworthy_protection::Settings>("protection"),
+            reference_markdown::<seaworthy_validation::Settings>("validation"),
             reference_markdown::<seaworthy_identity::Settings>("identity"),
             reference_markdown::<seaworthy_cache::Settings>("cache"),
             reference_markdown::<seaworthy_api::Settings>("api"),

@@ -12,6 +12,7 @@ mod demo;
 mod deprecated_command;
 mod failure;
 mod init;
+mod openapi_command;
 mod pipeline;
 mod prover;
 mod run;
@@ -59,6 +60,7 @@ fn main() -> ExitCode {
         cli::Command::Config(arguments) => config_command::main(&arguments),
         cli::Command::Csp(arguments) => csp_command::main(&arguments),
         cli::Command::Deprecated(arguments) => deprecated_command::main(&arguments),
+        cli::Command::Openapi(arguments) => openapi_command::main(&arguments),
         cli::Command::Completions(arguments) => completions::main(&arguments),
         cli::Command::DemoApp(arguments) => demo::app_main(&arguments),
         cli::Command::LaunchApp(arguments) => {

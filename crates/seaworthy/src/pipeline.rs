@@ -21,6 +21,7 @@ use seaworthy_protection::{
     RatePolicy, RateSetting, SecurityHeaders,
 };
 use seaworthy_store::Redis;
+use seaworthy_validation::{Validate, Validation};
 use tower::ServiceBuilder;
 
 use crate::config::{Config, RouteEntry};
@@ -48,6 +49,8 @@ pub struct Shared {
     pub idempotency: Idempotency,
     /// Who calls operations that will go away.
     pub deprecated: Callers,
+    /// What requests are compared with.
+    pub validation: Validation,
 }
 
 /// What the routes of one core have together.
@@ -125,6 +128,9 @@ fn pipeline(name: &str, route: &RouteEntry, files: Option<Files>, core: &Core<'_
 
     let deprecated = Deprecated::layer(name, route.api.deprecated.as_ref(), &shared.deprecated);
     let rewrite = Rewrite::layer(&route.edge.r#match, &route.api.rewrite, &config.api.prefix);
+    // Files are no API.
+    let validate = Validate::layer(&config.validation, &route.validation, &shared.validation);
+    let validate = validate.filter(|_| files.is_none());
 
     let cache = cache_policy(route, config);
     let etags = route.cache.etags.unwrap_or(config.cache.etags);
@@ -147,7 +153,8 @@ fn pipeline(name: &str, route: &RouteEntry, files: Option<Files>, core: &Core<'_
         .option_layer(deprecated) // counts callers by who they are
         .option_layer(shared.limits.layer(name, rates, cost, config.protection.rate_headers))
         .option_layer(login) // a sign-in that may not be tried yet ends here
-        // Still to come: authorize before the rate limit; behind it, in this order: validate, upload.
+        .option_layer(validate) // what is wrong ends here, counted against the rate
+        // Still to come: authorize before the rate limit; upload here.
         .option_layer(idempotency) // what was refused above used no key
         .option_layer(negotiate.filter(|_| !nonces)) // few words for what a client takes: few variants in the cache
         .option_layer(cache.map(|policy| Cache::layer(name, &shared.cache, policy, &config.cache, core.tasks)))

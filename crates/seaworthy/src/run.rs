@@ -29,6 +29,7 @@ use seaworthy_identity::Tokens;
 use seaworthy_observability::{AccessLog, AppLog, LogSink, MetricsExport, init_logging};
 use seaworthy_protection::{Guesses, RateLimits};
 use seaworthy_store::Redis;
+use seaworthy_validation::Validation;
 use signals::Signals;
 use tokio::{runtime, time::sleep};
 
@@ -39,6 +40,9 @@ use crate::{
     pipeline::{self, Shared},
     trial,
 };
+
+/// How long the announcement waits for the document that requests are compared with.
+const DOCUMENT_PATIENCE: Duration = Duration::from_secs(20);
 
 /// Runs until a signal says otherwise.
 pub fn main(arguments: RunArguments) -> Result<ExitCode, Failure> {
@@ -89,6 +93,7 @@ async fn run(source: ConfigSource, config: Config, limits: Limits, operational: 
     // Until the app is well, requests are answered 503 with Retry-After: better than a connection that hangs.
     let (csp, cache, store) = (shared.csp.clone(), shared.cache.clone(), shared.store.clone());
     let deprecated = shared.deprecated.clone();
+    let validation = shared.validation.clone();
     let server = Server::start(doors, &settings, &upstream, drain.clone(), |pool, tasks| {
         pipeline::table(&config, &shared, pool, tasks)
     });
@@ -97,6 +102,7 @@ async fn run(source: ConfigSource, config: Config, limits: Limits, operational: 
     let output = Arc::new(AppLog::new(operational, &config.observability));
     let credentials = (app_api.url(), app_api.token());
     let app = App::start(&config, &readiness, upstream, output, credentials.clone())?;
+    control.spawn(validation.clone().run(app.instances(), control.clone()));
     let files = source.files().into_iter().filter(|path| path.exists()).collect();
     let reloader =
         Reloader { source, files, shared, edge: reload, tls, app: app.handle(), credentials, control: control.clone() };
@@ -112,12 +118,13 @@ async fn run(source: ConfigSource, config: Config, limits: Limits, operational: 
         csp: facts::csp(csp, state.clone()),
         status: facts::status(&config, addresses.clone(), state.clone(), store),
         deprecated: facts::deprecated(deprecated, state),
+        openapi: facts::openapi(validation.clone()),
     };
     let announced = Announced { edge: addresses, admin: admin.address() };
     serve_operators((admin, facts), (app_api, app_facts), &control);
 
     let drain_delay = config.edge.drain_delay.0;
-    let node = Node { server, announced, app, readiness, drain, drain_delay };
+    let node = Node { server, announced, app, validation, readiness, drain, drain_delay };
     let outcome = node.serve(&mut signals, limits.json).await;
     control.begin();
     control.finished(sleep(Duration::from_secs(2))).await;
@@ -139,7 +146,9 @@ async fn share(config: &Config, log: Option<AccessLog>, control: &Shutdown) -> R
         control.spawn(store.run(control.clone()));
     }
     let (limits, guesses) = (RateLimits::shared(store.clone()), Guesses::shared(store.clone()));
-    let shared = Shared { log, limits, guesses, store, tokens, ..Shared::default() };
+    let validation = Validation::default();
+    validation.replace(trial::document(config)?);
+    let shared = Shared { log, limits, guesses, store, tokens, validation, ..Shared::default() };
     open_idempotency(config, &shared, control).await?;
     Ok(shared)
 }
@@ -184,6 +193,7 @@ struct Node {
     server: Server,
     announced: Announced,
     app: App,
+    validation: Validation,
     readiness: Readiness,
     drain: Shutdown,
     drain_delay: Duration,
@@ -195,6 +205,7 @@ impl Node {
         let mut ended = std::pin::pin!(self.server.ended());
         let running = async {
             self.app.well().await?;
+            self.validation.tried(DOCUMENT_PATIENCE).await;
             self.announced.print(json);
             Err(self.app.failed().await)
         };

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use seaworthy_core::Shutdown;
 use seaworthy_edge::{Pool, Upstream, tls::Tls};
 use seaworthy_identity::{AuthMode, TokenError, Trusted};
+use seaworthy_validation::Prepared;
 
 use crate::{
     config::{Config, RouteEntry},
@@ -18,6 +19,7 @@ use crate::{
 /// As `run` would fail, with status 2.
 pub fn trial(config: &Config) -> Result<(), Failure> {
     routes(config)?;
+    document(config)?;
     match Trusted::read(&config.identity) {
         // Where a config is checked, its secrets need not be.
         Ok(_) | Err(TokenError::Reference(_)) => certificates(config),
@@ -31,6 +33,14 @@ pub fn trial(config: &Config) -> Result<(), Failure> {
 /// One that cannot be used, with status 2.
 pub fn tokens(config: &Config) -> Result<Trusted, Failure> {
     Trusted::read(&config.identity).map_err(|error| refused(&error))
+}
+
+/// Reads the API's document, where it is a file.
+///
+/// # Errors
+/// One that is not there or cannot be used, with status 2.
+pub fn document(config: &Config) -> Result<Prepared, Failure> {
+    Prepared::read(&config.validation).map_err(|error| Failure::new("SEA_RUN_OPENAPI", &error).with_status(2))
 }
 
 fn refused(error: &TokenError) -> Failure {

@@ -4,6 +4,7 @@
 mod access_logs;
 mod api_deprecation;
 mod api_versioning;
+mod api_openapi;
 mod cached_responses;
 mod compression;
 mod cors;
@@ -15,6 +16,7 @@ mod filtering_sorting;
 mod frontend;
 mod graceful_shutdown;
 mod https_only;
+mod input_validation;
 mod load_balancing;
 mod login_throttle;
 mod metrics;
@@ -60,6 +62,8 @@ fn looking() -> Vec<Box<dyn Probe>> {
         Box::new(cors::Cors),
         Box::new(error_handler::ErrorHandler),
         Box::new(status_codes::StatusCodes),
+        Box::new(api_openapi::ApiOpenapi),
+        Box::new(input_validation::InputValidation),
         Box::new(static_assets::StaticAssets),
         Box::new(etag::Etag),
         Box::new(cached_responses::CachedResponses),

@@ -290,6 +290,11 @@ mod tests {
             ("edge.compression", "compression = true", "[cache]\ncompression = false\n"),
             ("cache.etag", "etags = \"1MiB\"", "[cache]\netags = \"10KiB\"\n"),
             ("cache.response", "policy = true", "[cache]\npolicy = false\n"),
+            (
+                "protection.input-validation",
+                "openapi = \"/openapi.json\"",
+                "[validation]\nopenapi = \"api/openapi.yaml\"\n",
+            ),
         ];
         let kept: Vec<&str> = FIXES.iter().filter(|fix| fix.keep).map(|fix| fix.control.as_str()).collect();
         assert_eq!(kept, chosen.map(|(control, ..)| control), "each of them is tried here");

@@ -8,6 +8,7 @@ use seaworthy_edge::Pattern;
 use seaworthy_observability::{LogSink, MetricsExport};
 use seaworthy_protection::{CspFindings, Per, RatePolicy, RateSetting};
 use seaworthy_store::Redis;
+use seaworthy_validation::Validation;
 use serde_json::{Value, json};
 
 use super::{doors::EdgeAddresses, reload::ReloadState};
@@ -78,6 +79,11 @@ pub fn deprecated(callers: Callers, state: Arc<ReloadState>) -> Arc<dyn Fn() -> 
         });
         json!({ "routes": routes.collect::<Vec<_>>() })
     })
+}
+
+/// How requests compare with the API's document.
+pub fn openapi(validation: Validation) -> Arc<dyn Fn() -> Value + Send + Sync> {
+    Arc::new(move || validation.report())
 }
 
 /// What `check` may know without trusting our word for anything: where things are and which limits are claimed.

@@ -191,6 +191,7 @@ impl Reloader {
         trial::certificates(&new)?;
         let trusted = trial::tokens(&new)?;
         super::open_idempotency(&new, &self.shared, &self.control).await?;
+        let document = trial::document(&new)?;
         if let Some(app) = &self.app {
             let plan = app::plan(&new, self.credentials.clone())?;
             app.reconfigure(plan).await.map_err(|error| Failure::new("SEA_RUN_APP", &error))?;
@@ -214,6 +215,7 @@ impl Reloader {
             self.shared.tokens.replace(trial::tokens(old)?);
             return Err(Failure::new("SEA_RUN_EDGE", &error));
         }
+        self.shared.validation.replace(document);
         Ok(new)
     }
 

@@ -1,0 +1,127 @@
+//! `seaworthy openapi`: how the requests that came compare with the API's document.
+
+use std::{fmt::Write as _, process::ExitCode, time::Duration};
+
+use seaworthy_check::{Client, Endpoint, Transcript};
+use serde_json::Value;
+
+use crate::{
+    cli::OpenapiArguments,
+    config::{Config, ConfigSource},
+    failure::Failure,
+    terminal,
+};
+
+const CODE: &str = "SEA_OPENAPI_ADMIN";
+
+/// Asks the admin API and prints what it says.
+pub fn main(arguments: &OpenapiArguments) -> Result<ExitCode, Failure> {
+    let source = ConfigSource::new(arguments.config.as_deref(), arguments.profile.as_deref());
+    let admin = match &arguments.admin {
+        Some(address) => address.clone(),
+        None => Config::load_with(&source).map_err(|error| Failure::Config(error, 2))?.admin.listen,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::new("SEA_RUN_RUNTIME", &error))?;
+    let told = runtime.block_on(ask(&admin))?;
+    if arguments.json {
+        terminal::line(&told.to_string());
+    } else {
+        terminal::line(text(&told).trim_end());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn ask(admin: &str) -> Result<Value, Failure> {
+    let address =
+        if admin.contains("://") || admin.starts_with("unix:") { admin.to_owned() } else { format!("http://{admin}") };
+    let endpoint: Endpoint =
+        address.parse().map_err(|error: seaworthy_core::AddressError| Failure::new(CODE, &error))?;
+    let client = Client::new(endpoint, Transcript::default()).patience(Duration::from_secs(5));
+    let answer = client.get("/openapi").await.map_err(|error| {
+        let text = format!(
+            "the admin API at {admin} does not answer ({error}); is `seaworthy run` there? --admin names another"
+        );
+        Failure::text(CODE, text)
+    })?;
+    let told = answer.json().filter(|value| answer.status.is_success() && value["operations"].is_array());
+    told.ok_or_else(|| Failure::text(CODE, format!("{admin} is not the admin API of a Seaworthy of this version")))
+}
+
+/// For a person.
+fn text(told: &Value) -> String {
+    let word = |value: &Value, key: &str| value[key].as_str().unwrap_or_default().to_owned();
+    let number = |value: &Value, key: &str| value[key].as_u64().unwrap_or_default();
+    let list = |value: &Value, key: &str| value[key].as_array().cloned().unwrap_or_default();
+    let mut out = String::new();
+    let Some(document) = told["document"].as_str() else {
+        return "No document: set `openapi` in [validation] to a file, or to the path where the app serves it.".into();
+    };
+    // Writing to a String cannot fail.
+    let _ = writeln!(out, "document   {document}  (mode: {})", word(told, "mode"));
+    if let Some(error) = told["error"].as_str() {
+        let state = if told["loaded"] == true { "the one before is in force" } else { "nothing is in force" };
+        let _ = writeln!(out, "error      {error}; {state}");
+    }
+    let operations = list(told, "operations");
+    let asked: Vec<&Value> = operations.iter().filter(|one| number(one, "requests") > 0).collect();
+    if asked.is_empty() {
+        let _ = writeln!(out, "\nNo request for an operation of the document came since Seaworthy started.");
+    } else {
+        let _ = writeln!(out, "\n{:>9} {:>9}  operation", "requests", "wrong");
+    }
+    for one in &asked {
+        let (requests, wrong) = (number(one, "requests"), number(one, "wrong"));
+        let _ = writeln!(out, "{requests:>9} {wrong:>9}  {}", word(one, "operation"));
+        for reason in list(one, "reasons") {
+            let field = format!("{} {}", word(&reason, "in"), word(&reason, "field"));
+            let (count, message) = (number(&reason, "requests"), word(&reason, "message"));
+            let _ = writeln!(out, "{:>9} {count:>9}    {}: {message}", "", field.trim_end());
+        }
+    }
+    let unknown = list(told, "unknown");
+    if !unknown.is_empty() {
+        let _ = writeln!(out, "\nAsked for, and not in the document:");
+        for one in &unknown {
+            let _ = writeln!(out, "{:>9}  {}", number(one, "requests"), word(one, "request"));
+        }
+        if number(told, "unknown_dropped") > 0 {
+            let _ = writeln!(out, "{:>9}  more of other paths", number(told, "unknown_dropped"));
+        }
+    }
+    let silent: Vec<&Value> = operations.iter().filter(|one| number(one, "requests") == 0).collect();
+    if !silent.is_empty() && !asked.is_empty() {
+        let _ = writeln!(out, "\nIn the document, and never asked for:");
+        for one in silent {
+            let _ = writeln!(out, "           {}", word(one, "operation"));
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_person_sees_what_is_wrong_unknown_and_unused() {
+        let shown = text(&json!({
+            "document": "/openapi.json of the app", "mode": "report", "loaded": true, "error": null,
+            "operations": [
+                { "operation": "POST /items", "requests": 5, "wrong": 2, "reasons": [
+                    { "in": "body", "field": "/price", "rule": "type", "message": "must be a number", "requests": 2 },
+                ] },
+                { "operation": "GET /old", "requests": 0, "wrong": 0, "reasons": [] },
+            ],
+            "unknown": [{ "request": "GET /admin", "requests": 3 }], "unknown_dropped": 0,
+        }));
+        for line in
+            ["5         2  POST /items", "body /price: must be a number", "3  GET /admin", "           GET /old"]
+        {
+            assert!(shown.contains(line), "{line} is not in\n{shown}");
+        }
+        assert!(text(&json!({ "document": null })).contains("[validation]"));
+    }
+}

@@ -1,0 +1,49 @@
+//! A body of `application/x-www-form-urlencoded`, compared with its schema.
+
+use jsonschema::Validator;
+
+use crate::{
+    parameters::{BRACKETS, REPEATED, decoded},
+    shape::Shape,
+    violation::{self, MOST, Place, Violation},
+};
+
+/// What a form may be.
+#[derive(Debug)]
+pub(crate) struct Form {
+    pub shape: Shape,
+    pub validator: Validator,
+}
+
+impl Form {
+    /// Adds what is wrong with a form.
+    pub(crate) fn check(&self, text: &str, all: &mut Vec<Violation>) {
+        let pairs = text.split('&').filter(|pair| !pair.is_empty());
+        let pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+        let pairs: Vec<_> = pairs.map(|(name, value)| (decoded(name), decoded(value))).collect();
+        for (name, shape) in self.shape.members.iter().flatten() {
+            let mut wrong = |rule, message: &str| {
+                let pointer = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
+                all.push(Violation { pointer, ..Violation::body(rule, message) });
+            };
+            // What the app makes of either, the schema has never seen.
+            if shape.items.is_none() && pairs.iter().filter(|(known, _)| known == name).nth(1).is_some() {
+                wrong(REPEATED, "is there more than once");
+            }
+            if pairs
+                .iter()
+                .any(|(known, _)| known.strip_prefix(name.as_str()).is_some_and(|rest| rest.starts_with('[')))
+            {
+                wrong(BRACKETS, "must be written without brackets");
+            }
+            if all.len() >= MOST {
+                return;
+            }
+        }
+        let object = |literal| self.shape.object(pairs.iter().map(|(name, value)| (&**name, &**value)), literal);
+        let spelt = object(false);
+        if !self.validator.is_valid(&spelt) && !self.validator.is_valid(&object(true)) {
+            violation::check(&self.validator, &spelt, Place::Body, "", all);
+        }
+    }
+}
