@@ -21,7 +21,7 @@ pub struct LoginSettings {
     pub pause: HumanDuration,
     /// No pause is longer: nobody is locked out for more than this.
     pub longest_pause: HumanDuration,
-    /// Failures that one address may have, whatever accounts it tries; `"off"` for none of this.
+    /// Failures that one address may have, whatever accounts it tries: `"30/10m"` when nothing is said, `"off"` for none.
     pub address: RateSetting,
     /// Status codes with which the app says that a sign-in failed. Other answers below 400 are a success; the rest (404,
     /// 429, 5xx) tell nothing.
