@@ -13,7 +13,7 @@ use http::{Request, Response};
 use http_body_util::BodyExt;
 use seaworthy_config::{ByteSize, HumanDuration};
 use seaworthy_core::{Body, RequestContext, RequestId, Shutdown, full_body};
-use tower::{Layer, ServiceExt};
+use tower::{Layer, Service, ServiceExt};
 
 use super::{
     Idempotency, IdempotencyLayer, IdempotencySetting, StoreSettings, journal,
@@ -58,7 +58,8 @@ impl Around {
                 Ok::<_, Infallible>(Response::new(full_body("x".repeat(answer))))
             }
         });
-        let response = self.layer.layer(app).oneshot(request(key, client)).await.unwrap();
+        let mut service = self.layer.layer(app);
+        let response = service.ready().await.unwrap().call(request(key, client)).await.unwrap();
         let body = response.into_body().collect().await.unwrap().to_bytes();
         match serde_json::from_slice::<serde_json::Value>(&body) {
             Ok(problem) => problem["code"].as_str().unwrap().to_owned(),
