@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use schemars::JsonSchema;
 use seaworthy_config::Findings;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// An operation that will go away. Dates are days (`2026-01-01`, from midnight UTC on) or moments (`2026-01-01T12:00:00Z`).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -24,7 +24,7 @@ pub struct DeprecatedSettings {
 }
 
 /// What happens after the sunset.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum AfterSunset {
     /// The app answers as before.

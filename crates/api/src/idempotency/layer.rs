@@ -137,7 +137,7 @@ where
             route.counts.refused.increment(1);
             return IdempotencyFuture::Ready { answer: Some(problems::answer(kind, &context)) };
         }
-        let Some(exchange) = Exchange::new(self.app.clone(), route.clone(), context, &request) else {
+        let Some(exchange) = Exchange::new(self.app.clone(), route.clone(), context.clone(), &request) else {
             return IdempotencyFuture::Pass { inner: self.inner.call(request) };
         };
         // In a task of its own: a client that hangs up must not leave a request half done that it will repeat.
@@ -146,7 +146,7 @@ where
             // Nobody there to hear it is no reason to stop.
             drop(told.send(exchange.run(request).await));
         });
-        IdempotencyFuture::Long { answer }
+        IdempotencyFuture::Long { answer, context }
     }
 }
 
@@ -156,7 +156,7 @@ pin_project_lite::pin_project! {
     pub enum IdempotencyFuture<F> {
         Pass { #[pin] inner: F },
         Ready { answer: Option<Response<Body>> },
-        Long { answer: oneshot::Receiver<Response<Body>> },
+        Long { answer: oneshot::Receiver<Response<Body>>, context: Arc<RequestContext> },
     }
 }
 
@@ -174,10 +174,11 @@ where
                 // Nobody asks a future twice; one that did waits.
                 None => Poll::Pending,
             },
-            IdempotencyFutureProjection::Long { answer } => match Pin::new(answer).poll(cx) {
+            IdempotencyFutureProjection::Long { answer, context } => match Pin::new(answer).poll(cx) {
                 Poll::Ready(Ok(answer)) => Poll::Ready(Ok(answer)),
-                // The task ends without an answer only together with the runtime.
-                Poll::Ready(Err(_)) | Poll::Pending => Poll::Pending,
+                // The task has broken down in the middle, and so has what it knew.
+                Poll::Ready(Err(_)) => Poll::Ready(Ok(problems::answer(problems::OUTCOME_UNKNOWN, context))),
+                Poll::Pending => Poll::Pending,
             },
         }
     }

@@ -58,12 +58,8 @@ impl Around {
                 Ok::<_, Infallible>(Response::new(full_body("x".repeat(answer))))
             }
         });
-        let request = Request::post("/").header("idempotency-key", key).header("authorization", client);
-        let mut request = request.body(full_body("body")).unwrap();
-        let id = RequestId::from_client(&http::HeaderValue::from_static("r")).unwrap();
-        request.extensions_mut().insert(Arc::new(RequestContext::new(id)));
         let mut service = self.layer.layer(app);
-        let response = service.ready().await.unwrap().call(request).await.unwrap();
+        let response = service.ready().await.unwrap().call(request(key, client)).await.unwrap();
         let body = response.into_body().collect().await.unwrap().to_bytes();
         match serde_json::from_slice::<serde_json::Value>(&body) {
             Ok(problem) => problem["code"].as_str().unwrap().to_owned(),
@@ -74,6 +70,14 @@ impl Around {
     fn asked(&self) -> usize {
         self.asked.load(Ordering::SeqCst)
     }
+}
+
+fn request(key: &str, client: &str) -> Request<Body> {
+    let request = Request::post("/").header("idempotency-key", key).header("authorization", client);
+    let mut request = request.body(full_body("body")).unwrap();
+    let id = RequestId::from_client(&http::HeaderValue::from_static("r")).unwrap();
+    request.extensions_mut().insert(Arc::new(RequestContext::new(id)));
+    request
 }
 
 fn day() -> HumanDuration {
@@ -170,6 +174,20 @@ async fn what_was_written_is_there_after_a_restart_and_goes_when_it_expires() {
     assert_eq!(table.counts(), (1, 1, 0));
     table.undo().await;
     assert_eq!(table.counts(), (0, 0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_breakdown_in_the_middle_is_told_and_not_waited_for() {
+    let around = Around::new(StoreSettings::default(), day(), 3, None).await;
+    let app = tower::service_fn(|_: Request<Body>| async {
+        let broken: Option<Response<Body>> = None;
+        Ok::<_, Infallible>(broken.expect("a bug in a layer"))
+    });
+    for _ in 0..2 {
+        let response = around.layer.layer(app).oneshot(request("k", "a")).await.unwrap();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        assert!(String::from_utf8_lossy(&body).contains("SEA_API_IDEMPOTENCY_OUTCOME_UNKNOWN"));
+    }
 }
 
 #[tokio::test]

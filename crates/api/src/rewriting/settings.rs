@@ -2,7 +2,7 @@
 
 use schemars::JsonSchema;
 use seaworthy_config::Findings;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{
     path::{below, is_plain},
@@ -10,7 +10,7 @@ use super::{
 };
 
 /// What happens to a request without the version prefix.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Unversioned {
     /// It is answered 404.

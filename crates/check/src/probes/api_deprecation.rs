@@ -200,7 +200,7 @@ fn wrong(answer: &Answer) -> Option<String> {
     let Some(at) = since.strip_prefix('@').and_then(|digits| digits.parse::<u64>().ok()) else {
         return Some(format!("`Deprecation: {since}` is no date of RFC 9745, which is written `@1767225600`"));
     };
-    let Some(sunset) = answer.header("sunset") else { return None };
+    let sunset = answer.header("sunset")?;
     match httpdate::parse_http_date(sunset) {
         Err(_) => Some(format!("`Sunset: {sunset}` is no date of HTTP")),
         Ok(end) if end < since_epoch(at) => Some("its sunset comes before its deprecation".into()),
