@@ -198,7 +198,7 @@ mod tests {
     fn judge(policy: &Policy, request: &HeaderMap, status: u16, answer: &[(&'static str, &str)]) -> Option<Terms> {
         let received = Received { at: at(NOW), delay: Duration::ZERO };
         let status = StatusCode::from_u16(status).unwrap();
-        terms(policy, policy.partition(request), request, status, &headers(answer), received)
+        terms(policy, policy.partition(request, None), request, status, &headers(answer), received)
     }
 
     fn fresh(answer: &[(&'static str, &str)]) -> Option<u64> {

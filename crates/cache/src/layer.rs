@@ -108,7 +108,7 @@ impl Route {
                 if odd {
                     return Plan::Pass("request");
                 }
-                let partition = self.policy.partition(headers);
+                let partition = self.policy.partition(headers, context.principal.get());
                 Plan::Look(Key::of(request, context, &self.policy, partition, None), partition)
             }
             Method::POST if self.policy.search.is_some() => Plan::Search,

@@ -1,10 +1,11 @@
-//! The HTTP cache (RFC 9111) in front of the app, and ETags for what the app answers without one.
+//! The HTTP cache (RFC 9111) in front of the app, ETags for what the app answers without one, and compression.
 //!
 //! `layer.rs` is the way in: what is fresh in the store is answered at once. `exchange.rs` is the long way: one request asks
 //! the app for all that want the same. `freshness.rs` says what may be stored and for how long, `store.rs` keeps it.
 
 mod answer;
 mod app;
+mod compression;
 mod conditions;
 mod counts;
 mod dictionary;
@@ -27,6 +28,10 @@ mod store;
 mod stored;
 mod storing;
 
+pub use compression::{
+    CodingName, Compress, CompressService, CompressionPolicy, CompressionSetting, CompressionSettings, Encoders,
+    Negotiate, NegotiateService, WithCredentials,
+};
 pub use etag::{Etags, EtagsService};
 pub use invalidation::{Invalidate, InvalidateService};
 pub use layer::{Cache, CacheService};

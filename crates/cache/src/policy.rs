@@ -7,8 +7,9 @@ use http::{
     header::{AUTHORIZATION, COOKIE},
 };
 use schemars::JsonSchema;
+use seaworthy_core::Principal;
 use serde::Deserialize;
-use sha2::{Digest, Sha256};
+use sha2::{Digest as _, Sha256};
 
 /// Who shares an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -48,54 +49,110 @@ pub(crate) enum Partition {
 }
 
 impl Policy {
-    /// The partition of a request. The one place that knows who somebody is: when a principal is known before the cache,
-    /// its id and its tenant go in here, in place of credentials.
-    pub(crate) fn partition(&self, headers: &HeaderMap) -> Partition {
+    /// The partition of a request from somebody known, or from whoever sends these headers. The one place that knows who
+    /// somebody is.
+    pub(crate) fn partition(&self, headers: &HeaderMap, principal: Option<&Principal>) -> Partition {
         let (credentials, cookies) = (headers.contains_key(AUTHORIZATION), headers.contains_key(COOKIE));
         match self.per {
             Some(Per::All) if !credentials => Partition::Everyone,
             Some(Per::All) => Partition::Named,
             None if credentials || cookies => Partition::Named,
             None => Partition::Everyone,
-            // A tenant is not known yet, and its people are no fewer than one: theirs are kept apart, and never mixed.
-            Some(Per::Tenant | Per::Principal) if !credentials && !cookies => Partition::Everyone,
-            Some(Per::Tenant | Per::Principal) => self.principal(headers),
+            Some(per) => match principal {
+                Some(principal) => self.known(per, principal, headers),
+                None if !credentials && !cookies => Partition::Everyone,
+                // Whose tenant is not known shares with nobody else.
+                None => self.unknown(headers),
+            },
         }
     }
 
-    fn principal(&self, headers: &HeaderMap) -> Partition {
-        let mut digest = Sha256::new();
-        let mut anonymous = true;
-        let mut add = |kind: u8, bytes: &[u8]| {
-            anonymous = false;
-            digest.update([kind]);
-            digest.update((bytes.len() as u64).to_le_bytes());
-            digest.update(bytes);
-        };
-        for value in headers.get_all(AUTHORIZATION) {
-            add(0, value.as_bytes());
+    /// Of somebody whose token was verified: whichever token that is.
+    fn known(&self, per: Per, principal: &Principal, headers: &HeaderMap) -> Partition {
+        let mut partition = Digest::default();
+        let tenant = principal.tenant_fingerprint();
+        if let (Per::Tenant, Some(tenant)) = (per, tenant) {
+            partition.add(Part::Tenant, &tenant.to_le_bytes());
+            return partition.finish();
         }
+        partition.add(Part::Principal, &principal.fingerprint().to_le_bytes());
+        if let Some(tenant) = tenant {
+            partition.add(Part::Tenant, &tenant.to_le_bytes());
+        }
+        // A token that allows less must not get what one that allows more was answered.
+        let details = principal.details();
+        for (part, words) in [(Part::Role, &details.roles), (Part::Scope, &details.scopes)] {
+            words.iter().for_each(|word| partition.add(part, word.as_bytes()));
+        }
+        if !self.cookies.is_empty() {
+            self.add_cookies(&mut partition, headers);
+        }
+        partition.finish()
+    }
+
+    /// Of somebody who is known by credentials alone, that the app looks at.
+    fn unknown(&self, headers: &HeaderMap) -> Partition {
+        let mut partition = Digest::default();
+        for value in headers.get_all(AUTHORIZATION) {
+            partition.add(Part::Authorization, value.as_bytes());
+        }
+        self.add_cookies(&mut partition, headers);
+        partition.finish()
+    }
+
+    fn add_cookies(&self, partition: &mut Digest, headers: &HeaderMap) {
         for line in headers.get_all(COOKIE) {
             for cookie in line.as_bytes().split(|byte| *byte == b';').map(<[u8]>::trim_ascii) {
                 let name = cookie.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii();
                 if self.cookies.is_empty() || self.cookies.iter().any(|known| known.as_bytes() == name) {
-                    add(1, cookie);
+                    partition.add(Part::Cookie, cookie);
                 }
             }
         }
-        if anonymous { Partition::Everyone } else { Partition::Principal(digest.finalize().into()) }
+    }
+}
+
+/// What somebody is known by. Each part says which one it is and how long, so that no two of them look like a third.
+#[derive(Default)]
+struct Digest {
+    digest: Sha256,
+    /// Something was added.
+    known: bool,
+}
+
+#[derive(Clone, Copy)]
+enum Part {
+    Authorization,
+    Cookie,
+    Principal,
+    Tenant,
+    Role,
+    Scope,
+}
+
+impl Digest {
+    fn add(&mut self, part: Part, bytes: &[u8]) {
+        self.known = true;
+        self.digest.update([part as u8]);
+        self.digest.update((bytes.len() as u64).to_le_bytes());
+        self.digest.update(bytes);
+    }
+
+    fn finish(self) -> Partition {
+        if self.known { Partition::Principal(self.digest.finalize().into()) } else { Partition::Everyone }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use http::HeaderValue;
+    use seaworthy_core::{PrincipalDetails, PrincipalKind};
 
     use super::*;
 
     fn partition(policy: &Policy, lines: &[(HeaderName, &str)]) -> Partition {
         let pairs = lines.iter().map(|(name, value)| (name.clone(), HeaderValue::from_str(value).unwrap()));
-        policy.partition(&pairs.collect())
+        policy.partition(&pairs.collect(), None)
     }
 
     #[test]
@@ -123,5 +180,40 @@ mod tests {
         let all = Policy { per: Some(Per::All), ..Policy::default() };
         assert_eq!(partition(&all, &[(COOKIE, "a=1")]), Partition::Everyone);
         assert_eq!(partition(&all, &[(AUTHORIZATION, "Bearer x")]), Partition::Named);
+    }
+
+    fn somebody(id: &str, tenant: Option<&str>, scopes: &[&str]) -> Principal {
+        Principal::new(PrincipalDetails {
+            kind: PrincipalKind::User,
+            id: id.into(),
+            tenant: tenant.map(str::to_owned),
+            roles: Vec::new(),
+            scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
+        })
+    }
+
+    #[test]
+    fn somebody_known_is_the_same_with_every_token_and_tenants_never_share() {
+        let of = |per, principal: &Principal, token: &str| {
+            let headers = [(AUTHORIZATION, token), (COOKIE, token)];
+            let pairs = headers.map(|(name, value)| (name, HeaderValue::from_str(value).unwrap()));
+            Policy { per: Some(per), ..Policy::default() }.partition(&HeaderMap::from_iter(pairs), Some(principal))
+        };
+        let ann = somebody("ann", Some("acme"), &["read"]);
+        for per in [Per::Principal, Per::Tenant] {
+            assert!(matches!(of(per, &ann, "a"), Partition::Principal(_)));
+            assert_eq!(of(per, &ann, "a"), of(per, &ann, "b"), "{per:?}: a new token");
+            for other in [Some("other"), None] {
+                assert_ne!(of(per, &ann, "a"), of(per, &somebody("ann", other, &["read"]), "a"), "{per:?}: {other:?}");
+            }
+        }
+        let bob = somebody("bob", Some("acme"), &["read"]);
+        assert_ne!(of(Per::Principal, &ann, "a"), of(Per::Principal, &bob, "a"));
+        assert_eq!(of(Per::Tenant, &ann, "a"), of(Per::Tenant, &bob, "b"));
+        assert_ne!(of(Per::Principal, &ann, "a"), of(Per::Principal, &somebody("ann", Some("acme"), &[]), "a"));
+        let (alone, other) = (somebody("ann", None, &[]), somebody("bob", None, &[]));
+        assert_ne!(of(Per::Tenant, &alone, "a"), of(Per::Tenant, &other, "a"), "no tenant is not one tenant");
+        let acme = somebody("acme", None, &[]);
+        assert_ne!(of(Per::Tenant, &acme, "a"), of(Per::Tenant, &ann, "a"), "nobody becomes a tenant by a name");
     }
 }

@@ -38,7 +38,7 @@ pub(crate) async fn call(
             return response;
         }
     };
-    let partition = route.policy.partition(&parts.headers);
+    let partition = route.policy.partition(&parts.headers, context.principal.get());
     let digest = digest(&parts.headers, &body);
     let head = Request::from_parts(parts, seaworthy_core::empty_body());
     let key = Key::of(&head, &context, &route.policy, partition, Some(&digest));

@@ -10,7 +10,10 @@ use serde::{
     de::{MapAccess, Visitor, value::MapAccessDeserializer},
 };
 
-use crate::policy::{Per, Policy};
+use crate::{
+    compression::CompressionSetting,
+    policy::{Per, Policy},
+};
 
 /// The HTTP cache (RFC 9111), and ETags. Nothing is cached until a route, or `policy` here, asks for it.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -30,6 +33,9 @@ pub struct Settings {
     /// Answers to GET up to this size that have no ETag get one, and a client that has the same already gets 304. They are
     /// held until they are whole. `"0B"` is off; answers without `Content-Length`, and event streams, always pass.
     pub etags: ByteSize,
+    /// Compress answers for clients that take it (RFC 9110, 12.5.3): `true`, or a table that says how. Streams of events,
+    /// parts, and what is compressed already stay as they are. Compressed answers are what the cache keeps.
+    pub compression: CompressionSetting,
 }
 
 /// What one `[[route]]` says of the cache.
@@ -40,6 +46,8 @@ pub struct RoutePolicy {
     pub cache: Option<CacheSetting>,
     /// In place of `cache.etags`.
     pub etags: Option<ByteSize>,
+    /// In place of `cache.compression`: `true`, `false`, or a table.
+    pub compression: Option<CompressionSetting>,
 }
 
 /// `true`, `false` or a table.
@@ -59,10 +67,12 @@ pub struct PolicySettings {
     /// How long answers stay fresh that say nothing of it: of status 200, 203, 204, 300, 301 and 308. What the app says
     /// (`Cache-Control`, `Expires`) goes before it.
     pub ttl: Option<HumanDuration>,
-    /// Who shares an answer: `all`, or only requests of one `principal` (its `Authorization`, and its cookies) or `tenant`
-    /// (for now as `principal`). Left out, requests with cookies or `Authorization` share only what the app's headers allow.
+    /// Who shares an answer: `all`, or only requests of one `principal` or `tenant`. Where the route knows who asks (`auth`),
+    /// that is what counts, whatever token it is; else `Authorization` and cookies. Left out, requests with cookies or
+    /// `Authorization` share only what the app's headers allow.
     pub per: Option<Per>,
-    /// With `per = "principal"`, the cookies that tell who somebody is; none named: all of them.
+    /// With `per = "principal"`, the cookies that tell who somebody is; none named: all of them, but of requests whose token
+    /// was verified none.
     pub cookies: Vec<String>,
     /// Request headers by which answers differ although the app sends no `Vary`.
     pub vary: Vec<String>,
@@ -88,6 +98,7 @@ impl Default for Settings {
             wait: HumanDuration::seconds(5),
             status: true,
             etags: ByteSize(0),
+            compression: CompressionSetting::default(),
         }
     }
 }
@@ -208,6 +219,9 @@ impl RoutePolicy {
             cache.validate(&format!("{at}.cache"), findings);
         }
         validate_etags(self.etags, at, findings);
+        if let Some(compression) = &self.compression {
+            compression.validate(&format!("{at}.compression"), findings);
+        }
     }
 }
 
@@ -224,6 +238,7 @@ impl Section for Settings {
     fn validate(&self, findings: &mut Findings) {
         self.policy.validate("cache.policy", findings);
         validate_etags(Some(self.etags), "cache", findings);
+        self.compression.validate("cache.compression", findings);
         if self.largest.0 > self.memory.0 / 2 {
             let message = format!("one answer may take {} of {}", self.largest, self.memory);
             let help = "keep it to half of cache.memory at most, so that one answer does not empty the cache";
@@ -263,7 +278,8 @@ mod tests {
 
     fn codes(settings: PolicySettings) -> Vec<String> {
         let mut findings = Findings::default();
-        RoutePolicy { cache: Some(CacheSetting::Policy(settings)), etags: None }.validate("route.0", &mut findings);
+        RoutePolicy { cache: Some(CacheSetting::Policy(settings)), ..RoutePolicy::default() }
+            .validate("route.0", &mut findings);
         findings.into_list().into_iter().map(|(path, finding)| format!("{path} {}", finding.code)).collect()
     }
 

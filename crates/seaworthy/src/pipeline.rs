@@ -9,7 +9,7 @@
 
 use std::sync::Arc;
 
-use seaworthy_cache::{Cache, CacheSetting, Etags, Invalidate, Policy, Store};
+use seaworthy_cache::{Cache, CacheSetting, Compress, Encoders, Etags, Invalidate, Negotiate, Policy, Store};
 use seaworthy_core::{Handler, Shutdown};
 use seaworthy_edge::{ErrorPages, Files, Forward, NothingHere, OwnAnswers, Pattern, Pool, RouteError, RouteTable};
 use seaworthy_identity::{Authenticate, Remembered, Tokens};
@@ -42,6 +42,7 @@ struct Core<'a> {
     config: &'a Config,
     shared: &'a Shared,
     remembered: Remembered,
+    encoders: Encoders,
     pool: &'a Arc<Pool>,
     tasks: &'a Shutdown,
 }
@@ -49,7 +50,8 @@ struct Core<'a> {
 /// The routes of one core, around that core's upstream connections.
 pub fn table(config: &Config, shared: &Shared, pool: &Arc<Pool>, tasks: &Shutdown) -> Result<RouteTable, RouteError> {
     shared.cache.resize(usize::try_from(config.cache.memory.0).unwrap_or(usize::MAX));
-    let core = Core { config, shared, remembered: Remembered::default(), pool, tasks };
+    let encoders = Encoders::default();
+    let core = Core { config, shared, remembered: Remembered::default(), encoders, pool, tasks };
     let build = |name: &str, route: &RouteEntry, files: Option<Files>| pipeline(name, route, files, &core);
     let mut table =
         RouteTable::builder(build("*", &RouteEntry::default(), None), own_answers(config, shared.log.clone()));
@@ -103,17 +105,26 @@ fn pipeline(name: &str, route: &RouteEntry, files: Option<Files>, core: &Core<'_
     let etags = route.cache.etags.unwrap_or(config.cache.etags);
     let invalidate = (cache.is_none() && caches_anything(config)).then(|| Invalidate::layer(&shared.cache));
 
+    let compression = route.cache.compression.as_ref().unwrap_or(&config.cache.compression).policy();
+    let negotiate = compression.as_ref().filter(|_| cache.is_some()).map(Negotiate::layer);
+    let compress = compression.map(|policy| Compress::layer(policy, &core.encoders));
+    // Nonces are put into plain pages, so what is sent with them can be compressed only behind that.
+    let nonces = headers.enabled && headers.csp.nonces;
+    let (outside, inside) = if nonces { (compress, None) } else { (None, compress) };
+
     let layers = ServiceBuilder::new()
         .layer(Observe::route(name, shared.log.clone())) // a line and numbers for everything below, refusals included
+        .option_layer(outside)
         .option_layer(SecurityHeaders::layer(&headers)) // on refusals too, so outside of them; nonces, so outside of the cache
         .option_layer(Cors::layer(cors)) // a preflight ends here, and a page may read our refusals
         .layer(BodyLimit::new(body_limit))
         .option_layer(Authenticate::layer(auth, &shared.tokens, &core.remembered)) // limits below count by who it is
         .option_layer(shared.limits.layer(name, rates, cost, config.protection.rate_headers))
         // Still to come: authorize before the rate limit; behind it, in this order: validate, upload.
+        .option_layer(negotiate.filter(|_| !nonces)) // few words for what a client takes: few variants in the cache
         .option_layer(cache.map(|policy| Cache::layer(name, &shared.cache, policy, &config.cache, core.tasks)))
         .option_layer(invalidate) // what a write changes is taken out, wherever it is stored
-        // Still to come: compress.
+        .option_layer(inside) // what is cached is compressed
         .option_layer(Etags::layer(etags))
         .option_layer(ErrorPages::layer(errors))
         .option_layer(Disclosure::layer(traces)); // sees what the app said itself, also where `errors` lets it pass

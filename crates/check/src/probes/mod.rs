@@ -3,6 +3,7 @@
 
 mod access_logs;
 mod cached_responses;
+mod compression;
 mod cors;
 mod environments;
 mod error_handler;
@@ -55,6 +56,7 @@ fn looking() -> Vec<Box<dyn Probe>> {
         Box::new(static_assets::StaticAssets),
         Box::new(etag::Etag),
         Box::new(cached_responses::CachedResponses),
+        Box::new(compression::Compression),
         Box::new(pagination::Pagination),
         Box::new(request_id::RequestIds),
         Box::new(access_logs::AccessLogs),

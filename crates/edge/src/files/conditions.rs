@@ -15,7 +15,7 @@ use std::{
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use httpdate::HttpDate;
 
-use super::accept_encoding::Coding;
+use seaworthy_core::Coding;
 
 /// A file written less than this ago may be written again within one tick of the file system's clock, with the same
 /// times: until then its tag is weak and its date proves nothing (RFC 9110, 8.8.1 and 8.8.2.2).

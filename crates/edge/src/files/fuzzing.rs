@@ -1,9 +1,10 @@
 //! What the fuzz targets call of this room (see `crate::fuzzing`).
 
 use http::{HeaderMap, HeaderValue, header};
+use seaworthy_core::{Accepted, Coding};
 
 use super::{
-    accept_encoding, conditions, hashed_name,
+    conditions, hashed_name,
     path::{self, RequestPath},
     ranges::{self, Selection},
 };
@@ -29,7 +30,7 @@ pub fn byte_ranges(value: &[u8], length: u64) -> Option<Vec<(u64, u64)>> {
 pub fn content_codings(value: &[u8]) -> Vec<&'static str> {
     let Ok(value) = HeaderValue::from_bytes(value) else { return Vec::new() };
     let headers = HeaderMap::from_iter([(header::ACCEPT_ENCODING, value)]);
-    accept_encoding::accepted(&headers).into_iter().map(accept_encoding::Coding::name).collect()
+    Accepted::of(&headers, &Coding::ALL).iter().map(Coding::name).collect()
 }
 
 /// How many entity tags a list has.

@@ -6,9 +6,9 @@ use std::{
 };
 
 use http::HeaderMap;
+use seaworthy_core::{Accepted, Coding};
 
 use super::{
-    accept_encoding::{self, Coding},
     beneath::{Entry, OpenFile, Root},
     media_type,
     path::Place,
@@ -85,8 +85,8 @@ fn represent(root: &Root, opened: OpenFile, name: String, headers: &HeaderMap, f
     if !varies {
         return Ok(plain);
     }
-    for coding in accept_encoding::accepted(headers) {
-        let variant = root.entry(&format!("{}.{}", plain.name, coding.extension()))?;
+    for coding in Accepted::of(headers, &Coding::ALL).iter() {
+        let variant = root.entry(&format!("{}.{}", plain.name, extension(coding)))?;
         if let Entry::File(variant) = variant
             && !is_stale(&variant, &plain.opened)
         {
@@ -94,6 +94,15 @@ fn represent(root: &Root, opened: OpenFile, name: String, headers: &HeaderMap, f
         }
     }
     Ok(plain)
+}
+
+/// What the name of a compressed file ends in, after its dot.
+fn extension(coding: Coding) -> &'static str {
+    match coding {
+        Coding::Brotli => "br",
+        Coding::Zstandard => "zst",
+        Coding::Gzip => "gz",
+    }
 }
 
 fn is_stale(variant: &OpenFile, original: &OpenFile) -> bool {

@@ -4,7 +4,6 @@
 //! chosen ([`lookup`]), conditions and ranges evaluated ([`answer`]), the body streamed ([`body`]). All that touches the
 //! disk runs off the core; a file of up to 64 KB costs one such trip.
 
-mod accept_encoding;
 mod answer;
 mod beneath;
 mod body;

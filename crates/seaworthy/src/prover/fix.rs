@@ -286,6 +286,7 @@ mod tests {
                 "[protection.cors]\norigins = [\"https://b.example\"]\n",
             ),
             ("edge.csp", "nonces = true", "[protection.headers.csp]\nnonces = false\n"),
+            ("edge.compression", "compression = true", "[cache]\ncompression = false\n"),
             ("cache.etag", "etags = \"1MiB\"", "[cache]\netags = \"10KiB\"\n"),
             ("cache.response", "policy = true", "[cache]\npolicy = false\n"),
         ];
