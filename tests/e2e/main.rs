@@ -15,6 +15,7 @@ mod apps;
 mod cache;
 mod check;
 mod command_line;
+mod compression;
 mod config;
 mod documents;
 mod edge;
@@ -39,6 +40,7 @@ fn main() {
         check::tests(),
         prover::tests(),
         command_line::tests(),
+        compression::tests(),
         config::tests(),
         documents::tests(),
         edge::tests(),

@@ -80,6 +80,9 @@ for algorithm in ["HS256", "RS256", "ES256", "EdDSA"]:
 add("one of several audiences", encode({"aud": ["x", "app"]}), right=True)
 add("a little late", encode({"exp": now - 5}), right=True)
 add("a second one for the set", encode({"nonce": 1}, headers={"kid": "first-ES256"}), right=True)
+add("somebody else of the tenant", encode({"sub": "u-8"}), elsewhere=True)
+add("the same name in another tenant", encode({"tenant": "other"}), elsewhere=True)
+add("the same with fewer scopes", encode({"scope": "read"}), elsewhere=True)
 add("new key", encode(key=new, headers={"kid": "second"}), rotated=True)
 
 add("no algorithm", jwt.encode(claims, None, algorithm="none"))

@@ -14,6 +14,7 @@ mod etag;
 mod exchange;
 mod fill;
 mod freshness;
+pub mod fuzzing;
 mod invalidation;
 mod key;
 mod layer;

@@ -61,7 +61,7 @@ pub(super) fn is_compressible(policy: &CompressionPolicy, parts: &Parts, length:
         && !headers.contains_key(CONTENT_ENCODING)
         && !headers.contains_key(CONTENT_RANGE)
         && headers.get(CONTENT_TYPE).is_some_and(|kind| takes(policy, kind))
-        && !DIGESTS.iter().any(|name| headers.contains_key(name))
+        && !has_digest(headers)
         && !forbids_change(headers)
 }
 
@@ -69,6 +69,15 @@ pub(super) fn is_compressible(policy: &CompressionPolicy, parts: &Parts, length:
 pub(super) fn forbids_change(headers: &HeaderMap) -> bool {
     let lines = headers.get_all(CACHE_CONTROL).iter();
     lines.flat_map(|line| split_list(line.as_bytes())).any(|word| word.eq_ignore_ascii_case(b"no-transform"))
+}
+
+/// Before the body, or announced to follow it.
+fn has_digest(headers: &HeaderMap) -> bool {
+    let announced = headers.get_all(TRAILER).iter().flat_map(|line| split_list(line.as_bytes()));
+    DIGESTS.iter().any(|name| headers.contains_key(name))
+        || announced
+            .into_iter()
+            .any(|field| DIGESTS.iter().any(|name| field.eq_ignore_ascii_case(name.as_str().as_bytes())))
 }
 
 /// Whether a media type, in small letters and without parameters, is a stream of events.
@@ -108,8 +117,6 @@ pub(super) fn encode_head(headers: &mut HeaderMap, coding: Coding) {
     headers.remove(CONTENT_LENGTH);
     // Parts are cut from the plain answer, which is another representation.
     headers.remove(ACCEPT_RANGES);
-    // Trailers may be digests too; they are sent on, and not announced twice.
-    headers.remove(TRAILER);
     tags::mark(headers, coding);
 }
 
@@ -181,6 +188,7 @@ mod tests {
             ("content-range", "bytes 0-1/2"),
             ("cache-control", "max-age=5, No-Transform"),
             ("repr-digest", "sha-256=:AA==:"),
+            ("trailer", "x-sum, Content-Digest"),
         ] {
             assert!(!judge(200, &[json, header], None), "{header:?}");
         }

@@ -20,6 +20,8 @@ use super::{
 const PIECE: usize = 32 << 10;
 /// From here on output is sent.
 const FRAME: usize = 16 << 10;
+/// Less than this is not worth a frame of its own, unless the client waits for it.
+const CRUMB: usize = 1 << 10;
 /// Of a body whose length is known, so much may wait for the rest: it is on its way, and more flushes are more bytes.
 const MAY_WAIT: usize = 16 << 10;
 
@@ -81,7 +83,7 @@ impl CompressedBody {
         Poll::Ready(Some(Ok(Frame::data(Bytes::from(mem::take(&mut self.output))))))
     }
 
-    /// Takes what the inner body has next; whether there was any.
+    /// Takes what the inner body has next.
     fn take(&mut self, frame: Option<Frame<Bytes>>) {
         match frame.map(Frame::into_data) {
             Some(Ok(data)) => {
@@ -109,7 +111,7 @@ impl CompressedBody {
                 if mem::replace(&mut worked, true) {
                     // A long piece came at once.
                     cx.waker().wake_by_ref();
-                    return if self.output.is_empty() { Poll::Pending } else { self.frame() };
+                    return if self.output.len() < CRUMB { Poll::Pending } else { self.frame() };
                 }
                 self.work()?;
                 continue;
@@ -124,7 +126,8 @@ impl CompressedBody {
                     if self.taken >= self.flush_from {
                         self.push(&[], Step::Flush)?;
                     }
-                    return if self.output.is_empty() { Poll::Pending } else { self.frame() };
+                    let waits = self.taken > 0 && self.output.len() < CRUMB;
+                    return if self.output.is_empty() || waits { Poll::Pending } else { self.frame() };
                 }
             }
         }

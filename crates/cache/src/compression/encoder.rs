@@ -36,15 +36,14 @@ pub(super) enum Step {
     Finish,
 }
 
-/// The library failed. It does so for want of memory alone.
+/// No encoder, or one that failed.
 #[derive(Debug, Error)]
-#[error("an answer could not be compressed with {0}")]
-pub(super) struct EncodingError(&'static str);
-
-impl EncodingError {
-    pub(super) fn memory() -> Self {
-        Self("zstd")
-    }
+pub(super) enum EncodingError {
+    /// Of the library; it does so for want of memory alone.
+    #[error("an answer could not be compressed with {0}")]
+    Failed(&'static str),
+    #[error("too many answers are being compressed")]
+    Busy,
 }
 
 /// An encoder in the middle of an answer.
@@ -96,14 +95,14 @@ impl Gzip {
         loop {
             out.reserve(ROOM);
             let before = self.deflate.total_in();
-            let status = self.deflate.compress_vec(input, out, flush).map_err(|_| EncodingError("gzip"))?;
+            let status = self.deflate.compress_vec(input, out, flush).map_err(|_| EncodingError::Failed("gzip"))?;
             let taken = usize::try_from(self.deflate.total_in() - before).unwrap_or(input.len());
             input = &input[taken.min(input.len())..];
             // With room left in the output, the library has given all that it has to give.
             let all = input.is_empty() && out.len() < out.capacity();
             match step {
                 Step::Finish if status == Status::StreamEnd => break,
-                Step::Finish if all && status == Status::BufError => return Err(EncodingError("gzip")),
+                Step::Finish if all && status == Status::BufError => return Err(EncodingError::Failed("gzip")),
                 Step::Finish => {}
                 Step::Go | Step::Flush if all => break,
                 Step::Go | Step::Flush => {}
@@ -145,7 +144,7 @@ impl Zstandard {
             CParameter::ChecksumFlag(false),
         ];
         for parameter in parameters {
-            context.set_parameter(parameter).map_err(|_| EncodingError("zstd"))?;
+            context.set_parameter(parameter).map_err(|_| EncodingError::Failed("zstd"))?;
         }
         Ok(Self { context, padding })
     }
@@ -178,7 +177,7 @@ impl Zstandard {
             let at = out.len();
             let mut output = OutBuffer::around_pos(out, at);
             let left = self.context.compress_stream2(&mut output, &mut input, directive);
-            let left = left.map_err(|_| EncodingError("zstd"))?;
+            let left = left.map_err(|_| EncodingError::Failed("zstd"))?;
             let all = match directive {
                 ZSTD_e_continue => input.pos() == input.src.len(),
                 ZSTD_e_flush | ZSTD_e_end => left == 0,
@@ -248,7 +247,7 @@ impl Brotli {
                 &mut |_, _, _, _| (),
             );
             if !went_well {
-                return Err(EncodingError("br"));
+                return Err(EncodingError::Failed("br"));
             }
             let mut size = 0;
             // It lends all of its buffer, and says how much of that is output.
@@ -333,7 +332,12 @@ pub(super) mod tests {
             let length = [0, 1, 100, 5_000, 70_000, 300_000][random.usize(..6)];
             let plain = text(&mut random, length);
             let known = random.bool().then_some(length as u64);
-            let mut borrowed = encoders.begin(coding, LEVELS, known, random.bool()).unwrap();
+            let levels = Levels {
+                zstd: [1, 3, 12][random.usize(..3)],
+                br: [0, 1, 3, 9][random.usize(..4)],
+                gzip: [1, 4, 9][random.usize(..3)],
+            };
+            let mut borrowed = encoders.begin(coding, levels, known, random.bool()).unwrap();
             let (mut out, mut rest) = (Vec::new(), &plain[..]);
             while !rest.is_empty() && random.u8(..10) > 0 {
                 let (piece, behind) = rest.split_at(random.usize(..=rest.len().min(40_000)));
@@ -378,5 +382,14 @@ pub(super) mod tests {
             next.encoder().unwrap().push(b"whole", Step::Finish, &mut out).unwrap();
             assert_eq!(decode(coding, &out), b"whole", "{coding:?}");
         }
+    }
+
+    #[test]
+    fn slow_clients_do_not_take_all_the_memory() {
+        let encoders = Encoders::default();
+        let held: Vec<_> = (0..1_000).map_while(|_| encoders.begin(Coding::Gzip, LEVELS, None, false).ok()).collect();
+        assert!((100..=200).contains(&held.len()), "{}", held.len());
+        drop(held);
+        assert!(encoders.begin(Coding::Gzip, LEVELS, None, false).is_ok(), "they come back");
     }
 }

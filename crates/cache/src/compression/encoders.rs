@@ -16,7 +16,10 @@ use super::{
 };
 
 /// So many of a kind are kept when nobody uses them.
-const KEPT: usize = 8;
+const KEPT: usize = 4;
+/// So many answers of a core are compressed at once; more are sent as they are. A state is up to 1.5 MB, and a client that reads
+/// slowly holds one for as long as it likes.
+const MOST: usize = 128;
 
 /// The encoders of one core. Clones share them; their lock is never waited for, because a core has one thread.
 #[derive(Clone, Default)]
@@ -27,6 +30,8 @@ struct Idle {
     /// Each with its level.
     gzip: Vec<(u8, Compress)>,
     zstandard: Vec<CCtx<'static>>,
+    /// How many are in use.
+    busy: usize,
     /// Its keys are random, so that nobody outside can tell what comes next.
     lengths: RandomState,
     /// How many random numbers were made.
@@ -49,6 +54,9 @@ impl Encoders {
         pads: bool,
     ) -> Result<Borrowed, EncodingError> {
         let mut idle = self.idle();
+        if idle.busy >= MOST {
+            return Err(EncodingError::Busy);
+        }
         let padding = if pads { idle.padding() } else { 0 };
         let encoder = match coding {
             Coding::Gzip => {
@@ -58,11 +66,12 @@ impl Encoders {
             }
             Coding::Zstandard => {
                 let context = idle.zstandard.pop().or_else(CCtx::try_create);
-                let context = context.ok_or(EncodingError::memory())?;
+                let context = context.ok_or(EncodingError::Failed("zstd"))?;
                 Encoder::Zstandard(Zstandard::new(context, levels, padding)?)
             }
             Coding::Brotli => Encoder::Brotli(Box::new(Brotli::new(levels, length, padding))),
         };
+        idle.busy += 1;
         drop(idle);
         Ok(Borrowed { encoder: Some(encoder), level: levels.gzip, home: self.clone() })
     }
@@ -96,6 +105,7 @@ impl Borrowed {
 impl Drop for Borrowed {
     fn drop(&mut self) {
         let mut idle = self.home.idle();
+        idle.busy -= 1;
         match self.encoder.take() {
             Some(Encoder::Gzip(mut gzip)) if idle.gzip.len() < KEPT => {
                 gzip.deflate.reset();

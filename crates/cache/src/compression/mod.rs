@@ -10,9 +10,10 @@ mod encoders;
 mod layer;
 mod negotiate;
 mod settings;
-mod tags;
+pub(crate) mod tags;
 
 pub use encoders::Encoders;
 pub use layer::{Compress, CompressService};
+pub(crate) use negotiate::negotiated;
 pub use negotiate::{Negotiate, NegotiateService};
 pub use settings::{CodingName, CompressionPolicy, CompressionSetting, CompressionSettings, WithCredentials};

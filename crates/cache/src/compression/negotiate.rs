@@ -48,6 +48,11 @@ impl Negotiate {
     }
 }
 
+/// `Accept-Encoding` as the cache and the app see it, for a request with these headers.
+pub(crate) fn negotiated(policy: &CompressionPolicy, headers: &HeaderMap) -> HeaderValue {
+    Negotiate::layer(policy).0.of(headers)
+}
+
 fn bit(coding: Coding) -> usize {
     1 << coding as usize
 }

@@ -1,0 +1,36 @@
+//! What the fuzz targets call: what reads a client's bytes for compression. No interface for anyone else.
+
+use http::{
+    HeaderMap, HeaderValue,
+    header::{ACCEPT_ENCODING, ETAG, IF_NONE_MATCH},
+};
+use seaworthy_core::{Accepted, Coding};
+
+use crate::compression::{CompressionSetting, negotiated, tags};
+
+/// A strong tag with each coding's name in it, sent back by a client, and as the app then sees it; `None` where it is no tag.
+pub fn tags_and_back(tag: &[u8]) -> Option<Vec<HeaderValue>> {
+    let tag = HeaderValue::from_bytes(tag).ok()?;
+    Some(
+        Coding::ALL
+            .map(|coding| {
+                let mut answer = HeaderMap::from_iter([(ETAG, tag.clone())]);
+                tags::mark(&mut answer, coding);
+                let sent = answer.remove(ETAG).unwrap_or_else(|| tag.clone());
+                let mut request = HeaderMap::from_iter([(IF_NONE_MATCH, sent)]);
+                tags::unmark(&mut request);
+                request.remove(IF_NONE_MATCH).unwrap_or_else(|| tag.clone())
+            })
+            .to_vec(),
+    )
+}
+
+/// The codings that an `Accept-Encoding` takes, and those of what it is written as before the cache.
+pub fn accepted_and_rewritten(value: &[u8]) -> Option<(Vec<Coding>, Vec<Coding>)> {
+    let given = HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_bytes(value).ok()?)]);
+    let policy = CompressionSetting::Switch(true).policy()?;
+    let rewritten = HeaderMap::from_iter([(ACCEPT_ENCODING, negotiated(&policy, &given))]);
+    let ours = [Coding::Zstandard, Coding::Brotli, Coding::Gzip];
+    let codings = |headers: &HeaderMap| Accepted::of(headers, &ours).iter().collect();
+    Some((codings(&given), codings(&rewritten)))
+}
