@@ -78,7 +78,9 @@ fn answer(mut stream: TcpStream, count: &AtomicUsize, wait: &Mutex<Receiver<()>>
     let mut head = String::new();
     while reader.read_line(&mut head).unwrap_or(0) > 2 {}
     let lower = head.to_ascii_lowercase();
-    let (method, path) = head.split_once(' ').map(|(method, rest)| (method, rest.split(' ').next().unwrap())).unwrap();
+    // Whoever only looks whether there is somebody sends nothing.
+    let Some((method, rest)) = head.split_once(' ') else { return };
+    let path = rest.split(' ').next().unwrap();
     count.fetch_add(1, Ordering::Relaxed);
     let mut send = |text: &str| stream.write_all(text.as_bytes()).is_ok();
     match path {
