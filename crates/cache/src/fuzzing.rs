@@ -30,7 +30,7 @@ pub fn accepted_and_rewritten(value: &[u8]) -> Option<(Vec<Coding>, Vec<Coding>)
     let given = HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_bytes(value).ok()?)]);
     let policy = CompressionSetting::Switch(true).policy()?;
     let rewritten = HeaderMap::from_iter([(ACCEPT_ENCODING, negotiated(&policy, &given))]);
-    let ours = [Coding::Zstandard, Coding::Brotli, Coding::Gzip];
+    let ours = [Coding::Zstandard, Coding::Gzip, Coding::Brotli];
     let codings = |headers: &HeaderMap| Accepted::of(headers, &ours).iter().collect();
     Some((codings(&given), codings(&rewritten)))
 }

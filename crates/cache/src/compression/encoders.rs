@@ -111,8 +111,9 @@ impl Drop for Borrowed {
                 gzip.deflate.reset();
                 idle.gzip.push((self.level, gzip.deflate));
             }
-            Some(Encoder::Zstandard(mut zstandard)) if idle.zstandard.len() < KEPT => {
-                if Zstandard::reset(&mut zstandard.context) {
+            Some(Encoder::Zstandard(mut zstandard)) => {
+                let ready = Zstandard::reset(&mut zstandard.context);
+                if ready && idle.zstandard.len() < KEPT {
                     idle.zstandard.push(zstandard.context);
                 }
             }

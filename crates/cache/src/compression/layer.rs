@@ -235,7 +235,8 @@ mod tests {
     async fn the_coding_that_the_client_likes_best_and_the_same_bytes() {
         for (accepts, coding) in [
             ("gzip, deflate, br, zstd", Coding::Zstandard),
-            ("gzip, br", Coding::Brotli),
+            ("gzip, br", Coding::Gzip),
+            ("gzip;q=0.9, br", Coding::Brotli),
             ("br;q=0.1, gzip;q=0.2", Coding::Gzip),
         ] {
             let ask = [("accept-encoding", accepts)];

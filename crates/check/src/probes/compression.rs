@@ -285,7 +285,7 @@ mod tests {
     #[test]
     fn every_coding_of_a_browser_can_be_read_and_a_bomb_is_not() {
         assert_eq!(decode("x-gzip", &gzip(b"hello"), 5).unwrap(), b"hello");
-        let mut out = vec![0; 100];
+        let mut out = [0; 100];
         let length = zstd_safe::compress(&mut out[..], b"hello", 1).unwrap();
         assert_eq!(decode("zstd", &out[..length], 5).unwrap(), b"hello");
         assert!(decode("zstd", &out[..length - 1], 5).is_none() && decode("pack200", b"", 5).is_none());
