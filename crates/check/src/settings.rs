@@ -4,12 +4,13 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use schemars::JsonSchema;
 use seaworthy_checklist::Catalogue;
-use seaworthy_config::{ByteSize, Findings, HumanDuration, Section};
+use seaworthy_config::{ByteSize, Findings, HumanDuration, SecretRef, Section};
 use serde::Deserialize;
 
 use crate::{
     custom::{self, Custom},
     endpoint::Endpoint,
+    stores::Stores,
     subject::Hints,
     tls::Trust,
 };
@@ -30,6 +31,12 @@ pub struct Settings {
     pub paths: Vec<String>,
     /// Where the app takes plain HTTP, when `--url` is HTTPS on a port other than 443: `http://app.example.com:8080`.
     pub plain_url: Option<String>,
+    /// The app's Redis, Valkey or the like: `redis://`, `rediss://` or `unix:///`, best as `env:NAME`. Without it, what
+    /// `[app] env` tells the app. Probes only look at it; what they break is a copy.
+    pub redis: Option<SecretRef>,
+    /// The app's PostgreSQL: `postgres://`, best as `env:NAME`, with a role that may read `pg_stat_statements`. Without it,
+    /// what `[app] env` tells the app. Probes only read.
+    pub database: Option<SecretRef>,
     /// A path that answers which release the live app is (a version, a commit): evidence is bound to it too.
     pub release_path: Option<String>,
     /// A PEM file with certificate authorities to trust beside those of this machine.
@@ -108,6 +115,8 @@ impl Default for Settings {
             list_paths: Vec::new(),
             paths: Vec::new(),
             plain_url: None,
+            redis: None,
+            database: None,
             release_path: None,
             ca: None,
             required_env: Vec::new(),
@@ -152,6 +161,11 @@ impl Settings {
             request_head: self.request_head.map(|duration| duration.0),
             script_budget: self.script_budget.0,
         }
+    }
+
+    /// The stores of the app: those named here, else those that the app is told in `[app] env`.
+    pub fn stores(&self, app: &BTreeMap<String, SecretRef>) -> Stores {
+        Stores::of(self.redis.as_ref(), self.database.as_ref(), app)
     }
 
     /// What the team has said of its repository.

@@ -11,6 +11,7 @@ use crate::{
     processes::Processes,
     routes::Gathered,
     scratch::Launcher,
+    stores::Stores,
     tls::Trust,
 };
 
@@ -44,6 +45,8 @@ pub struct Subject {
     pub access_log: Option<PathBuf>,
     /// Where to look in the app, and what it claims.
     pub hints: Hints,
+    /// The stores that the app keeps its data in.
+    pub stores: Stores,
     /// The routes of the app, gathered once for all probes.
     pub routes: Gathered,
     /// The browser and the pages of the run, for all probes.

@@ -10,6 +10,7 @@ mod etag;
 mod frontend;
 mod graceful_shutdown;
 mod https_only;
+mod injection;
 mod load_balancing;
 mod metrics;
 mod metrics_secured;
@@ -26,6 +27,7 @@ mod self_heal;
 mod starts;
 mod static_assets;
 mod status_codes;
+mod store;
 mod tls_certificate;
 mod validate_startup;
 
@@ -37,6 +39,7 @@ use crate::probe::Probe;
 pub fn all() -> Vec<Box<dyn Probe>> {
     let mut all = reading::all();
     all.extend(looking());
+    all.extend(store::all());
     all.extend(frontend::all());
     all
 }
@@ -65,6 +68,7 @@ fn looking() -> Vec<Box<dyn Probe>> {
         Box::new(starts::Starts),
         Box::new(validate_startup::ValidateStartup),
         Box::new(multi_worker::MultiWorker),
+        Box::new(injection::sql::SqlInjection),
         Box::new(rate_limit::RateLimit),
         Box::new(load_balancing::LoadBalancing),
         Box::new(self_heal::SelfHeal),
