@@ -28,6 +28,7 @@ mod init;
 mod interrupted;
 mod prover;
 mod proxy;
+mod stores;
 mod support;
 
 use libtest_mimic::{Arguments, Trial};
@@ -50,6 +51,7 @@ fn main() {
         init::tests(),
         interrupted::tests(),
         proxy::tests(),
+        stores::tests(),
     ];
     let tests: Vec<Trial> = tests.into_iter().flatten().collect();
     libtest_mimic::run(&Arguments::from_args(), tests).exit();

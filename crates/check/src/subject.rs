@@ -7,10 +7,11 @@ use crate::{
     custom::StandIn,
     endpoint::Endpoint,
     http::{Client, Transcript},
-    probes::Source,
+    probes::{Outside, Source},
     processes::Processes,
     routes::Gathered,
     scratch::Launcher,
+    settings::Canary,
     stores::Stores,
     tls::Trust,
 };
@@ -47,6 +48,8 @@ pub struct Subject {
     pub hints: Hints,
     /// The stores that the app keeps its data in.
     pub stores: Stores,
+    /// What the internet should see of it.
+    pub outside: Outside,
     /// The routes of the app, gathered once for all probes.
     pub routes: Gathered,
     /// The browser and the pages of the run, for all probes.
@@ -78,6 +81,12 @@ pub struct Hints {
     pub required_env: Vec<String>,
     /// Origins whose pages may read answers, as the team or the Seaworthy around the app says.
     pub cors_origins: Vec<String>,
+    /// The app's search, with `{query}` where its words go.
+    pub search_path: Option<String>,
+    /// Where the vector store tells its metrics.
+    pub vector_metrics: Option<String>,
+    /// Where a marked text may be written, and where it shows.
+    pub canary: Option<Canary>,
     /// Paths that the Seaworthy around the app says it caches.
     pub cached_paths: Vec<String>,
     /// Rates that the Seaworthy around the app says it holds.
@@ -103,6 +112,9 @@ impl Default for Hints {
             plain: None,
             required_env: Vec::new(),
             cors_origins: Vec::new(),
+            search_path: None,
+            vector_metrics: None,
+            canary: None,
             cached_paths: Vec::new(),
             rates: Vec::new(),
             body_limit: None,

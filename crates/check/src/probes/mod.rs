@@ -4,6 +4,7 @@
 mod access_logs;
 mod cached_responses;
 mod cors;
+mod counted;
 mod environments;
 mod error_handler;
 mod etag;
@@ -15,6 +16,7 @@ mod load_balancing;
 mod metrics;
 mod metrics_secured;
 mod multi_worker;
+mod outside;
 mod pagination;
 mod rate_limit;
 mod readiness;
@@ -31,6 +33,8 @@ mod store;
 mod tls_certificate;
 mod validate_startup;
 
+pub use outside::Outside;
+pub(crate) use outside::dns_answer;
 pub use reading::{Source, inspections};
 
 use crate::probe::Probe;
@@ -40,6 +44,8 @@ pub fn all() -> Vec<Box<dyn Probe>> {
     let mut all = reading::all();
     all.extend(looking());
     all.extend(store::all());
+    all.extend(outside::all());
+    all.extend(counted::all());
     all.extend(frontend::all());
     all
 }
@@ -69,6 +75,7 @@ fn looking() -> Vec<Box<dyn Probe>> {
         Box::new(validate_startup::ValidateStartup),
         Box::new(multi_worker::MultiWorker),
         Box::new(injection::sql::SqlInjection),
+        Box::new(injection::sanitization::InputSanitization),
         Box::new(rate_limit::RateLimit),
         Box::new(load_balancing::LoadBalancing),
         Box::new(self_heal::SelfHeal),

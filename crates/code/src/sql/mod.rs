@@ -34,12 +34,55 @@ pub struct GluedSql {
 
 /// Calls that run a statement, by their last name.
 const RUN: &[&str] = &[
-    "execute", "executemany", "executescript", "exec_driver_sql", "read_sql", "read_sql_query", "raw", "text", "fetch",
-    "fetchrow", "fetchval", "fetch_all", "fetch_one", "query", "query_as", "query_scalar", "sql_query", "$queryRawUnsafe",
-    "$executeRawUnsafe", "prepare", "exec", "all", "get", "run", "each", "unsafe", "Exec", "ExecContext", "Query",
-    "QueryContext", "QueryRow", "QueryRowContext", "Raw", "Prepare", "Get", "Select", "find_by_sql", "select_all",
-    "select_value", "select_rows", "exec_query", "count_by_sql", "where", "having", "order", "literal", "batch_execute",
-    "RawSQL", "mogrify",
+    "execute",
+    "executemany",
+    "executescript",
+    "exec_driver_sql",
+    "read_sql",
+    "read_sql_query",
+    "raw",
+    "text",
+    "fetch",
+    "fetchrow",
+    "fetchval",
+    "fetch_all",
+    "fetch_one",
+    "query",
+    "query_as",
+    "query_scalar",
+    "sql_query",
+    "$queryRawUnsafe",
+    "$executeRawUnsafe",
+    "prepare",
+    "exec",
+    "all",
+    "get",
+    "run",
+    "each",
+    "unsafe",
+    "Exec",
+    "ExecContext",
+    "Query",
+    "QueryContext",
+    "QueryRow",
+    "QueryRowContext",
+    "Raw",
+    "Prepare",
+    "Get",
+    "Select",
+    "find_by_sql",
+    "select_all",
+    "select_value",
+    "select_rows",
+    "exec_query",
+    "count_by_sql",
+    "where",
+    "having",
+    "order",
+    "literal",
+    "batch_execute",
+    "RawSQL",
+    "mogrify",
 ];
 /// Calls of Rails whose text is a part of a statement.
 const FRAGMENTS: &[&str] = &["where", "having"];
@@ -91,7 +134,8 @@ impl GluedSql {
         if !RUN.contains(&name) {
             return;
         }
-        let Some(arguments) = node.child_by_field_name("arguments").filter(|one| one.kind() != "template_string") else {
+        let Some(arguments) = node.child_by_field_name("arguments").filter(|one| one.kind() != "template_string")
+        else {
             return;
         };
         let mut cursor = arguments.walk();
@@ -107,7 +151,8 @@ impl GluedSql {
         let Some((value, what)) = inserted.iter().max_by_key(|(value, _)| *value) else { return };
         let line = node.start_position().row;
         let last = node.end_position().row.min(line + 3);
-        let meant = text.lines().skip(line).take(last - line + 1).any(|line| line.contains("nosec") || line.contains("S608"));
+        let meant =
+            text.lines().skip(line).take(last - line + 1).any(|line| line.contains("nosec") || line.contains("S608"));
         let shown: String = what.chars().take(60).collect();
         let line = u32::try_from(line + 1).unwrap_or(u32::MAX);
         let said = format!("{} puts {} into the text of a statement", at(line), shown.trim());
@@ -146,17 +191,32 @@ mod tests {
     fn values_in_statements_are_found_in_every_language() {
         for (name, code) in [
             ("a.py", "def a(db, name):\n    db.execute(f\"select * from users where name = '{name}'\")\n"),
-            ("a.py", "def a(db, name):\n    q = \"select id from users where name = '%s'\" % name\n    db.execute(q)\n"),
+            (
+                "a.py",
+                "def a(db, name):\n    q = \"select id from users where name = '%s'\" % name\n    db.execute(q)\n",
+            ),
             ("a.py", "def a(db, name):\n    db.execute(\"select id from users where id = \" + name)\n"),
             ("a.py", "def a(db, name):\n    db.execute(text(\"delete from users where id = {}\".format(name)))\n"),
-            ("a.py", "def a(db, n):\n    q = 'select id from users'\n    q += f\" where id = {n}\"\n    db.execute(q)\n"),
+            (
+                "a.py",
+                "def a(db, n):\n    q = 'select id from users'\n    q += f\" where id = {n}\"\n    db.execute(q)\n",
+            ),
             ("a.js", "async function a(db, n) { return db.query(`select * from users where name like '%${n}%'`) }\n"),
             ("a.ts", "const a = (n: string) => prisma.$queryRawUnsafe('SELECT id FROM users WHERE id = ' + n)\n"),
-            ("a.go", "package a\nfunc a(db *sql.DB, n string) {\n\tdb.Query(fmt.Sprintf(\"SELECT id FROM users WHERE name = '%s'\", n))\n}\n"),
-            ("a.go", "package a\nfunc a(n string) {\n\tdb.QueryContext(ctx, \"SELECT id FROM users WHERE id = \" + n)\n}\n"),
+            (
+                "a.go",
+                "package a\nfunc a(db *sql.DB, n string) {\n\tdb.Query(fmt.Sprintf(\"SELECT id FROM users WHERE name = '%s'\", n))\n}\n",
+            ),
+            (
+                "a.go",
+                "package a\nfunc a(n string) {\n\tdb.QueryContext(ctx, \"SELECT id FROM users WHERE id = \" + n)\n}\n",
+            ),
             ("a.rb", "class A\n  def a(n)\n    User.where(\"name = '#{n}'\")\n  end\nend\n"),
             ("a.rb", "def a(n)\n  User.find_by_sql(\"select * from users where id = #{n}\")\nend\n"),
-            ("a.rs", "async fn a(n: &str) { sqlx::query(&format!(\"select id from users where name = '{n}'\")).fetch(p); }\n"),
+            (
+                "a.rs",
+                "async fn a(n: &str) { sqlx::query(&format!(\"select id from users where name = '{n}'\")).fetch(p); }\n",
+            ),
         ] {
             let found = of(name, code);
             assert_eq!((found.values.len(), found.names.len()), (1, 0), "{code}{found:?}");
@@ -168,15 +228,33 @@ mod tests {
     fn bound_values_and_the_programs_own_text_are_well() {
         for (name, code) in [
             ("a.py", "def a(db, n):\n    db.execute(\"select * from users where name = %s\", (n,))\n"),
-            ("a.py", "def a(db, ids):\n    marks = ', '.join('?' for _ in ids)\n    db.execute(f\"select * from users where id = {int(ids[0])}\")\n"),
+            (
+                "a.py",
+                "def a(db, ids):\n    marks = ', '.join('?' for _ in ids)\n    db.execute(f\"select * from users where id = {int(ids[0])}\")\n",
+            ),
             ("a.py", "def a(db):\n    db.execute(f\"select * from users where kind = {KIND}\")\n"),
-            ("a.py", "def a(db, n):\n    log.info(f\"select * from users where name = '{n}'\")\n    db.execute('select 1 from users', n)\n"),
-            ("a.js", "const a = (n) => sql`select * from users where name = ${n}`; db.query('select a from users where id = $1', [n])\n"),
-            ("a.ts", "const a = (n: string) => prisma.$queryRaw`SELECT id FROM users WHERE id = ${n}`; db.query('select a from b')\n"),
+            (
+                "a.py",
+                "def a(db, n):\n    log.info(f\"select * from users where name = '{n}'\")\n    db.execute('select 1 from users', n)\n",
+            ),
+            (
+                "a.js",
+                "const a = (n) => sql`select * from users where name = ${n}`; db.query('select a from users where id = $1', [n])\n",
+            ),
+            (
+                "a.ts",
+                "const a = (n: string) => prisma.$queryRaw`SELECT id FROM users WHERE id = ${n}`; db.query('select a from b')\n",
+            ),
             ("a.js", "const a = (i, n) => db.query(`select a from users where id = $${i}`, [n])\n"),
-            ("a.go", "package a\nfunc a(n int) {\n\tdb.Query(fmt.Sprintf(\"SELECT id FROM users WHERE id = %d\", n))\n}\n"),
+            (
+                "a.go",
+                "package a\nfunc a(n int) {\n\tdb.Query(fmt.Sprintf(\"SELECT id FROM users WHERE id = %d\", n))\n}\n",
+            ),
             ("a.rb", "def a(n)\n  User.where(\"name = ?\", n)\n  User.where(name: n)\nend\n"),
-            ("a.rs", "async fn a(n: &str) { sqlx::query(\"select id from users where name = $1\").bind(n).fetch(p); }\n"),
+            (
+                "a.rs",
+                "async fn a(n: &str) { sqlx::query(\"select id from users where name = $1\").bind(n).fetch(p); }\n",
+            ),
         ] {
             let found = of(name, code);
             assert_eq!((found.values.len(), found.names.len(), found.files), (0, 0, 1), "{code}{found:?}");

@@ -56,13 +56,20 @@ impl<'t> Scope<'t> {
 
     fn assignment(&mut self, node: Node<'t>) {
         let (name, value) = match node.kind() {
-            "assignment" | "augmented_assignment" | "assignment_expression" | "augmented_assignment_expression"
-            | "operator_assignment" | "short_var_declaration" | "assignment_statement" => ("left", "right"),
+            "assignment"
+            | "augmented_assignment"
+            | "assignment_expression"
+            | "augmented_assignment_expression"
+            | "operator_assignment"
+            | "short_var_declaration"
+            | "assignment_statement" => ("left", "right"),
             "variable_declarator" => ("name", "value"),
             "let_declaration" => ("pattern", "value"),
             _ => return,
         };
-        let (Some(name), Some(value)) = (node.child_by_field_name(name), node.child_by_field_name(value)) else { return };
+        let (Some(name), Some(value)) = (node.child_by_field_name(name), node.child_by_field_name(value)) else {
+            return;
+        };
         // Go has lists on both sides.
         let value = if value.kind() == "expression_list" { value.named_child(0).unwrap_or(value) } else { value };
         let name = of(self.text, name).split(',').next().unwrap_or_default().trim();
@@ -86,7 +93,9 @@ impl<'t> Scope<'t> {
                 let mut cursor = node.walk();
                 join(node.named_children(&mut cursor).map(|one| self.parts(one, depth + 1)))
             }
-            "interpreted_string_literal" | "raw_string_literal" | "string_literal" => vec![Part::Literal(unquoted(text))],
+            "interpreted_string_literal" | "raw_string_literal" | "string_literal" => {
+                vec![Part::Literal(unquoted(text))]
+            }
             "parenthesized_expression" | "reference_expression" | "parenthesized_statements" => {
                 node.named_child(0).map_or_else(inserted, |inner| self.parts(inner, depth + 1))
             }
@@ -205,7 +214,8 @@ pub(super) fn inserted(parts: &[Part]) -> Vec<(bool, &str)> {
 fn is_harmless(what: &str) -> bool {
     let what = what.trim();
     let last = what.rsplit(['.', ':']).next().unwrap_or(what);
-    let constant = last.len() > 1 && last.chars().all(|letter| letter.is_ascii_uppercase() || letter.is_ascii_digit() || letter == '_');
+    let constant = last.len() > 1
+        && last.chars().all(|letter| letter.is_ascii_uppercase() || letter.is_ascii_digit() || letter == '_');
     let lower = what.to_ascii_lowercase();
     let made = ["int(", "float(", "len(", "number(", "parseint(", "parsefloat(", "strconv.itoa(", "math."];
     let ends = [".length", ".to_i", ".to_f", ".len()", ".size"];
@@ -270,7 +280,12 @@ fn function(node: Node<'_>) -> usize {
     for _ in 0..200 {
         let Some(parent) = at else { return 0 };
         let kind = parent.kind();
-        if kind.contains("function") || kind.contains("method_d") || kind == "method" || kind == "lambda" || kind == "func_literal" {
+        if kind.contains("function")
+            || kind.contains("method_d")
+            || kind == "method"
+            || kind == "lambda"
+            || kind == "func_literal"
+        {
             return parent.start_byte() + 1;
         }
         at = parent.parent();

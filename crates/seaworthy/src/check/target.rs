@@ -55,6 +55,7 @@ pub async fn subject(arguments: &CheckArguments, config: &Config) -> Result<Subj
         (subject.url, subject.address) = (None, None);
     }
     subject.stores = config.check.stores(&config.app.env);
+    subject.outside = config.check.outside(&config.edge.hosts);
     subject.run_code = arguments.run_tests;
     subject.source.declared = config.check.declared();
     for (name, value) in config.app.env.iter().filter(|(name, _)| looks_secret(name)) {

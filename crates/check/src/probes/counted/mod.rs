@@ -5,11 +5,7 @@ mod searches;
 
 use std::{collections::HashMap, str::FromStr, time::Duration};
 
-use sqlx::{
-    ConnectOptions, Connection, Row,
-    postgres::PgConnectOptions,
-    sqlite::SqliteConnectOptions,
-};
+use sqlx::{ConnectOptions, Connection, postgres::PgConnectOptions, sqlite::SqliteConnectOptions};
 use tokio::time::timeout;
 
 use crate::{
@@ -69,20 +65,22 @@ impl Counters {
     async fn of_postgres(&self) -> Result<Calls, sqlx::Error> {
         let options = PgConnectOptions::from_str(&self.url)?.options([("default_transaction_read_only", "on")]);
         let mut connection = options.disable_statement_logging().connect().await?;
-        let rows = sqlx::query(STATEMENTS).fetch_all(&mut connection).await?;
+        let rows: Vec<(String, i64)> = sqlx::query_as(STATEMENTS).fetch_all(&mut connection).await?;
         connection.close().await?;
-        let read = rows.iter().take(MOST).map(|row| Ok((row.try_get(0)?, row.try_get::<i64, _>(1)?.unsigned_abs())));
-        read.collect()
+        Ok(calls(rows))
     }
 
     async fn of_file(&self) -> Result<Calls, sqlx::Error> {
         let options = SqliteConnectOptions::from_str(&self.url)?;
         let mut connection = options.disable_statement_logging().connect().await?;
-        let rows = sqlx::query(STATEMENTS).fetch_all(&mut connection).await?;
+        let rows: Vec<(String, i64)> = sqlx::query_as(STATEMENTS).fetch_all(&mut connection).await?;
         connection.close().await?;
-        let read = rows.iter().take(MOST).map(|row| Ok((row.try_get(0)?, row.try_get::<i64, _>(1)?.unsigned_abs())));
-        read.collect()
+        Ok(calls(rows))
     }
+}
+
+fn calls(rows: Vec<(String, i64)>) -> Calls {
+    rows.into_iter().take(MOST).map(|(text, calls)| (text, calls.unsigned_abs())).collect()
 }
 
 /// Which statements were run in between, and how often; our own question left out.

@@ -121,7 +121,11 @@ async fn look(subject: &Subject) -> Sighting {
 }
 
 /// The statement of a path that is run most, and how often 50 requests run it; nothing where it asks for nothing.
-async fn try_one(client: &crate::http::Client, counters: &Counters, path: &str) -> Result<Option<(String, u64)>, String> {
+async fn try_one(
+    client: &crate::http::Client,
+    counters: &Counters,
+    path: &str,
+) -> Result<Option<(String, u64)>, String> {
     let mut caused = Calls::new();
     // What is in a cache by its address is asked for under another one.
     for address in [path.to_owned(), fresh(path)] {
@@ -169,6 +173,9 @@ mod tests {
         let url = "postgres://app:hunter22@127.0.0.1:9/x";
         app.subject.stores.database = Some(Named { by: "a".into(), url: Ok(Secret::new(url)) });
         let seen = look(&app.subject).await;
-        assert!(matches!(&seen.outcome, Outcome::Unclear(why) if why.contains("pg_stat_statements") && !why.contains("hunter22")), "{seen:?}");
+        assert!(
+            matches!(&seen.outcome, Outcome::Unclear(why) if why.contains("pg_stat_statements") && !why.contains("hunter22")),
+            "{seen:?}"
+        );
     }
 }

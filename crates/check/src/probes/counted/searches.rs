@@ -117,8 +117,13 @@ fn searches(text: &str) -> u64 {
         let (bare, lower) = (name.split('{').next().unwrap_or_default(), name.to_lowercase());
         (bare.ends_with("_total") || bare.ends_with("_count")) && (lower.contains("search") || lower.contains("quer"))
     });
-    let number = |(_, value): (&str, &str)| value.trim().parse::<f64>().ok().filter(|value| value.is_finite() && *value >= 0.0);
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counts, which are whole and not negative")]
+    let number =
+        |(_, value): (&str, &str)| value.trim().parse::<f64>().ok().filter(|value| value.is_finite() && *value >= 0.0);
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "counts, which are whole and not negative"
+    )]
     let sum = counts.filter_map(number).sum::<f64>() as u64;
     sum
 }
@@ -148,7 +153,10 @@ async fn look(subject: &Subject) -> Sighting {
             Err(why) => return cases.gave_up(why),
         }
     }
-    let seen = format!("a new search made three times asked the vector store {} times, {} times and {} times", counts[0], counts[1], counts[2]);
+    let seen = format!(
+        "a new search made three times asked the vector store {} times, {} times and {} times",
+        counts[0], counts[1], counts[2]
+    );
     match (counts[0], counts[1] + counts[2]) {
         (0, _) => cases.told_nothing(format!("{seen}: the first search was not counted, so the others tell nothing")),
         (_, 0) => cases.tried(true, seen.clone()),
@@ -185,6 +193,9 @@ mod tests {
         app.subject.hints.search_path = Some("/s?q={query}".into());
         app.subject.hints.vector_metrics = app.subject.url.as_ref().map(|url| format!("{url}/metrics"));
         let seen = look(&app.subject).await;
-        assert!(matches!(&seen.outcome, crate::probe::Outcome::Broken(why) if why.contains("1 times, 1 times")), "{seen:?}");
+        assert!(
+            matches!(&seen.outcome, crate::probe::Outcome::Broken(why) if why.contains("1 times, 1 times")),
+            "{seen:?}"
+        );
     }
 }

@@ -1,5 +1,6 @@
 //! What anybody may send: values in the queries and paths of GET routes, with something put in their place.
 
+pub(super) mod sanitization;
 pub(super) mod sql;
 
 use crate::{
@@ -67,14 +68,20 @@ fn of_route(route: &Route) -> Vec<Parameter> {
     }
     for parameter in &route.query {
         let needed = route.query.iter().filter(|other| other.required && other.name != parameter.name);
-        let others: String = needed.map(|QueryParameter { name, value, .. }| format!("&{}={value}", encoded(name))).collect();
+        let others: String =
+            needed.map(|QueryParameter { name, value, .. }| format!("&{}={value}", encoded(name))).collect();
         found.push(in_query(&route.path, &encoded(&parameter.name), &decoded(&parameter.value), others));
     }
     found
 }
 
 fn in_query(path: &str, name: &str, value: &str, others: String) -> Parameter {
-    Parameter { title: format!("{path}?{name}="), value: value.to_owned(), before: format!("{path}?{name}="), behind: others }
+    Parameter {
+        title: format!("{path}?{name}="),
+        value: value.to_owned(),
+        before: format!("{path}?{name}="),
+        behind: others,
+    }
 }
 
 /// Segments that the template names.
@@ -140,12 +147,12 @@ mod tests {
             query: vec![query("q", true), query("page", false)],
             ..Route::plain("GET", "/shops/{shop}/items", Origin::OpenApi)
         };
-        let shown: Vec<String> = of_route(&route).iter().map(|one| format!("{} {}", one.value, one.with("'"))).collect();
-        assert_eq!(shown, [
-            "7 /shops/%27/items?q=a%20b",
-            "a b /shops/7/items?q=%27",
-            "a b /shops/7/items?page=%27&q=a%20b"
-        ]);
+        let shown: Vec<String> =
+            of_route(&route).iter().map(|one| format!("{} {}", one.value, one.with("'"))).collect();
+        assert_eq!(
+            shown,
+            ["7 /shops/%27/items?q=a%20b", "a b /shops/7/items?q=%27", "a b /shops/7/items?page=%27&q=a%20b"]
+        );
         let named = Route { path: "/a?b=1&c=2".into(), ..Route::plain("GET", "/a?b=1&c=2", Origin::Named) };
         let shown: Vec<String> = of_route(&named).iter().map(|one| one.with("x y")).collect();
         assert_eq!(shown, ["/a?b=x%20y&c=2", "/a?c=x%20y&b=1"]);

@@ -106,7 +106,9 @@ fn shop(binds: bool) -> io::Result<Fixture> {
 
 async fn names(name: &str, binds: bool) -> Result<Vec<String>, sqlx::Error> {
     let mut connection = SqliteConnectOptions::new().in_memory(true).disable_statement_logging().connect().await?;
-    sqlx::raw_sql("create table items (name text); insert into items values ('tea'), ('soap')").execute(&mut connection).await?;
+    sqlx::raw_sql("create table items (name text); insert into items values ('tea'), ('soap')")
+        .execute(&mut connection)
+        .await?;
     let rows = match binds {
         true => sqlx::query("select name from items where name = ?").bind(name).fetch_all(&mut connection).await?,
         false => {
@@ -236,20 +238,27 @@ impl Asking<'_> {
     async fn ask(&self, value: &str) -> Result<(Answer, Shown), HttpError> {
         let answer = self.client.get(&self.parameter.with(value)).await?;
         let mut text = answer.text();
-        let escaped = value.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-        let json = serde_json::to_string(value).unwrap_or_default();
-        let forms = [
-            value.to_owned(),
-            super::encoded(value),
-            super::encoded(value).replace("%20", "+"),
-            json.trim_matches('"').to_owned(),
-            escaped.replace('\'', "&#39;"),
-            escaped.replace('\'', "&#x27;"),
-            escaped,
-        ];
-        forms.iter().filter(|form| !form.is_empty()).for_each(|form| text = text.replace(form.as_str(), ""));
+        // The plain value is taken out too: it is a part of what was sent, and may be what was found.
+        for form in forms(value).iter().chain([&self.parameter.value]).filter(|form| !form.is_empty()) {
+            text = text.replace(form.as_str(), "");
+        }
         Ok((answer.clone(), Shown(answer.status.as_u16(), text)))
     }
+}
+
+/// A text as answers repeat it: plain, in an address, in JSON, in HTML.
+fn forms(value: &str) -> [String; 7] {
+    let json = serde_json::to_string(value).unwrap_or_default();
+    let escaped = value.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    [
+        value.to_owned(),
+        super::encoded(value),
+        super::encoded(value).replace("%20", "+"),
+        json.trim_matches('"').to_owned(),
+        escaped.replace('\'', "&#39;"),
+        escaped.replace('\'', "&#x27;"),
+        escaped,
+    ]
 }
 
 async fn try_one(client: &Client, parameter: &Parameter) -> Result<Tried, HttpError> {
@@ -292,7 +301,9 @@ async fn quoted(asking: &Asking<'_>, plain: &Answer, base: &Shown) -> Result<Opt
         if answer.status.is_server_error() {
             let status = answer.status.as_u16();
             return Ok(Some(match mended(asking, base).await? {
-                Some(how) => Tried::Injected(format!("with {quote} in the value it fails ({status}), and {how} is {value} again")),
+                Some(how) => Tried::Injected(format!(
+                    "with {quote} in the value it fails ({status}), and {how} is {value} again"
+                )),
                 None => Tried::Unclear(format!("with {quote} in the value it fails ({status}), and why was not seen")),
             }));
         }
@@ -344,7 +355,10 @@ async fn conditions(asking: &Asking<'_>, base: &Shown) -> Result<Option<String>,
         let (_, nonsense) = asking.ask(&form(value, "xqz", "1", "1")).await?;
         if nonsense != *base {
             let sent = form(value, "and", "1", "1");
-            return Ok(Some(format!("a condition in the value decides the answer: {sent} is answered as {value}, and {} is not", form(value, "and", "1", "3"))));
+            return Ok(Some(format!(
+                "a condition in the value decides the answer: {sent} is answered as {value}, and {} is not",
+                form(value, "and", "1", "3")
+            )));
         }
     }
     Ok(None)
@@ -363,7 +377,8 @@ async fn pauses(asking: &Asking<'_>, plain: Duration) -> Result<Option<String>, 
                     _ => format!("{value}' and {call} and '1'='1"),
                 }
             };
-            let slow = async || Ok::<_, HttpError>(asking.ask(&payload("2")).await?.0.elapsed.saturating_sub(plain) > PAUSE);
+            let slow =
+                async || Ok::<_, HttpError>(asking.ask(&payload("2")).await?.0.elapsed.saturating_sub(plain) > PAUSE);
             if slow().await? {
                 let quick = asking.ask(&payload("0")).await?.0.elapsed.saturating_sub(plain) < PAUSE / 2;
                 if quick && slow().await? {
@@ -412,11 +427,14 @@ mod tests {
         let mut cases = Cases::plan(0);
         run(&app.subject, &app.subject.client().unwrap(), &mut cases).await;
         let seen = cases.sighting("x");
-        (seen.executed, match seen.outcome {
-            Outcome::Broken(why) => Some(why),
-            Outcome::Holds => None,
-            other => Some(format!("{other:?}")),
-        })
+        (
+            seen.executed,
+            match seen.outcome {
+                Outcome::Broken(why) => Some(why),
+                Outcome::Holds => None,
+                other => Some(format!("{other:?}")),
+            },
+        )
     }
 
     #[tokio::test]
@@ -441,11 +459,16 @@ mod tests {
         // Full text: every word counts.
         let words = app(|value| {
             let items = ["tea 1", "soap 3", "tea 47", "cup 806"];
-            let hit = |item: &&&str| value.split(|letter: char| !letter.is_alphanumeric()).any(|word| item.contains(word) && !word.is_empty());
+            let hit = |item: &&&str| {
+                value
+                    .split(|letter: char| !letter.is_alphanumeric())
+                    .any(|word| item.contains(word) && !word.is_empty())
+            };
             (200, format!("{:?}", items.iter().filter(hit).collect::<Vec<_>>()))
         });
         assert_eq!(tried(&words).await, (1, None));
-        let validates = app(|value| if value.chars().all(char::is_alphanumeric) { (200, "x".into()) } else { (422, "no".into()) });
+        let validates =
+            app(|value| if value.chars().all(char::is_alphanumeric) { (200, "x".into()) } else { (422, "no".into()) });
         assert_eq!(tried(&validates).await, (1, None));
         let counter = std::sync::atomic::AtomicU32::new(0);
         let moves = app(move |_| (200, counter.fetch_add(1, std::sync::atomic::Ordering::Relaxed).to_string()));

@@ -51,7 +51,7 @@ impl Probe for Cluster {
 
     fn absent(&self) -> Working<'_, io::Result<Fixture>> {
         // The common mistake: one node, on the machine of the app.
-        Box::pin(async { fixture::store(&[("role", "master"), ("connected_slaves", "0")], &[("save", "")]) })
+        Box::pin(async { fixture::store(&[("role", "master"), ("connected_slaves", "0")], &[("maxmemory", "0")]) })
     }
 }
 
