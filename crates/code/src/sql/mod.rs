@@ -94,6 +94,7 @@ pub fn glued_sql(repository: &Repository, control: &str) -> GluedSql {
     let mut found = GluedSql { not_whole: code.not_whole.clone(), ..GluedSql::default() };
     let mut trees = Trees::new();
     for module in shipped(&code, repository, control) {
+        repository.stop().check();
         found.files += 1;
         let Some(text) = repository.tree().text(&module.path) else { continue };
         let lower = text.to_ascii_lowercase();

@@ -9,10 +9,12 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use seaworthy_core::Secret;
 use seaworthy_evidence::{ProbeKind, SafetyClass};
+use tokio::time::sleep;
 
 use super::{Calls, Counters, Kept, count, fresh, quiet, risen, shown};
 use crate::{
@@ -28,6 +30,7 @@ const PATHS: usize = 10;
 const TIMES: u64 = 50;
 /// Several workers may each keep their own, and a time to live may end in between.
 const FEW: u64 = 5;
+const IDLE: Duration = Duration::from_secs(1);
 const NAME_IT: &str = "name the app's PostgreSQL: [check] database = \"env:DATABASE_URL\"";
 
 impl Probe for QueryResults {
@@ -150,6 +153,15 @@ async fn try_one(
         }
     }
     let grown = risen(&before, &counters.read().await?);
+    // Others may ask the same all the time.
+    let still = counters.read().await?;
+    sleep(IDLE).await;
+    let idle = risen(&still, &counters.read().await?);
+    if let Some((statement, times)) =
+        idle.iter().find(|(statement, times)| caused.contains_key(*statement) && **times > 2)
+    {
+        return Err(format!("others run the same meanwhile ({times} times in {IDLE:?}): {}", shown(statement)));
+    }
     let asked = caused.keys().map(|statement| (statement.clone(), grown.get(statement).copied().unwrap_or(0)));
     Ok(asked.max_by_key(|(_, asked)| *asked))
 }

@@ -1,5 +1,6 @@
 //! What anybody may send: values in the queries and paths of GET routes, with something put in their place.
 
+mod payloads;
 pub(super) mod sanitization;
 pub(super) mod sql;
 

@@ -39,7 +39,8 @@ pub(super) fn question(id: u16, host: &str, kind: u16) -> Option<Vec<u8>> {
 /// Reads the answer to a question; nothing for what is no answer to it.
 pub(super) fn answer(question: &[u8], bytes: &[u8]) -> Option<Answer> {
     let number = |at: usize| Some(u16::from_be_bytes([*bytes.get(at)?, *bytes.get(at + 1)?]));
-    let kind = u16::from_be_bytes([*question.get(question.len() - 4)?, *question.get(question.len() - 3)?]);
+    let last = question.len().checked_sub(4)?;
+    let kind = u16::from_be_bytes([*question.get(last)?, *question.get(last + 1)?]);
     // The same id and the same question, and it is an answer. Letters may come back in another case.
     let same = bytes.get(..2)? == question.get(..2)?
         && bytes.get(12..question.len())?.eq_ignore_ascii_case(question.get(12..)?)

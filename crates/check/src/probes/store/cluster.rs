@@ -176,9 +176,13 @@ async fn by_sentinel(sentinel: &mut Redis, title: &str) -> Result<Cases, RedisEr
         let fields: Vec<&str> = primary.list().iter().filter_map(Reply::text).collect();
         let field = |name: &str| fields.chunks_exact(2).find(|pair| pair[0] == name).map(|pair| pair[1]);
         let name = field("name").unwrap_or_default().to_owned();
-        let count = |name: &str| field(name).and_then(|count| count.parse::<u32>().ok()).unwrap_or(0);
-        let (replicas, others) = (count("num-slaves"), count("num-other-sentinels"));
-        let seen = format!("{title}: {name} has {replicas} replicas, watched by {} Sentinels", others + 1);
+        let others = field("num-other-sentinels").and_then(|count| count.parse::<u32>().ok()).unwrap_or(0);
+        // One that is down is listed too: its flags say more than `slave`.
+        let listed = sentinel.ask(&["SENTINEL", "SLAVES", &name]).await?;
+        let texts = |one: &Reply| one.list().iter().filter_map(Reply::text).map(str::to_owned).collect::<Vec<_>>();
+        let up = |one: &&Reply| texts(one).chunks_exact(2).any(|pair| pair[0] == "flags" && pair[1] == "slave");
+        let replicas = listed.list().iter().filter(up).count();
+        let seen = format!("{title}: {name} has {replicas} replicas that are up, watched by {} Sentinels", others + 1);
         if replicas == 0 || others < 2 {
             let want = if replicas == 0 {
                 "nobody could take over"
@@ -200,44 +204,32 @@ async fn by_sentinel(sentinel: &mut Redis, title: &str) -> Result<Cases, RedisEr
 async fn by_cluster(store: &mut Store, title: &str) -> Result<Sighting, RedisError> {
     let info = store.redis.ask(&["CLUSTER", "INFO"]).await?;
     let nodes = store.redis.ask(&["CLUSTER", "NODES"]).await?;
-    let state =
-        info.text().and_then(|text| text.lines().find_map(|line| line.strip_prefix("cluster_state:"))).map(str::trim);
+    let state = info.text().and_then(|text| text.lines().find_map(|line| line.strip_prefix("cluster_state:")));
+    let state = state.map_or("not told", str::trim);
     let mut cases = Cases::plan(3);
-    let state = state.unwrap_or("not told");
     cases.tried(state == "ok", format!("{title}: the state of the cluster is {state}"));
-    let lines: Vec<Vec<&str>> = nodes
-        .text()
-        .unwrap_or_default()
-        .lines()
-        .map(|line| line.split(' ').collect())
-        .filter(|line: &Vec<&str>| line.len() >= 8)
-        .collect();
+    let lines = nodes.text().unwrap_or_default().lines().map(|line| line.split(' ').collect::<Vec<&str>>());
+    let lines: Vec<Vec<&str>> = lines.filter(|line| line.len() >= 8).collect();
     let well = |line: &&Vec<&str>| !line[2].contains("fail") && (line[7] == "connected" || line[2].contains("myself"));
-    let primaries: Vec<&Vec<&str>> =
-        lines.iter().filter(|line| line[2].contains("master") && line.len() > 8).filter(well).collect();
-    cases.tried(
-        primaries.len() >= PRIMARIES,
-        format!("{title}: {} primaries; of fewer than {PRIMARIES} a majority does not outlive one", primaries.len()),
-    );
-    let replicas = |primary: &str| {
-        lines.iter().filter(well).filter(|line| line[2].contains("slave") && line[3] == primary).count()
-    };
-    let lonely: Vec<&str> = primaries.iter().filter(|line| replicas(line[0]) == 0).map(|line| line[1]).collect();
-    cases.tried(
-        lonely.is_empty(),
-        match lonely.first() {
-            Some(first) => format!(
-                "{title}: {} of {} primaries have no replica, the first: {first}",
-                lonely.len(),
-                primaries.len()
-            ),
-            None => format!("{title}: each of {} primaries has a replica", primaries.len()),
-        },
-    );
-    Ok(cases.sighting(format!(
-        "{title}: {} primaries, each with a replica that is connected; none was failed over",
-        primaries.len()
-    )))
+    // Those with slots; an id, an address, flags, the primary's id, and five more before them.
+    let is_primary = |line: &&Vec<&str>| line[2].contains("master") && line.len() > 8;
+    let primaries: Vec<&Vec<&str>> = lines.iter().filter(is_primary).filter(well).collect();
+    let follows = |line: &&Vec<&str>, primary: &str| line[2].contains("slave") && line[3] == primary;
+    let lonely = primaries.iter().filter(|one| !lines.iter().filter(well).any(|line| follows(&line, one[0])));
+    let lonely: Vec<&str> = lonely.map(|one| one[1]).collect();
+    // A managed store fails over by other means than its nodes' votes.
+    let managed = store.redis.setting("maxmemory").await?.is_none();
+    let count = primaries.len();
+    let few = format!("{title}: {count} primaries; of fewer than {PRIMARIES} a majority does not outlive one");
+    let alone = format!("{title}: {} of {count} primaries have no replica: {}", lonely.len(), lonely.join(", "));
+    for (holds, seen) in [(count >= PRIMARIES, few), (lonely.is_empty(), alone)] {
+        match holds || !managed {
+            true => cases.tried(holds, seen),
+            false => cases.told_nothing(format!("{seen}; it is managed, and its console tells how it fails over")),
+        }
+    }
+    Ok(cases
+        .sighting(format!("{title}: {count} primaries, each with a replica that is connected; none was failed over")))
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ mod version;
 use seaworthy_databases::{CacheStore, CacheStores, cache_stores};
 use seaworthy_repository::environment::{Purpose, settings};
 
+use super::reading::opening;
 use crate::{
     probe::{Cases, Probe, Sighting},
     redis::{self, Address, Info, Redis, RedisError},
@@ -97,11 +98,10 @@ struct Declared {
 }
 
 async fn declared(subject: &Subject) -> Result<Declared, Sighting> {
-    let Some(repo) = subject.repo.clone() else { return Ok(Declared::default()) };
-    let source = subject.source.clone();
+    let Some(open) = opening(subject) else { return Ok(Declared::default()) };
     let local = subject.url.as_ref().and_then(|url| url.host()).is_some_and(redis::is_loopback);
     let read = tokio::task::spawn_blocking(move || {
-        let repository = source.open(&repo, false).ok()?;
+        let repository = open().ok()?;
         let mut address = None;
         if local {
             let own = settings(&repository);
@@ -124,7 +124,8 @@ fn by_files(stores: &CacheStores, why: &str, wrong: impl Fn(&CacheStore) -> Opti
         match wrong(store) {
             Some(what) if store.production && !store.more_unseen => cases.tried(false, format!("{place} {what}")),
             Some(what) => cases.told_nothing(format!("{place} {what}, as far as the file says; {why}")),
-            None => cases.told_nothing(format!("{place} is declared well; whether it runs so was not seen: {why}")),
+            None => cases
+                .told_nothing(format!("nothing is wrong with {place} in its file; how it runs was not seen: {why}")),
         }
     }
     cases.sighting("")

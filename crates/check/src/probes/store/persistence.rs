@@ -81,7 +81,8 @@ async fn live(store: &mut Store, subject: &Subject) -> Result<Sighting, Sighting
     let kept = log || snapshots.as_deref() != Some("");
     cases.tried(kept, format!("{title}: {how}"));
     for (name, what) in [("aof_last_write_status", "write to the log"), ("rdb_last_bgsave_status", "snapshot")] {
-        let counts = if name.starts_with("aof") { log } else { kept };
+        let counts =
+            if name.starts_with("aof") { log } else { snapshots.as_deref().is_some_and(|when| !when.is_empty()) };
         if let Some(status) = store.info.of(name).filter(|_| counts) {
             cases.plan_more(1);
             cases.tried(
