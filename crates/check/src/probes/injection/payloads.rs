@@ -28,6 +28,9 @@ static COMPLAINTS: LazyLock<Regex> = LazyLock::new(|| {
     .expect("the pattern is valid")
 });
 
+/// A value, a word between conditions, and what is compared with what.
+type Form = fn(&str, &str, &str, &str) -> String;
+
 /// What became of one parameter.
 pub(super) enum Tried {
     Clean,
@@ -148,7 +151,7 @@ async fn mended(asking: &Asking<'_>, base: &Shown) -> Result<Option<String>, Htt
 /// are no condition must not do what the true ones do.
 async fn conditions(asking: &Asking<'_>, base: &Shown) -> Result<Option<String>, HttpError> {
     let value = &asking.parameter.value;
-    let forms: [fn(&str, &str, &str, &str) -> String; 3] = [
+    let forms: [Form; 3] = [
         |value, word, one, other| format!("{value}' {word} '{one}'='{other}"),
         |value, word, one, other| format!("{value}%' {word} '{one}%'='{other}"),
         |value, word, one, other| format!("{value} {word} {one}={other}"),

@@ -26,7 +26,7 @@ pub(super) struct Dns;
 
 const PATIENCE: Duration = Duration::from_secs(2);
 /// A datagram may get lost.
-const TRIES: usize = 3;
+const TRIES: u32 = 3;
 const HOSTS: usize = 8;
 const ADDRESSES: usize = 4;
 
@@ -187,7 +187,7 @@ async fn addresses(resolver: SocketAddr, host: &str) -> Result<Option<Vec<IpAddr
 async fn ask(resolver: SocketAddr, host: &str, kind: u16) -> Result<Answer, String> {
     let question = message::question(fastrand::u16(..), host, kind).ok_or_else(|| format!("{host} is no name"))?;
     let any: SocketAddr = if resolver.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0_u16; 8], 0).into() };
-    let asking = async {
+    let asking = async || {
         let socket = UdpSocket::bind(any).await?;
         // Connected, the socket takes nobody else's datagrams.
         socket.connect(resolver).await?;
@@ -200,14 +200,12 @@ async fn ask(resolver: SocketAddr, host: &str, kind: u16) -> Result<Answer, Stri
             }
         }
     };
-    let mut asking = std::pin::pin!(asking);
     for _ in 0..TRIES {
-        match timeout(PATIENCE, asking.as_mut()).await {
-            Ok(answer) => return answer.map_err(|error| error.to_string()),
-            Err(_) => {}
+        if let Ok(answer) = timeout(PATIENCE, asking()).await {
+            return answer.map_err(|error| error.to_string());
         }
     }
-    Err(format!("no answer within {:?}", PATIENCE * TRIES as u32))
+    Err(format!("no answer within {:?}", PATIENCE * TRIES))
 }
 
 /// Whether an address answers for a name as the target does; an error where that cannot be told from here.

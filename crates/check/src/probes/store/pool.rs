@@ -11,6 +11,7 @@ use tokio::{sync::Mutex, time::sleep};
 use super::{Reached, Store, reach};
 use crate::{
     fixture::{self, ServerOptions, reply},
+    http::Client,
     load::Load,
     probe::{About, Cases, Probe, Sighting, Working},
     redis::{Address, Redis, RedisError},
@@ -110,16 +111,8 @@ async fn live(store: &mut Store, subject: &Subject) -> Result<Sighting, RedisErr
             format!("{title}: other clients open {} connections in {IDLE:?}: too many to tell the app's", idle.opened);
         return Ok(cases.gave_up(why));
     }
-    let mut using = None;
     let sample = subject.sample(PATHS).await;
-    for path in sample.paths().chain(["/"]) {
-        let before = counts(store).await?;
-        let answered = client.get(path).await.is_ok_and(|answer| answer.status.is_success());
-        if answered && since(before, counts(store).await?).commands > idle.commands {
-            using = Some(path.to_owned());
-            break;
-        }
-    }
+    let using = path_that_uses(store, &client, sample.paths().chain(["/"]), idle).await?;
     let Some(path) = using else {
         let why = format!("no path that was asked uses the store ({sample}): name one that does in [check] paths");
         return Ok(cases.gave_up(why));
@@ -160,12 +153,25 @@ async fn live(store: &mut Store, subject: &Subject) -> Result<Sighting, RedisErr
     Ok(cases.sighting(seen))
 }
 
-/// What a load made the server count, or why it tells nothing.
-async fn round(
+/// The first of these paths whose answer makes the app ask the store.
+async fn path_that_uses<'p>(
     store: &mut Store,
-    client: &crate::http::Client,
-    path: &str,
-) -> Result<Result<Counts, String>, RedisError> {
+    client: &Client,
+    paths: impl Iterator<Item = &'p str>,
+    idle: Counts,
+) -> Result<Option<String>, RedisError> {
+    for path in paths {
+        let before = counts(store).await?;
+        let answered = client.get(path).await.is_ok_and(|answer| answer.status.is_success());
+        if answered && since(before, counts(store).await?).commands > idle.commands {
+            return Ok(Some(path.to_owned()));
+        }
+    }
+    Ok(None)
+}
+
+/// What a load made the server count, or why it tells nothing.
+async fn round(store: &mut Store, client: &Client, path: &str) -> Result<Result<Counts, String>, RedisError> {
     let before = counts(store).await?;
     let tally = Load::begin(client, path, LANES, REQUESTS).whole(Duration::from_secs(20)).await;
     let after = counts(store).await?;
