@@ -8,8 +8,6 @@ mod browsing;
 mod custom;
 mod endpoint;
 mod fixture;
-#[doc(hidden)]
-pub mod fuzzing;
 mod http;
 mod instances;
 mod live;

@@ -34,7 +34,6 @@ mod tls_certificate;
 mod validate_startup;
 
 pub use outside::Outside;
-pub(crate) use outside::dns_answer;
 pub use reading::{Source, inspections};
 
 use crate::probe::Probe;

@@ -108,7 +108,8 @@ async fn look(subject: &Subject) -> Sighting {
     }
     let Some((path, asked)) = tried.iter().min_by_key(|(_, asked)| *asked) else {
         let why = "no path that was asked made the database count a statement: name one that reads from it in [check] paths; \
-                   where the answers are kept already, start the app anew";
+                   where the answers are kept already, start the app anew, and let the role read what others run \
+                   (pg_read_all_stats)";
         return cases.gave_up(why);
     };
     let seen = format!("{TIMES} requests of GET {path} asked the database {asked} times for the same");

@@ -14,14 +14,6 @@ pub(super) fn all() -> Vec<Box<dyn Probe>> {
     vec![Box::new(dns::Dns), Box::new(cdn::Cdn), Box::new(firewall::Firewall)]
 }
 
-/// Reads an answer of a DNS server, for the fuzz target: how many addresses there are.
-pub(crate) fn dns_answer(question: &[u8], bytes: &[u8]) -> Option<usize> {
-    match message::answer(question, bytes)? {
-        message::Answer::Addresses(found) => Some(found.len()),
-        message::Answer::NoSuchName | message::Answer::Refused(_) => None,
-    }
-}
-
 /// What the internet should see of an app.
 #[derive(Debug, Clone, Default)]
 pub struct Outside {
