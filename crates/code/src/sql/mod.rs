@@ -265,6 +265,22 @@ mod tests {
     }
 
     #[test]
+    fn what_real_projects_glue_of_their_own_is_no_value() {
+        // Shapes from Redmine and Uptime Kuma.
+        for (name, code) in [
+            ("a.rb", "def a(t)\n  Issue.where(\"id = #{t}.issue_id\")\nend\n"),
+            ("a.js", "const a = () => db.exec(`DELETE FROM heartbeat WHERE time < ${Database.sqlHourOffset()}`)\n"),
+            ("a.rb", "def a\n  Issue.where(\"id = #{CustomValue.table_name}.issue_id\")\nend\n"),
+        ] {
+            assert!(of(name, code).values.is_empty(), "{code}");
+        }
+        let request = of("a.js", "const a = (req) => db.query(`select a from b where id = ${req.params.id}`)\n");
+        assert_eq!(request.values.len(), 1);
+        let field = of("a.go", "package a\nfunc a(u User) {\n\tdb.Query(\"SELECT a FROM b WHERE id = \" + u.ID)\n}\n");
+        assert_eq!(field.values.len(), 1);
+    }
+
+    #[test]
     fn names_in_statements_are_told_apart_from_values_and_what_is_meant_is_counted() {
         for code in [
             "def a(db, t):\n    db.execute(f\"select * from {t} where id = 1\")\n",

@@ -190,7 +190,7 @@ pub(super) fn is_text(parts: &[Part]) -> bool {
 pub(super) fn inserted(parts: &[Part]) -> Vec<(bool, &str)> {
     let mut before = String::new();
     let mut found = Vec::new();
-    for part in parts {
+    for (place, part) in parts.iter().enumerate() {
         match part {
             Part::Literal(text) => before.push_str(text),
             Part::Inserted(what) => {
@@ -200,8 +200,12 @@ pub(super) fn inserted(parts: &[Part]) -> Vec<(bool, &str)> {
                 // A list in brackets is mostly one of placeholders; what follows `SET` or `SELECT` are names.
                 let listed = so_far.ends_with(['(', ',']);
                 let numbered = before.ends_with(['$', ':', '@', '?']);
+                // `{table}.id` begins with a name, and what the program's own classes and calls give is mostly its own text.
+                let next = parts.get(place + 1).and_then(Part::literal).unwrap_or_default();
+                let own = what.trim().starts_with(|letter: char| letter.is_ascii_uppercase()) || what.ends_with("()");
+                let value = compared && !listed && !next.starts_with('.') && !own;
                 if !numbered && !is_harmless(what) {
-                    found.push((quoted || (compared && !listed), what.as_str()));
+                    found.push((quoted || value, what.as_str()));
                 }
                 before.push('x');
             }
@@ -214,12 +218,24 @@ pub(super) fn inserted(parts: &[Part]) -> Vec<(bool, &str)> {
 fn is_harmless(what: &str) -> bool {
     let what = what.trim();
     let last = what.rsplit(['.', ':']).next().unwrap_or(what);
-    let constant = last.len() > 1
+    // `user.ID` is a value like any other.
+    let constant = (last.len() > 3 || last.contains('_'))
         && last.chars().all(|letter| letter.is_ascii_uppercase() || letter.is_ascii_digit() || letter == '_');
     let lower = what.to_ascii_lowercase();
     let made = ["int(", "float(", "len(", "number(", "parseint(", "parsefloat(", "strconv.itoa(", "math."];
     let ends = [".length", ".to_i", ".to_f", ".len()", ".size"];
-    let says = ["placeholder", "quote", "escape", "sanitize", "identifier", "params", "marks"];
+    // Not `params` or `identifier`: those are what requests bring.
+    let says = [
+        "placeholder",
+        "quote(",
+        "quoted",
+        "quote_",
+        "escape(",
+        "escaped",
+        "sanitize_sql",
+        "table_name",
+        "column_name",
+    ];
     constant
         || what.parse::<f64>().is_ok()
         || made.iter().any(|start| lower.starts_with(start))
