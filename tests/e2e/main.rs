@@ -33,6 +33,7 @@ mod overload;
 mod prover;
 mod proxy;
 mod rates;
+mod stores;
 mod support;
 mod validation;
 
@@ -62,6 +63,7 @@ fn main() {
         proxy::tests(),
         rates::tests(),
         validation::tests(),
+        stores::tests(),
     ];
     let tests: Vec<Trial> = tests.into_iter().flatten().collect();
     libtest_mimic::run(&Arguments::from_args(), tests).exit();

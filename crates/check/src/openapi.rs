@@ -17,10 +17,23 @@ pub(crate) struct Operation {
     pub misfit: Option<String>,
     /// It cannot be called without a query.
     pub needs_query: bool,
+    /// What its query may hold.
+    pub query: Vec<QueryParameter>,
     /// It takes a body of JSON.
     pub takes_json: bool,
     /// It asks who calls.
     pub secured: bool,
+}
+
+/// A parameter of a query.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueryParameter {
+    /// Its name.
+    pub name: String,
+    /// A value that fits, percent-encoded.
+    pub value: String,
+    /// The operation cannot be called without it.
+    pub required: bool,
 }
 
 /// The places of FastAPI, Flask-RESTX, Express and Nest, Spring, ASP.NET, Django REST, in that order.
@@ -138,6 +151,7 @@ fn one<'a>(
     parameters: impl Iterator<Item = &'a Value>,
 ) -> Operation {
     let (mut path, mut misfit, mut needs_query) = (template.to_owned(), None, false);
+    let mut query = Vec::new();
     for parameter in parameters {
         let name = parameter["name"].as_str().unwrap_or_default();
         // OpenAPI 3 has a schema, Swagger 2 has its members in the parameter itself.
@@ -155,7 +169,17 @@ fn one<'a>(
                 }
                 path = path.replace(&place, &example(parameter, schema).unwrap_or_else(|| fits.to_owned()));
             }
-            Some("query") => needs_query |= parameter["required"].as_bool().unwrap_or_default(),
+            Some("query") => {
+                let required = parameter["required"].as_bool().unwrap_or_default();
+                needs_query |= required;
+                let fits = match schema["type"].as_str() {
+                    Some("integer" | "number") => "1",
+                    Some("boolean") => "true",
+                    _ => "a",
+                };
+                let value = example(parameter, schema).unwrap_or_else(|| fits.to_owned());
+                query.push(QueryParameter { name: name.to_owned(), value, required });
+            }
             _ => {}
         }
     }
@@ -169,6 +193,7 @@ fn one<'a>(
         misfit: misfit.filter(untold),
         path: path.replace(['{', '}'], ""),
         needs_query,
+        query,
         takes_json,
         // An empty requirement in the list means that nobody need tell who they are.
         secured: security.is_some_and(|all| {

@@ -508,6 +508,7 @@ mod tests {
                 StandIn::Command(_) => StandIn::Command(vec!["/nowhere/at/all".into()]),
                 StandIn::Query { query, .. } => StandIn::Query { url: Some("sqlite:/nowhere/at/all.db".into()), query },
             });
+            subject.stores = subject.stores.nowhere();
             subject.launcher = subject.launcher.map(|_| std::sync::Arc::new(NoLauncher) as _);
             let verdict = runner().try_control(&*probe, &subject).await.verdict;
             assert!(matches!(verdict, Verdict::Inconclusive | Verdict::Error), "{}: {verdict}", probe.control());

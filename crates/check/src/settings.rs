@@ -1,6 +1,6 @@
 //! `[check]`.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
 use schemars::JsonSchema;
 use seaworthy_checklist::Catalogue;
@@ -10,6 +10,8 @@ use serde::Deserialize;
 use crate::{
     custom::{self, Custom},
     endpoint::Endpoint,
+    probes::Outside,
+    stores::Stores,
     subject::{Hints, LoginHint},
     tls::Trust,
 };
@@ -30,6 +32,23 @@ pub struct Settings {
     pub paths: Vec<String>,
     /// Where the app takes plain HTTP, when `--url` is HTTPS on a port other than 443: `http://app.example.com:8080`.
     pub plain_url: Option<String>,
+    /// The app's search, with `{query}` where its words go: `/search?q={query}`.
+    pub search_path: Option<String>,
+    /// Where the app's vector store tells its metrics in Prometheus' text format: `http://qdrant:6333/metrics`. Without it,
+    /// searches of pgvector are counted in `database`.
+    pub vector_metrics: Option<String>,
+    /// Where a check may write a marked text, as a user would, and which pages then show it. It stays there.
+    pub canary: Option<Canary>,
+    /// DNS servers that are asked for the app's hosts: two that do not belong together.
+    pub resolvers: Vec<SocketAddr>,
+    /// Ports that the internet may reach beside 80, 443 and the app's own: 22 for SSH, say.
+    pub open_ports: Vec<u16>,
+    /// The app's Redis, Valkey or the like: `redis://`, `rediss://` or `unix:///`, best as `env:NAME`. Without it, what
+    /// `[app] env` tells the app. Probes only look at it; what they break is a copy.
+    pub redis: Option<SecretRef>,
+    /// The app's PostgreSQL: `postgres://`, best as `env:NAME`, with a role that may read `pg_stat_statements`. Without it,
+    /// what `[app] env` tells the app. Probes only read.
+    pub database: Option<SecretRef>,
     /// A path that answers which release the live app is (a version, a commit): evidence is bound to it too.
     pub release_path: Option<String>,
     /// A PEM file with certificate authorities to trust beside those of this machine.
@@ -124,6 +143,18 @@ impl LoginSettings {
     }
 }
 
+/// Where a marked text may be written.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Canary {
+    /// A path that takes a POST.
+    pub post: String,
+    /// Its body, with `{canary}` where the text goes: JSON, or a form (`text={canary}`).
+    pub body: String,
+    /// Pages that show what was written.
+    pub pages: Vec<String>,
+}
+
 /// What a team has judged and accepts.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(untagged)]
@@ -156,6 +187,13 @@ impl Default for Settings {
             list_paths: Vec::new(),
             paths: Vec::new(),
             plain_url: None,
+            search_path: None,
+            vector_metrics: None,
+            canary: None,
+            resolvers: vec![SocketAddr::from(([1, 1, 1, 1], 53)), SocketAddr::from(([8, 8, 8, 8], 53))],
+            open_ports: Vec::new(),
+            redis: None,
+            database: None,
             release_path: None,
             ca: None,
             required_env: Vec::new(),
@@ -195,6 +233,9 @@ impl Settings {
             plain: self.plain_url.as_ref().and_then(|url| url.parse().ok()),
             required_env: self.required_env.clone(),
             cors_origins: self.cors_origins.clone(),
+            search_path: self.search_path.clone(),
+            vector_metrics: self.vector_metrics.clone(),
+            canary: self.canary.clone(),
             cached_paths: Vec::new(),
             version_prefix: None,
             unversioned: Vec::new(),
@@ -208,6 +249,17 @@ impl Settings {
             request_head: self.request_head.map(|duration| duration.0),
             script_budget: self.script_budget.0,
         }
+    }
+
+    /// The stores of the app: those named here, else those that the app is told in `[app] env`.
+    pub fn stores(&self, app: &BTreeMap<String, SecretRef>) -> Stores {
+        Stores::of(self.redis.as_ref(), self.database.as_ref(), app)
+    }
+
+    /// What the internet should see of an app with these hosts.
+    pub fn outside(&self, hosts: &[String]) -> Outside {
+        let hosts = hosts.iter().filter(|host| !host.starts_with('*')).cloned().collect();
+        Outside { hosts, resolvers: self.resolvers.clone(), open_ports: self.open_ports.clone(), known: None }
     }
 
     /// What the team has said of its repository.
@@ -262,6 +314,21 @@ impl Waiver {
     }
 }
 
+impl Canary {
+    fn validate(&self, findings: &mut Findings) {
+        let is_path = |path: &String| path.starts_with('/') && path.parse::<http::Uri>().is_ok();
+        for path in [&self.post].into_iter().chain(&self.pages).filter(|path| !is_path(path)) {
+            let help = "begin it with `/`, and write spaces and the like percent-encoded";
+            findings.add("check.canary", "SEA_CONFIG_PATH", format!("`{path}` is not a path"), help);
+        }
+        if !self.body.contains("{canary}") || self.pages.is_empty() {
+            let help = "write { post = \"/comments\", body = '{\"text\": \"{canary}\"}', pages = [\"/comments\"] }";
+            let what = "the canary has no place in its body, or no page that shows it";
+            findings.add("check.canary", "SEA_CONFIG_WRONG_VALUE", what, help);
+        }
+    }
+}
+
 impl Settings {
     fn validate_waivers(&self, findings: &mut Findings) {
         for (control, waiver) in &self.waived {
@@ -291,6 +358,7 @@ impl Section for Settings {
             ("error_path", &self.error_path),
             ("upload_path", &self.upload_path),
             ("release_path", &self.release_path),
+            ("search_path", &self.search_path),
         ];
         let lists = [("list_paths", &self.list_paths), ("paths", &self.paths)];
         let single = single.iter().filter_map(|(key, path)| Some((*key, path.as_ref()?)));
@@ -298,7 +366,7 @@ impl Section for Settings {
             single.chain(lists.iter().flat_map(|(key, paths)| paths.iter().map(move |path| (*key, path))))
         {
             // A brace is fine in our own placeholder, and in no real path.
-            let filled = path.replace("{seconds}", "1");
+            let filled = path.replace("{seconds}", "1").replace("{query}", "1");
             if !filled.starts_with('/') || filled.parse::<http::Uri>().is_err() {
                 let message = format!("`{path}` is not a path");
                 findings.add(
@@ -313,6 +381,17 @@ impl Section for Settings {
         if let Some(url) = self.plain_url.as_ref().filter(|url| !is_plain(url)) {
             let message = format!("`{url}` is no address of plain HTTP");
             findings.add("check.plain_url", "SEA_CONFIG_ADDRESS", message, "write http://HOST:PORT, without a path");
+        }
+        if self.search_path.as_ref().is_some_and(|path| !path.contains("{query}")) {
+            let help = "write for example \"/search?q={query}\"";
+            findings.add("check.search_path", "SEA_CONFIG_PATH", "the search does not say where its words go", help);
+        }
+        if self.vector_metrics.as_ref().is_some_and(|url| !url.starts_with("http://") && !url.starts_with("https://")) {
+            let help = "write for example http://qdrant:6333/metrics";
+            findings.add("check.vector_metrics", "SEA_CONFIG_ADDRESS", "the metrics are at no address of HTTP", help);
+        }
+        if let Some(canary) = &self.canary {
+            canary.validate(findings);
         }
         if self.slow_path.as_ref().is_some_and(|path| !path.contains("{seconds}")) {
             let help = "write for example \"/slow?seconds={seconds}\"";
@@ -348,6 +427,27 @@ mod tests {
             ("\"edge.cors\" = { paths = [\"a\"] }", ""),
         ] {
             let why = read(&format!("[check.waived]\n{wrong}\n")).unwrap_err();
+            assert!(why.contains(word), "{wrong}: {why}");
+        }
+    }
+
+    #[test]
+    fn what_probes_are_told_of_stores_and_pages_must_be_possible() {
+        let well = "[check]\nsearch_path = \"/s?q={query}\"\nvector_metrics = \"http://v:6333/metrics\"\n\
+                    resolvers = [\"192.0.2.1:53\"]\nopen_ports = [22]\nredis = \"redis://cache\"\n\
+                    canary = { post = \"/c\", body = \"t={canary}\", pages = [\"/c\"] }\n";
+        let settings = read(well).unwrap();
+        assert_eq!(settings.outside(&["a.example.com".into(), "*.b.example.com".into()]).hosts, ["a.example.com"]);
+        assert!(settings.stores(&BTreeMap::new()).redis.is_some());
+        for (wrong, word) in [
+            ("search_path = \"/s\"", "where its words go"),
+            ("vector_metrics = \"v:6333\"", "no address of HTTP"),
+            ("resolvers = [\"one.one.one.one\"]", ""),
+            ("canary = { post = \"c\", body = \"t={canary}\", pages = [\"/c\"] }", "is not a path"),
+            ("canary = { post = \"/c\", body = \"t=1\", pages = [\"/c\"] }", "no place in its body"),
+            ("canary = { post = \"/c\", body = \"t={canary}\", pages = [] }", "no page that shows it"),
+        ] {
+            let why = read(&format!("[check]\n{wrong}\n")).unwrap_err();
             assert!(why.contains(word), "{wrong}: {why}");
         }
     }

@@ -35,14 +35,12 @@ pub(crate) fn untried(control: &Control) -> State {
     let area = control.id.split('.').next().unwrap_or_default();
     State::Waits(match (area, control.kind) {
         ("identity", _) => "the release that brings sign-in, users and keys",
-        ("protection", _) => "the release that brings limits by user, validation and uploads",
-        ("cache", _) => "the release that brings the HTTP cache and compression",
         ("jobs", _) => "the release that brings jobs and schedules",
         ("egress", _) => "the release that brings outbound calls, their retries and costs",
         ("observability", _) => "the release that brings alerts, traces and error tracking",
         ("data", ControlKind::Provide) => "the release that brings migrations, backups and restore drills",
         ("deploy", ControlKind::Provide) => "the release that brings deploys and rollbacks",
-        ("edge", ControlKind::Provide) => "the release that brings what the edge lacks",
+        ("protection" | "cache" | "edge", _) => "a later release: no probe of it is in this one",
         _ => "a later release: it shows neither in a repository nor at an address alone",
     })
 }

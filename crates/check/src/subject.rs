@@ -9,10 +9,12 @@ use crate::{
     custom::StandIn,
     endpoint::Endpoint,
     http::{Client, Transcript},
-    probes::Source,
+    probes::{Outside, Source},
     processes::Processes,
     routes::Gathered,
     scratch::Launcher,
+    settings::Canary,
+    stores::Stores,
     tls::Trust,
 };
 
@@ -46,6 +48,10 @@ pub struct Subject {
     pub access_log: Option<PathBuf>,
     /// Where to look in the app, and what it claims.
     pub hints: Hints,
+    /// The stores that the app keeps its data in.
+    pub stores: Stores,
+    /// What the internet should see of it.
+    pub outside: Outside,
     /// The routes of the app, gathered once for all probes.
     pub routes: Gathered,
     /// The browser and the pages of the run, for all probes.
@@ -77,6 +83,12 @@ pub struct Hints {
     pub required_env: Vec<String>,
     /// Origins whose pages may read answers, as the team or the Seaworthy around the app says.
     pub cors_origins: Vec<String>,
+    /// The app's search, with `{query}` where its words go.
+    pub search_path: Option<String>,
+    /// Where the vector store tells its metrics.
+    pub vector_metrics: Option<String>,
+    /// Where a marked text may be written, and where it shows.
+    pub canary: Option<Canary>,
     /// Paths that the Seaworthy around the app says it caches.
     pub cached_paths: Vec<String>,
     /// The prefix below which the Seaworthy around the app says it serves it.
@@ -112,6 +124,9 @@ impl Default for Hints {
             plain: None,
             required_env: Vec::new(),
             cors_origins: Vec::new(),
+            search_path: None,
+            vector_metrics: None,
+            canary: None,
             cached_paths: Vec::new(),
             version_prefix: None,
             unversioned: Vec::new(),

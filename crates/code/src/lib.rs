@@ -12,9 +12,12 @@ mod pages;
 mod reading;
 mod resolve;
 mod shipped;
+mod sql;
 mod tsconfig;
 
 use seaworthy_repository::Inspection;
+
+pub use sql::{GluedSql, glued_sql};
 
 /// Every inspection of this room.
 pub fn all() -> Vec<Box<dyn Inspection>> {

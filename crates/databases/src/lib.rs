@@ -3,6 +3,7 @@
 //! One file a control. An inspection reads a [`Repository`](seaworthy_repository::Repository) and runs nothing of it. To
 //! add one: write it beside the others and name it in [`all`].
 
+mod cache_stores;
 mod credentials;
 mod database;
 mod encryption_rest;
@@ -24,6 +25,8 @@ mod validation;
 mod vectors;
 
 use seaworthy_repository::Inspection;
+
+pub use cache_stores::{CacheStore, CacheStores, cache_stores};
 
 /// Every inspection of this room.
 pub fn all() -> Vec<Box<dyn Inspection>> {

@@ -8,6 +8,7 @@ mod api_openapi;
 mod cached_responses;
 mod compression;
 mod cors;
+mod counted;
 mod environments;
 mod error_codes;
 mod error_handler;
@@ -17,11 +18,13 @@ mod frontend;
 mod graceful_shutdown;
 mod https_only;
 mod input_validation;
+mod injection;
 mod load_balancing;
 mod login_throttle;
 mod metrics;
 mod metrics_secured;
 mod multi_worker;
+mod outside;
 mod pagination;
 mod rate_limit;
 mod rate_limit_headers;
@@ -36,9 +39,11 @@ mod self_heal;
 mod starts;
 mod static_assets;
 mod status_codes;
+mod store;
 mod tls_certificate;
 mod validate_startup;
 
+pub use outside::Outside;
 pub use reading::{Source, inspections};
 
 use crate::probe::Probe;
@@ -47,6 +52,9 @@ use crate::probe::Probe;
 pub fn all() -> Vec<Box<dyn Probe>> {
     let mut all = reading::all();
     all.extend(looking());
+    all.extend(store::all());
+    all.extend(outside::all());
+    all.extend(counted::all());
     all.extend(frontend::all());
     all
 }
@@ -82,6 +90,8 @@ fn looking() -> Vec<Box<dyn Probe>> {
         Box::new(starts::Starts),
         Box::new(validate_startup::ValidateStartup),
         Box::new(multi_worker::MultiWorker),
+        Box::new(injection::sql::SqlInjection),
+        Box::new(injection::sanitization::InputSanitization),
         Box::new(rate_limit::RateLimit),
         Box::new(rate_limit_headers::RateLimitHeaders),
         Box::new(rate_limit_per_user::RateLimitPerUser),

@@ -95,8 +95,15 @@ impl Probe for Reading {
     }
 }
 
+/// Opens the app's source as every inspection of the run does, for probes that read and look at more besides. It blocks.
+pub(super) fn opening(subject: &Subject) -> Option<impl FnOnce() -> Result<Arc<Repository>, String> + Send + use<>> {
+    let (repo, run_code) = (subject.repo.clone()?, subject.run_code);
+    let source = subject.source.started(subject.url.is_some() || subject.launcher.is_some());
+    Some(move || source.open(&repo, run_code))
+}
+
 /// What the team's waivers took out of a look: a report never leaves that out.
-fn waivers(repository: &Repository, control: &str) -> String {
+pub(super) fn waivers(repository: &Repository, control: &str) -> String {
     if !repository.declared.waived.contains_key(control) {
         return String::new();
     }

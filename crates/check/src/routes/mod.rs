@@ -19,7 +19,7 @@ use tokio::{sync::OnceCell, task::spawn_blocking, time::timeout};
 
 use crate::{
     http::Client,
-    openapi::{self, Operation},
+    openapi::{self, Operation, QueryParameter},
     subject::Subject,
 };
 
@@ -59,6 +59,8 @@ pub struct Route {
     pub misfit: Option<String>,
     /// It cannot be called without a query.
     pub needs_query: bool,
+    /// What its query may hold, where that is described.
+    pub query: Vec<QueryParameter>,
     /// It takes a body of JSON.
     pub takes_json: bool,
     /// It asks who calls.
@@ -144,6 +146,7 @@ impl Route {
             origin,
             misfit: None,
             needs_query: false,
+            query: Vec::new(),
             takes_json: false,
             secured: false,
         }
@@ -252,6 +255,7 @@ fn of(operation: Operation) -> Route {
         origin: Origin::OpenApi,
         misfit: operation.misfit,
         needs_query: operation.needs_query,
+        query: operation.query,
         takes_json: operation.takes_json,
         secured: operation.secured,
     }

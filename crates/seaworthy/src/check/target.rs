@@ -54,6 +54,8 @@ pub async fn subject(arguments: &CheckArguments, config: &Config) -> Result<Subj
         // Nobody named an address and nothing answers at the default one: there is no live target.
         (subject.url, subject.address) = (None, None);
     }
+    subject.stores = config.check.stores(&config.app.env);
+    subject.outside = config.check.outside(&config.edge.hosts);
     subject.run_code = arguments.run_tests;
     subject.source.declared = config.check.declared();
     for (name, value) in config.app.env.iter().filter(|(name, _)| looks_secret(name)) {
