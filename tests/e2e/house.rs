@@ -27,6 +27,7 @@ const FLOORS: &[(u8, &[&str])] = &[
         &[
             "edge",
             "protection",
+            "uploads",
             "identity",
             "cache",
             "jobs",

@@ -29,6 +29,7 @@ mod interrupted;
 mod prover;
 mod proxy;
 mod support;
+mod uploads;
 
 use libtest_mimic::{Arguments, Trial};
 
@@ -50,6 +51,7 @@ fn main() {
         init::tests(),
         interrupted::tests(),
         proxy::tests(),
+        uploads::tests(),
     ];
     let tests: Vec<Trial> = tests.into_iter().flatten().collect();
     libtest_mimic::run(&Arguments::from_args(), tests).exit();

@@ -24,6 +24,8 @@ pub struct Config {
     pub observability: seaworthy_observability::Settings,
     /// `[protection]`.
     pub protection: seaworthy_protection::Settings,
+    /// `[protection.uploads]`.
+    pub uploads: seaworthy_uploads::Settings,
     /// `[identity]`.
     pub identity: seaworthy_identity::Settings,
     /// `[cache]`.
@@ -50,6 +52,32 @@ pub struct RouteEntry {
     /// The cache.
     #[serde(flatten)]
     pub cache: seaworthy_cache::RoutePolicy,
+    /// Files that clients send.
+    #[serde(flatten)]
+    pub uploads: seaworthy_uploads::RoutePolicy,
+}
+
+/// `[protection]`, of which two rooms have a part.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Protection {
+    #[serde(flatten)]
+    limits: seaworthy_protection::Settings,
+    /// Files that clients send; which of them a route takes is `upload` of that route.
+    uploads: seaworthy_uploads::Settings,
+}
+
+impl Section for Protection {
+    const KEY: &'static str = "protection";
+
+    fn validate(&self, findings: &mut Findings) {
+        self.limits.validate(findings);
+        self.uploads.validate("protection.uploads", findings);
+    }
+
+    fn validate_for(&self, profile: &Profile, findings: &mut Findings) {
+        self.limits.validate_for(profile, findings);
+    }
 }
 
 /// The policy of some requests; what a route leaves out is as in the sections above.
@@ -66,6 +94,7 @@ impl Section for Routes {
             route.edge.validate(&format!("route.{index}"), findings);
             route.protection.validate(&format!("route.{index}"), findings);
             route.cache.validate(&format!("route.{index}"), findings);
+            route.uploads.validate(&format!("route.{index}"), findings);
         }
         // Conflicts show when a table is made of them; its handlers are never called.
         let unused =
@@ -109,12 +138,15 @@ impl Config {
 
     /// Takes every section from a document; what is wrong with them, [`Document::finish`] tells.
     pub fn read(document: &mut Document) -> Self {
+        let profile = document.profile().clone();
+        let protection: Protection = document.section();
         Self {
-            profile: document.profile().clone(),
+            profile,
             app: document.section(),
             edge: document.section(),
             routes: document.section::<Routes>().0,
-            protection: document.section(),
+            protection: protection.limits,
+            uploads: protection.uploads,
             cache: document.section(),
             observability: document.section(),
             admin: document.section(),
@@ -164,7 +196,7 @@ mod tests {
             reference_markdown::<seaworthy_deploy::Settings>("app"),
             reference_markdown::<seaworthy_edge::Settings>("edge"),
             reference_markdown::<Routes>("[route]"),
-            reference_markdown::<seaworthy_protection::Settings>("protection"),
+            reference_markdown::<Protection>("protection"),
             reference_markdown::<seaworthy_identity::Settings>("identity"),
             reference_markdown::<seaworthy_cache::Settings>("cache"),
             reference_markdown::<seaworthy_observability::Settings>("observability"),

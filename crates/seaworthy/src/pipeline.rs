@@ -10,6 +10,7 @@
 use std::sync::Arc;
 
 use seaworthy_cache::{Cache, CacheSetting, Etags, Invalidate, Policy, Store};
+use seaworthy_config::ByteSize;
 use seaworthy_core::{Handler, Shutdown};
 use seaworthy_edge::{ErrorPages, Files, Forward, NothingHere, OwnAnswers, Pattern, Pool, RouteError, RouteTable};
 use seaworthy_identity::{Authenticate, Remembered, Tokens};
@@ -18,6 +19,7 @@ use seaworthy_protection::{
     BodyLimit, Cors, CspFindings, CspReports, Disclosure, RateHeaders, RateLimits, RatePolicy, RateSetting,
     SecurityHeaders,
 };
+use seaworthy_uploads::Uploads;
 use tower::ServiceBuilder;
 
 use crate::config::{Config, RouteEntry};
@@ -35,6 +37,8 @@ pub struct Shared {
     pub tokens: Tokens,
     /// What browsers reported of content security policies.
     pub csp: CspFindings,
+    /// The scanner and the quarantine of what clients send.
+    pub uploads: Uploads,
 }
 
 /// What the routes of one core have together.
@@ -85,7 +89,9 @@ fn csp_reports(config: &Config, shared: &Shared) -> Option<(Pattern, Handler)> {
 /// One route's pipeline: the first layer sees a request first and its answer last. At its end are files or the app.
 fn pipeline(name: &str, route: &RouteEntry, files: Option<Files>, core: &Core<'_>) -> Handler {
     let (config, shared) = (core.config, core.shared);
-    let body_limit = route.protection.body_limit.unwrap_or(config.protection.body_limit);
+    let upload = route.uploads.upload.as_ref();
+    let usual = upload.map_or(config.protection.body_limit, |policy| ByteSize(shared.uploads.largest_body(policy)));
+    let body_limit = route.protection.body_limit.unwrap_or(usual);
     let errors = route.edge.errors.unwrap_or(config.edge.errors);
     let timeouts = config.edge.timeouts.for_route(&route.edge);
 
@@ -110,7 +116,8 @@ fn pipeline(name: &str, route: &RouteEntry, files: Option<Files>, core: &Core<'_
         .layer(BodyLimit::new(body_limit))
         .option_layer(Authenticate::layer(auth, &shared.tokens, &core.remembered)) // limits below count by who it is
         .option_layer(shared.limits.layer(name, rates, cost, config.protection.rate_headers))
-        // Still to come: authorize before the rate limit; behind it, in this order: validate, upload.
+        // Still to come: authorize before the rate limit; behind it: validate.
+        .option_layer(shared.uploads.layer(name, upload)) // the app sees no byte of a file before it was looked at
         .option_layer(cache.map(|policy| Cache::layer(name, &shared.cache, policy, &config.cache, core.tasks)))
         .option_layer(invalidate) // what a write changes is taken out, wherever it is stored
         // Still to come: compress.

@@ -29,6 +29,7 @@ use seaworthy_edge::{Server, ServerSettings, Upstream};
 use seaworthy_identity::Tokens;
 use seaworthy_observability::{AccessLog, AppLog, LogSink, MetricsExport, init_logging};
 use seaworthy_protection::{CspFindings, RateLimits};
+use seaworthy_uploads::Uploads;
 use signals::Signals;
 use tokio::{runtime, time::sleep};
 
@@ -87,7 +88,7 @@ async fn run(source: ConfigSource, config: Config, limits: Limits, operational: 
     let drain = Shutdown::new();
     let shared = share(&config, log.as_ref().map(|(log, _)| log.clone()), &control)?;
     // Until the app is well, requests are answered 503 with Retry-After: better than a connection that hangs.
-    let (csp, cache) = (shared.csp.clone(), shared.cache.clone());
+    let (csp, cache, uploads) = (shared.csp.clone(), shared.cache.clone(), shared.uploads.clone());
     let server = Server::start(doors, &settings, &upstream, drain.clone(), |pool, tasks| {
         pipeline::table(&config, &shared, pool, tasks)
     });
@@ -108,7 +109,8 @@ async fn run(source: ConfigSource, config: Config, limits: Limits, operational: 
         cache: Arc::new(cache),
         metrics: facts::metrics(export, log.as_ref().map(|(_, sink)| sink.clone())),
         csp: facts::csp(csp, state.clone()),
-        status: facts::status(&config, addresses.clone(), state),
+        quarantine: Arc::new(uploads.quarantine()),
+        status: facts::status(&config, addresses.clone(), state, uploads),
     };
     let announced = Announced { edge: addresses, admin: admin.address() };
     serve_operators((admin, facts), (app_api, app_facts), &control);
@@ -130,7 +132,10 @@ async fn run(source: ConfigSource, config: Config, limits: Limits, operational: 
 fn share(config: &Config, log: Option<AccessLog>, control: &Shutdown) -> Result<Shared, Failure> {
     let tokens = Tokens::new(trial::tokens(config)?);
     control.spawn(tokens.clone().run(control.clone()));
-    Ok(Shared { log, limits: RateLimits::default(), tokens, csp: CspFindings::default(), cache: Store::default() })
+    let uploads = Uploads::new(config.uploads.clone());
+    control.spawn(uploads.clone().run(control.clone()));
+    let (limits, csp, cache) = (RateLimits::default(), CspFindings::default(), Store::default());
+    Ok(Shared { log, limits, tokens, csp, cache, uploads })
 }
 
 /// The admin API and the app API, each in a task.

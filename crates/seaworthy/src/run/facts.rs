@@ -5,6 +5,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use seaworthy_cache::CacheSetting;
 use seaworthy_observability::{LogSink, MetricsExport};
 use seaworthy_protection::{CspFindings, Per, RatePolicy, RateSetting};
+use seaworthy_uploads::Uploads;
 use serde_json::{Value, json};
 
 use super::{doors::EdgeAddresses, reload::ReloadState};
@@ -60,6 +61,7 @@ pub fn status(
     config: &Config,
     addresses: EdgeAddresses,
     state: Arc<ReloadState>,
+    uploads: Uploads,
 ) -> Arc<dyn Fn() -> Value + Send + Sync> {
     let log = &config.observability.access_log;
     let log = match log.as_str() {
@@ -81,6 +83,7 @@ pub fn status(
             "cors_origins": config.protection.cors.origins,
             "rates": rates(&config),
             "cached": cached(&config),
+            "uploads": { "scanner": uploads.scanner_status(), "routes": upload_routes(&config) },
             "limits": {
                 "body_bytes": config.protection.body_limit.0,
                 "request_head_ms": config.edge.timeouts.request_head.0.as_millis() as u64,
@@ -97,6 +100,20 @@ fn cached(config: &Config) -> Vec<&str> {
     });
     let paths = cached.map(|route| route.edge.r#match.trim_start_matches("GET ").trim());
     paths.filter(|path| path.starts_with('/') && !path.contains(['{', '*'])).collect()
+}
+
+/// The routes that take files, and which; what `check` may try.
+fn upload_routes(config: &Config) -> Vec<Value> {
+    let told = |route: &crate::config::RouteEntry| {
+        let upload = route.uploads.upload.as_ref()?;
+        Some(json!({
+            "match": route.edge.r#match,
+            "max_bytes": upload.max.0,
+            "types": upload.types,
+            "scan": upload.scan,
+        }))
+    };
+    config.routes.iter().filter_map(told).collect()
 }
 
 /// The rates that are held, and where a GET meets each.
