@@ -26,6 +26,7 @@ mod state;
 mod steady;
 mod subject;
 mod tls;
+mod uploading;
 mod workers;
 
 pub use browsing::Browsing;
@@ -43,6 +44,6 @@ pub use scratch::{Change, CommandLauncher, Ending, Launcher, ScratchCopy, StartE
 pub use session::{Asked, AskedError, Progress};
 pub use settings::{Pinned, Settings};
 pub use state::{State, states};
-pub use subject::{ClaimedRate, Fixture, Hints, Subject};
+pub use subject::{ClaimedRate, ClaimedUpload, Fixture, Hints, Subject};
 pub use tls::Trust;
 pub use workers::Worker;

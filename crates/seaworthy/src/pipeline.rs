@@ -54,13 +54,17 @@ struct Core<'a> {
 pub fn table(config: &Config, shared: &Shared, pool: &Arc<Pool>, tasks: &Shutdown) -> Result<RouteTable, RouteError> {
     shared.cache.resize(usize::try_from(config.cache.memory.0).unwrap_or(usize::MAX));
     let core = Core { config, shared, remembered: Remembered::default(), pool, tasks };
-    let build = |name: &str, route: &RouteEntry, files: Option<Files>| pipeline(name, route, files, &core);
+    let build =
+        |name: &str, route: &RouteEntry, files: Option<Files>| pipeline(name, route, files, Place::Route, &core);
     let mut table =
         RouteTable::builder(build("*", &RouteEntry::default(), None), own_answers(config, shared.log.clone()));
     for route in &config.routes {
         let pattern: Pattern = route.edge.r#match.parse()?;
         let files = route.edge.files.as_ref().map(|policy| Files::build(policy, &pattern)).transpose()?;
         table = table.route(&pattern, build(&pattern.to_string(), route, files))?;
+        for pattern in resumable(route)? {
+            table = table.route(&pattern, pipeline(&pattern.to_string(), route, None, Place::Resumable, &core))?;
+        }
     }
     if let Some((pattern, handler)) = csp_reports(config, shared) {
         // A route of the team's own for that very path goes first: then reports are its affair.
@@ -69,6 +73,24 @@ pub fn table(config: &Config, shared: &Shared, pool: &Arc<Pool>, tasks: &Shutdow
         }
     }
     Ok(table.build()?)
+}
+
+/// What a pipeline is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Route,
+    /// Where resumable uploads are made: what is below gets them when they are complete.
+    Resumable,
+}
+
+/// The places below a route where resumable uploads are made and gone on with.
+fn resumable(route: &RouteEntry) -> Result<Vec<Pattern>, RouteError> {
+    if !route.uploads.upload.as_ref().is_some_and(|upload| upload.resumable) {
+        return Ok(Vec::new());
+    }
+    let path = route.edge.r#match.rsplit(' ').next().unwrap_or_default().trim_end_matches('/');
+    let places = [format!("{path}/tus"), format!("{path}/tus/{{upload}}")];
+    Ok(places.iter().map(|place| place.parse()).collect::<Result<_, _>>()?)
 }
 
 /// Where browsers send reports: everybody may, so it stands beside the app's routes and what these ask for.
@@ -87,11 +109,13 @@ fn csp_reports(config: &Config, shared: &Shared) -> Option<(Pattern, Handler)> {
 }
 
 /// One route's pipeline: the first layer sees a request first and its answer last. At its end are files or the app.
-fn pipeline(name: &str, route: &RouteEntry, files: Option<Files>, core: &Core<'_>) -> Handler {
+fn pipeline(name: &str, route: &RouteEntry, files: Option<Files>, place: Place, core: &Core<'_>) -> Handler {
     let (config, shared) = (core.config, core.shared);
     let upload = route.uploads.upload.as_ref();
     let usual = upload.map_or(config.protection.body_limit, |policy| ByteSize(shared.uploads.largest_body(policy)));
     let body_limit = route.protection.body_limit.unwrap_or(usual);
+    let pieces = upload.filter(|_| place == Place::Resumable);
+    let upload = upload.filter(|_| place == Place::Route);
     let errors = route.edge.errors.unwrap_or(config.edge.errors);
     let timeouts = config.edge.timeouts.for_route(&route.edge);
 
@@ -118,6 +142,7 @@ fn pipeline(name: &str, route: &RouteEntry, files: Option<Files>, core: &Core<'_
         .option_layer(shared.limits.layer(name, rates, cost, config.protection.rate_headers))
         // Still to come: authorize before the rate limit; behind it: validate.
         .option_layer(shared.uploads.layer(name, upload)) // the app sees no byte of a file before it was looked at
+        .option_layer(shared.uploads.resumable(name, pieces, core.tasks)) // and gets one in pieces when it is complete
         .option_layer(cache.map(|policy| Cache::layer(name, &shared.cache, policy, &config.cache, core.tasks)))
         .option_layer(invalidate) // what a write changes is taken out, wherever it is stored
         // Still to come: compress.

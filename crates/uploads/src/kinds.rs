@@ -69,14 +69,49 @@ pub(crate) static KINDS: &[Kind] = &[
     kind("mp3", &[], &["audio/mpeg", "audio/mp3"], Magic(&["mp3"])),
     kind("m4a", &[], &["audio/mp4", "audio/m4a", "audio/x-m4a"], Magic(&["m4a"])),
     kind("wav", &[], &["audio/wav", "audio/x-wav", "audio/wave", "audio/vnd.wave"], Magic(&["wav"])),
-    kind("ogg", &["oga", "ogv", "opus"], &["audio/ogg", "video/ogg", "application/ogg", "audio/opus"], Magic(&["ogg", "ogv", "opus"])),
+    kind(
+        "ogg",
+        &["oga", "ogv", "opus"],
+        &["audio/ogg", "video/ogg", "application/ogg", "audio/opus"],
+        Magic(&["ogg", "ogv", "opus"]),
+    ),
     kind("flac", &[], &["audio/flac", "audio/x-flac"], Magic(&["flac"])),
-    kind("docx", &[], &["application/vnd.openxmlformats-officedocument.wordprocessingml.document"], ZipWith("word/document.xml")),
-    kind("xlsx", &[], &["application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"], ZipWith("xl/workbook.xml")),
-    kind("pptx", &[], &["application/vnd.openxmlformats-officedocument.presentationml.presentation"], ZipWith("ppt/presentation.xml")),
-    kind("odt", &[], &["application/vnd.oasis.opendocument.text"], ZipOfType("application/vnd.oasis.opendocument.text")),
-    kind("ods", &[], &["application/vnd.oasis.opendocument.spreadsheet"], ZipOfType("application/vnd.oasis.opendocument.spreadsheet")),
-    kind("odp", &[], &["application/vnd.oasis.opendocument.presentation"], ZipOfType("application/vnd.oasis.opendocument.presentation")),
+    kind(
+        "docx",
+        &[],
+        &["application/vnd.openxmlformats-officedocument.wordprocessingml.document"],
+        ZipWith("word/document.xml"),
+    ),
+    kind(
+        "xlsx",
+        &[],
+        &["application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"],
+        ZipWith("xl/workbook.xml"),
+    ),
+    kind(
+        "pptx",
+        &[],
+        &["application/vnd.openxmlformats-officedocument.presentationml.presentation"],
+        ZipWith("ppt/presentation.xml"),
+    ),
+    kind(
+        "odt",
+        &[],
+        &["application/vnd.oasis.opendocument.text"],
+        ZipOfType("application/vnd.oasis.opendocument.text"),
+    ),
+    kind(
+        "ods",
+        &[],
+        &["application/vnd.oasis.opendocument.spreadsheet"],
+        ZipOfType("application/vnd.oasis.opendocument.spreadsheet"),
+    ),
+    kind(
+        "odp",
+        &[],
+        &["application/vnd.oasis.opendocument.presentation"],
+        ZipOfType("application/vnd.oasis.opendocument.presentation"),
+    ),
     kind("epub", &[], &["application/epub+zip"], ZipOfType("application/epub+zip")),
     kind("doc", &[], &["application/msword"], Compound),
     kind("xls", &[], &["application/vnd.ms-excel"], Compound),
@@ -88,8 +123,18 @@ pub(crate) static KINDS: &[Kind] = &[
     kind("7z", &[], &["application/x-7z-compressed"], Magic(&["7z"])),
     kind("txt", &["text", "log"], &["text/plain"], Text),
     kind("md", &["markdown"], &["text/markdown", "text/plain", "text/x-markdown"], Text),
-    kind("csv", &["tsv"], &["text/csv", "text/plain", "text/tab-separated-values", "application/csv", "application/vnd.ms-excel"], Text),
-    kind("json", &["jsonl", "ndjson", "geojson"], &["application/json", "application/x-ndjson", "application/geo+json", "text/json"], Json),
+    kind(
+        "csv",
+        &["tsv"],
+        &["text/csv", "text/plain", "text/tab-separated-values", "application/csv", "application/vnd.ms-excel"],
+        Text,
+    ),
+    kind(
+        "json",
+        &["jsonl", "ndjson", "geojson"],
+        &["application/json", "application/x-ndjson", "application/geo+json", "text/json"],
+        Json,
+    ),
     kind("xml", &[], &["application/xml", "text/xml"], Text),
     kind("yaml", &["yml"], &["application/yaml", "text/yaml", "application/x-yaml", "text/x-yaml"], Text),
     kind("html", &["htm"], &["text/html"], Text),
@@ -104,7 +149,9 @@ pub(crate) fn find(extension: &str) -> Option<&'static Kind> {
 impl Kind {
     /// Whether a client may declare this for it.
     pub(crate) fn goes_by(&self, declared: Option<&str>) -> bool {
-        declared.is_none_or(|declared| matches!(declared, "" | "application/octet-stream") || self.types.contains(&declared))
+        declared.is_none_or(|declared| {
+            matches!(declared, "" | "application/octet-stream") || self.types.contains(&declared)
+        })
     }
 }
 
@@ -114,7 +161,8 @@ mod tests {
 
     #[test]
     fn no_extension_means_two_kinds() {
-        let mut all: Vec<&str> = KINDS.iter().flat_map(|kind| kind.others.iter().chain([&kind.name])).copied().collect();
+        let mut all: Vec<&str> =
+            KINDS.iter().flat_map(|kind| kind.others.iter().chain([&kind.name])).copied().collect();
         let count = all.len();
         all.sort_unstable();
         all.dedup();

@@ -13,9 +13,11 @@ mod scanner;
 mod screening;
 mod segments;
 mod settings;
+mod tus;
 mod uploads;
 
 pub use layer::{Upload, UploadService};
 pub use quarantine::QuarantineFolder;
-pub use settings::{ArchiveLimits, Names, RoutePolicy, Settings, UploadPolicy};
+pub use settings::{ArchiveLimits, Deliver, Names, RoutePolicy, Settings, UploadPolicy};
+pub use tus::{Resumable, ResumableService};
 pub use uploads::Uploads;

@@ -9,9 +9,9 @@ const DEVICES: [&str; 22] = [
 ];
 /// Extensions that some server, desktop or browser runs, wherever in the name they stand.
 const RUN: [&str; 44] = [
-    "php", "php3", "php4", "php5", "php7", "php8", "phtml", "phar", "pht", "asp", "aspx", "ashx", "asmx", "cer", "jsp", "jspx",
-    "jsw", "cgi", "pl", "py", "rb", "sh", "bash", "ps1", "bat", "cmd", "com", "exe", "scr", "pif", "msi", "dll", "jar", "vbs", "vbe",
-    "js", "mjs", "wsf", "hta", "lnk", "htm", "html", "shtml", "htaccess",
+    "php", "php3", "php4", "php5", "php7", "php8", "phtml", "phar", "pht", "asp", "aspx", "ashx", "asmx", "cer", "jsp",
+    "jspx", "jsw", "cgi", "pl", "py", "rb", "sh", "bash", "ps1", "bat", "cmd", "com", "exe", "scr", "pif", "msi",
+    "dll", "jar", "vbs", "vbe", "js", "mjs", "wsf", "hta", "lnk", "htm", "html", "shtml", "htaccess",
 ];
 
 /// Why a name is not safe; `None`: it is.
@@ -48,7 +48,8 @@ pub(crate) fn clean(name: &str) -> String {
     let decoded = percent_decoded(name);
     let last = decoded.as_deref().unwrap_or(name).rsplit(['/', '\\']).next().unwrap_or_default();
     let plain = |one: char| one.is_alphanumeric() || matches!(one, '.' | '-' | '_' | ' ' | '(' | ')' | '+' | ',');
-    let mapped: String = last.chars().filter(|one| !is_invisible(*one)).map(|one| if plain(one) { one } else { '_' }).collect();
+    let mapped: String =
+        last.chars().filter(|one| !is_invisible(*one)).map(|one| if plain(one) { one } else { '_' }).collect();
     let trimmed = mapped.trim_matches(['.', ' ']).trim_start_matches('-');
     let (stem, extension) = trimmed.rsplit_once('.').unwrap_or((trimmed, ""));
     // One dot is left: whatever stood before it is no extension any more.
@@ -98,7 +99,16 @@ mod tests {
 
     #[test]
     fn ordinary_names_are_safe() {
-        for name in ["a.pdf", "Bericht Q3 (final).docx", "résumé.v1.2.pdf", "写真.jpg", "backup.tar.gz", "100%.png", "a%b.txt", "com.png.txt"] {
+        for name in [
+            "a.pdf",
+            "Bericht Q3 (final).docx",
+            "résumé.v1.2.pdf",
+            "写真.jpg",
+            "backup.tar.gz",
+            "100%.png",
+            "a%b.txt",
+            "com.png.txt",
+        ] {
             assert_eq!(fault(name), if name.starts_with("com.") { None } else { None }, "{name}");
         }
     }

@@ -35,7 +35,8 @@ impl QuarantineFolder {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         about.id = format!("{:013}-{:016x}", now.as_millis(), fastrand::u64(..));
         about.size = file.len();
-        let create = |name: String| OpenOptions::new().write(true).create_new(true).mode(0o600).open(self.folder.join(name));
+        let create =
+            |name: String| OpenOptions::new().write(true).create_new(true).mode(0o600).open(self.folder.join(name));
         let mut kept: File = create(format!("{}.bin", about.id))?;
         io::copy(&mut file.anew(), &mut kept)?;
         create(format!("{}.json", about.id))?.write_all(&serde_json::to_vec(&about)?)?;

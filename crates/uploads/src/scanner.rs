@@ -96,7 +96,11 @@ impl Scanner {
             Err(why) => {
                 // Once for each time that it goes down; every refused upload is in the access log.
                 if state.down.is_none() {
-                    tracing::error!(address = self.address, why, "the malware scanner is down: uploads that need it are refused");
+                    tracing::error!(
+                        address = self.address,
+                        why,
+                        "the malware scanner is down: uploads that need it are refused"
+                    );
                 }
                 state.measured = None;
                 state.down = Some(why);
@@ -118,13 +122,18 @@ impl Scanner {
         while size >= SMALLEST {
             if found(size)? {
                 if size < self.max {
-                    tracing::warn!(size, wanted = self.max, "the malware scanner reads smaller files than scan_max: larger ones are refused; raise its StreamMaxLength, MaxFileSize and MaxScanSize");
+                    tracing::warn!(
+                        size,
+                        wanted = self.max,
+                        "the malware scanner reads smaller files than scan_max: larger ones are refused; raise its StreamMaxLength, MaxFileSize and MaxScanSize"
+                    );
                 }
                 return Ok(size);
             }
             size /= 2;
         }
-        Err("it finds the test virus alone, and not with anything behind it: how much of a file it reads is not known".into())
+        Err("it finds the test virus alone, and not with anything behind it: how much of a file it reads is not known"
+            .into())
     }
 
     fn ask(&self, content: &mut dyn Read, limit: u64) -> io::Result<Scanned> {
@@ -156,7 +165,9 @@ impl Scanner {
         Ok(match (understand(&said, limit.min(length)), sent, heard) {
             (Some(said), ..) => said,
             (None, Err(error), _) | (None, _, Err(error)) => Scanned::Down(format!("the scan broke off: {error}")),
-            (None, ..) => Scanned::Down(format!("it said: {}", String::from_utf8_lossy(&said).trim_matches(['\0', '\n']))),
+            (None, ..) => {
+                Scanned::Down(format!("it said: {}", String::from_utf8_lossy(&said).trim_matches(['\0', '\n'])))
+            }
         })
     }
 
@@ -189,7 +200,11 @@ fn understand(said: &[u8], length: u64) -> Option<Scanned> {
     }
     let name = verdict.strip_suffix(" FOUND")?;
     // `AlertExceedsMax`: it says itself that it has not read everything.
-    if name.contains("Heuristics.Limits.Exceeded") { Some(Scanned::TooLarge(length)) } else { Some(Scanned::Infected(name.to_owned())) }
+    if name.contains("Heuristics.Limits.Exceeded") {
+        Some(Scanned::TooLarge(length))
+    } else {
+        Some(Scanned::Infected(name.to_owned()))
+    }
 }
 
 /// Fills the piece, but for the last one.
@@ -209,7 +224,8 @@ fn read_full(content: &mut dyn Read, piece: &mut [u8]) -> io::Result<usize> {
 /// The test file that every scanner finds (EICAR), padded with spaces to a size. Written backwards here: else scanners would
 /// find our own program.
 fn test_virus(size: u64) -> impl Read {
-    let virus: Vec<u8> = b"*H+H$!ELIF-TSET-SURIVITNA-DRADNATS-RACIE$}7)CC7)^P(45XZP\\4[PA@%P!O5X".iter().rev().copied().collect();
+    let virus: Vec<u8> =
+        b"*H+H$!ELIF-TSET-SURIVITNA-DRADNATS-RACIE$}7)CC7)^P(45XZP\\4[PA@%P!O5X".iter().rev().copied().collect();
     let padding = size.saturating_sub(virus.len() as u64);
     io::Cursor::new(virus).chain(io::repeat(b' ').take(padding))
 }
@@ -266,11 +282,21 @@ mod tests {
 
     #[test]
     fn a_scanner_that_finds_nothing_or_is_not_there_is_down() {
-        for address in [scanner(0, None), scanner(0, Some("stream: OK\0")), scanner(0, Some("UNKNOWN COMMAND\0")), scanner(0, Some("")), "tcp:127.0.0.1:1".into(), "unix:/nowhere".into()] {
+        for address in [
+            scanner(0, None),
+            scanner(0, Some("stream: OK\0")),
+            scanner(0, Some("UNKNOWN COMMAND\0")),
+            scanner(0, Some("")),
+            "tcp:127.0.0.1:1".into(),
+            "unix:/nowhere".into(),
+        ] {
             assert!(matches!(ask(&address, b"x"), Scanned::Down(_)), "{address}");
         }
         let full = scanner(0, Some("INSTREAM size limit exceeded. ERROR\0"));
         assert!(matches!(ask(&full, b"x"), Scanned::Down(_)), "not even the test virus fits");
-        assert_eq!(understand(b"stream: Heuristics.Limits.Exceeded.MaxFileSize FOUND\0", 7), Some(Scanned::TooLarge(7)));
+        assert_eq!(
+            understand(b"stream: Heuristics.Limits.Exceeded.MaxFileSize FOUND\0", 7),
+            Some(Scanned::TooLarge(7))
+        );
     }
 }

@@ -8,6 +8,7 @@ use seaworthy_core::{Quarantined, RequestContext};
 use crate::{
     archive::{self, Inspection},
     judge::{Claim, judge},
+    kinds::Kind,
     multipart::Part,
     problems::{INFECTED, NAME, Refusal, malformed},
     segments::{Segment, Slice},
@@ -26,7 +27,7 @@ pub(crate) struct Screening<'a> {
 impl Screening<'_> {
     /// A body that is one file. Its name is part of the address, so it cannot be made safe.
     pub(crate) fn raw(&self, claim: Claim<'_>, file: &Slice) -> Result<(), Refusal> {
-        let renamed = self.one(claim, file)?;
+        let (_, renamed) = self.one(claim, file)?;
         if renamed.is_some() { Err(Refusal::new(NAME, "The name of a file is refused.")) } else { Ok(()) }
     }
 
@@ -44,7 +45,7 @@ impl Screening<'_> {
                 continue;
             }
             let claim = Claim { name: Some(name), declared: part.content_type.as_deref() };
-            if let Some(renamed) = self.one(claim, &content)? {
+            if let (_, Some(renamed)) = self.one(claim, &content)? {
                 segments.push(Segment::File(file.clone(), at..part.filename_at.start));
                 segments.push(Segment::Bytes(renamed.into()));
                 at = part.filename_at.end;
@@ -54,18 +55,21 @@ impl Screening<'_> {
         Ok(segments)
     }
 
-    /// One file; its new name, where it gets one.
-    fn one(&self, claim: Claim<'_>, file: &Slice) -> Result<Option<String>, Refusal> {
+    /// One file; what it is, and its new name, where it gets one.
+    pub(crate) fn one(&self, claim: Claim<'_>, file: &Slice) -> Result<(&'static Kind, Option<String>), Refusal> {
         let judged = judge(claim, file, self.policy)?;
         // A route that scans while no scanner is named does not get this far: the config is refused.
         let scanner = self.joint.scanner.as_ref().filter(|_| self.policy.scan);
         let looked = scanner.map_or(Ok(()), |scanner| archive::scan(scanner, &mut file.anew())).and_then(|()| {
             let limits = self.joint.settings.archives;
-            Inspection::new(limits, file.len(), scanner, &self.joint.folder, self.policy.active)
-                .look(judged.kind.content, file, 0)
+            Inspection::new(limits, file.len(), scanner, &self.joint.folder, self.policy.active).look(
+                judged.kind.content,
+                file,
+                0,
+            )
         });
         match looked {
-            Ok(()) => Ok(judged.renamed),
+            Ok(()) => Ok((judged.kind, judged.renamed)),
             Err(refusal) => {
                 if refusal.kind == INFECTED {
                     self.infected(claim, file, &refusal.detail);
@@ -94,7 +98,17 @@ impl Screening<'_> {
         };
         let (request, name, what, digest, client, user) =
             (&about.request_id, &about.name, &about.found, &about.sha256, &about.client, &about.principal);
-        tracing::warn!(event = "security.malware_upload", request, route = self.route, name, found = what, sha256 = digest, client, user, "an upload was refused: malware");
+        tracing::warn!(
+            event = "security.malware_upload",
+            request,
+            route = self.route,
+            name,
+            found = what,
+            sha256 = digest,
+            client,
+            user,
+            "an upload was refused: malware"
+        );
         if self.joint.settings.quarantine.0 > 0
             && let Err(error) = self.joint.quarantine.keep(file, about)
         {

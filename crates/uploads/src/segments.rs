@@ -183,7 +183,10 @@ mod tests {
         let sent = body.collect().await.unwrap().to_bytes();
         assert_eq!(sent, [b"head", &content[5..299_999], b"end"].concat());
         let mut slice = Slice::new(&file, 10..20);
-        assert_eq!((slice.tail(3).unwrap(), slice.head(2).unwrap()), (content[17..20].to_vec(), content[10..12].to_vec()));
+        assert_eq!(
+            (slice.tail(3).unwrap(), slice.head(2).unwrap()),
+            (content[17..20].to_vec(), content[10..12].to_vec())
+        );
         assert!(slice.seek(SeekFrom::End(-11)).is_err());
         assert_eq!(slice.seek(SeekFrom::End(-1)).unwrap(), 9);
     }

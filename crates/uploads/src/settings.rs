@@ -30,6 +30,10 @@ pub struct Settings {
     pub archives: ArchiveLimits,
     /// A client that sends nothing for so long is given up.
     pub idle: HumanDuration,
+    /// How long a resumable upload, and what the app said of it, is kept.
+    pub resumable_for: HumanDuration,
+    /// The largest sum of all resumable uploads that are not complete, by the lengths that were announced.
+    pub resumable_room: ByteSize,
 }
 
 /// Limits on what archives may turn into, counted while they are really unpacked.
@@ -58,6 +62,8 @@ impl Default for Settings {
             parts: 200,
             archives: ArchiveLimits::default(),
             idle: HumanDuration::seconds(30),
+            resumable_for: HumanDuration::seconds(86_400),
+            resumable_room: ByteSize(10_000_000_000),
         }
     }
 }
@@ -94,6 +100,24 @@ pub struct UploadPolicy {
     pub names: Names,
     /// Take what is active too: scripts in SVG, macros in office files.
     pub active: bool,
+    /// Whether large files can be sent in pieces and gone on with (tus 1.0), at the route's path with `/tus` behind it.
+    pub resumable: bool,
+    /// The field that a resumable upload is in when it reaches the app.
+    pub field: String,
+    /// How a resumable upload reaches the app: `form` (one ordinary multipart/form-data), or `reference` (JSON with the
+    /// `path` of a file that is the app's from then on).
+    pub deliver: Deliver,
+}
+
+/// How a resumable upload reaches the app.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Deliver {
+    /// As one ordinary form.
+    #[default]
+    Form,
+    /// As the path of a file.
+    Reference,
 }
 
 /// What happens to unsafe file names.
@@ -117,6 +141,9 @@ impl Default for UploadPolicy {
             scan: false,
             names: Names::Refuse,
             active: false,
+            resumable: false,
+            field: "file".into(),
+            deliver: Deliver::Form,
         }
     }
 }
@@ -139,7 +166,11 @@ impl UploadPolicy {
         };
         for name in self.types.iter().filter(|name| kinds::find(name).is_none()) {
             let known = kinds::KINDS.iter().map(|kind| kind.name).collect::<Vec<_>>().join(", ");
-            wrong("types", format!("`{name}` is no kind of file whose content can be told"), &format!("one of: {known}"));
+            wrong(
+                "types",
+                format!("`{name}` is no kind of file whose content can be told"),
+                &format!("one of: {known}"),
+            );
         }
         if self.types.is_empty() {
             wrong("types", "no kind of file is allowed".into(), "list them by extension: types = [\"pdf\", \"png\"]");
@@ -147,8 +178,16 @@ impl UploadPolicy {
         if self.max.0 == 0 || self.files == 0 {
             wrong("max", "no file fits".into(), "write at least one byte and one file");
         }
+        let is_field = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.[]".contains(&byte);
+        if self.field.is_empty() || !self.field.bytes().all(is_field) {
+            wrong("field", "a field's name has letters, digits and -_.[] alone".into(), "use \"file\"");
+        }
         if self.total() < self.max.0 {
-            wrong("total", "the sum of all files is less than one may have".into(), "write at least `max`, or leave it out");
+            wrong(
+                "total",
+                "the sum of all files is less than one may have".into(),
+                "write at least `max`, or leave it out",
+            );
         }
     }
 }
@@ -171,7 +210,9 @@ impl Settings {
         }
         let is_place = |text: &str| match text.split_once(':') {
             Some(("unix", path)) => path.starts_with('/'),
-            Some(("tcp", address)) => address.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok()),
+            Some(("tcp", address)) => {
+                address.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
+            }
             _ => false,
         };
         if let Some(text) = self.clamd.as_deref().filter(|text| !is_place(text)) {

@@ -14,6 +14,7 @@ use crate::{
     quarantine::QuarantineFolder,
     scanner::Scanner,
     settings::{Settings, UploadPolicy},
+    tus::{Resumable, Store},
 };
 
 /// How often the scanner is asked how it is.
@@ -29,6 +30,8 @@ pub(crate) struct Joint {
     pub folder: Arc<Path>,
     pub scanner: Option<Scanner>,
     pub quarantine: QuarantineFolder,
+    /// Resumable uploads.
+    pub store: Store,
     /// Looking at a file takes a thread, and often a core.
     judging: Semaphore,
 }
@@ -47,12 +50,18 @@ impl Uploads {
         let scanner = scanner.map(|address| Scanner::new(address, settings.scan_timeout.0, settings.scan_max.0));
         let quarantine = QuarantineFolder::new(&folder, settings.quarantine.0);
         let at_once = thread::available_parallelism().map_or(4, |cores| cores.get() * 2).max(4);
-        Self(Arc::new(Joint { settings, folder, scanner, quarantine, judging: Semaphore::new(at_once) }))
+        let (store, judging) = (Store::new(&folder), Semaphore::new(at_once));
+        Self(Arc::new(Joint { settings, folder, scanner, quarantine, store, judging }))
     }
 
     /// The layer of a route that takes files.
     pub fn layer(&self, route: &str, policy: Option<&UploadPolicy>) -> Option<Upload> {
         policy.map(|policy| Upload::new(route, policy, self))
+    }
+
+    /// The layer of the places below a route where resumable uploads are made; `tasks` are of the core.
+    pub fn resumable(&self, route: &str, policy: Option<&UploadPolicy>, tasks: &Shutdown) -> Option<Resumable> {
+        policy.map(|policy| Resumable::new(route, policy, self, tasks))
     }
 
     /// What is in quarantine.
@@ -73,11 +82,14 @@ impl Uploads {
         }
     }
 
-    /// Looks after the scanner until the order to stop.
+    /// Looks after the scanner, and ends resumable uploads that have expired, until the order to stop.
     pub async fn run(self, shutdown: Shutdown) {
-        while self.0.scanner.is_some() {
+        loop {
             let joint = self.0.clone();
-            let looked = spawn_blocking(move || joint.scanner.as_ref().map(|scanner| scanner.limit().is_ok()));
+            let looked = spawn_blocking(move || {
+                joint.store.clean();
+                joint.scanner.as_ref().map(|scanner| scanner.limit().is_ok())
+            });
             // What it found is noted and told by the scanner itself.
             let _ = looked.await;
             tokio::select! {

@@ -27,6 +27,9 @@ mod starts;
 mod static_assets;
 mod status_codes;
 mod tls_certificate;
+mod upload_scan;
+mod upload_size;
+mod upload_validation;
 mod validate_startup;
 
 pub use reading::{Source, inspections};
@@ -61,6 +64,9 @@ fn looking() -> Vec<Box<dyn Probe>> {
         Box::new(metrics::Metrics),
         Box::new(request_size::RequestSize),
         Box::new(request_timeout::RequestTimeout),
+        Box::new(upload_validation::UploadValidation),
+        Box::new(upload_size::UploadSize),
+        Box::new(upload_scan::UploadScan),
         Box::new(readiness::Readiness),
         Box::new(starts::Starts),
         Box::new(validate_startup::ValidateStartup),

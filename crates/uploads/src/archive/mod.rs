@@ -50,7 +50,13 @@ enum Inner {
 
 impl<'a> Inspection<'a> {
     /// For an upload of so many bytes.
-    pub(crate) fn new(limits: ArchiveLimits, packed: u64, scanner: Option<&'a Scanner>, folder: &'a Path, active: bool) -> Self {
+    pub(crate) fn new(
+        limits: ArchiveLimits,
+        packed: u64,
+        scanner: Option<&'a Scanner>,
+        folder: &'a Path,
+        active: bool,
+    ) -> Self {
         let left = limits.unpacked.0.min(limits.ratio.saturating_mul(packed).max(FREE));
         Self { limits, left, entries: 0, scanner, folder, active, exceeded: false }
     }
@@ -140,9 +146,10 @@ fn judge_scan(said: Scanned) -> Result<(), Refusal> {
     match said {
         Scanned::Clean => Ok(()),
         Scanned::Infected(name) => Err(Refusal::new(INFECTED, format!("Found: {name}."))),
-        Scanned::TooLarge(limit) => {
-            Err(Refusal::new(CONTENT, format!("It has a file of more than {limit} bytes, which the malware scanner does not read.")))
-        }
+        Scanned::TooLarge(limit) => Err(Refusal::new(
+            CONTENT,
+            format!("It has a file of more than {limit} bytes, which the malware scanner does not read."),
+        )),
         Scanned::Down(_) => Err(Refusal::new(SCANNER_DOWN, "")),
     }
 }
@@ -152,7 +159,14 @@ fn refused<T>(detail: impl Into<String>) -> Result<T, Refusal> {
 }
 
 fn inner(head: &[u8]) -> Inner {
-    let closed = [("rar", &b"Rar!\x1a\x07"[..]), ("7z", b"7z\xbc\xaf\x27\x1c"), ("xz", b"\xfd7zXZ\0"), ("bzip2", b"BZh"), ("zstd", b"\x28\xb5\x2f\xfd"), ("cab", b"MSCF\0\0\0\0")];
+    let closed = [
+        ("rar", &b"Rar!\x1a\x07"[..]),
+        ("7z", b"7z\xbc\xaf\x27\x1c"),
+        ("xz", b"\xfd7zXZ\0"),
+        ("bzip2", b"BZh"),
+        ("zstd", b"\x28\xb5\x2f\xfd"),
+        ("cab", b"MSCF\0\0\0\0"),
+    ];
     if head.starts_with(b"PK\x03\x04") || head.starts_with(b"PK\x05\x06") {
         Inner::Archive(Content::Zip)
     } else if head.starts_with(b"\x1f\x8b\x08") {

@@ -104,7 +104,10 @@ fn names_links_and_what_cannot_be_read_are_refused() {
     for name in ["../x", "/etc/passwd", "a/../../x", "..\\x", "C:/x"] {
         assert!(verdict_of(Content::Zip, &zip(&[(name, b"x")])).unwrap_err().contains("leads out"), "{name}");
         if !name.contains('\\') {
-            assert!(verdict_of(Content::Tar, &tar(name, tar::EntryType::Regular, b"x")).unwrap_err().contains("leads out"), "{name}");
+            assert!(
+                verdict_of(Content::Tar, &tar(name, tar::EntryType::Regular, b"x")).unwrap_err().contains("leads out"),
+                "{name}"
+            );
         }
     }
     assert!(verdict_of(Content::Tar, &tar("a", tar::EntryType::Symlink, b"/etc/passwd")).unwrap_err().contains("link"));

@@ -11,7 +11,11 @@ use std::{
 use zip::{ZipArchive, result::ZipError};
 
 use super::{Inspection, refused, stays_inside};
-use crate::{kinds::Content, problems::{CONTENT, Refusal, TYPE}, segments::Slice};
+use crate::{
+    kinds::Content,
+    problems::{CONTENT, Refusal, TYPE},
+    segments::Slice,
+};
 
 /// Behind an entry may stand a descriptor of its sizes (APPNOTE 4.3.9).
 const DESCRIPTOR: u64 = 24;
@@ -53,24 +57,35 @@ fn broken(inspection: &Inspection<'_>) -> Refusal {
 /// end, or when it is not the end of the file.
 fn end(file: &Slice) -> io::Result<Option<(u16, u64)>> {
     let tail = file.tail(END + usize::from(u16::MAX))?;
-    let mut found = memchr::memmem::find_iter(&tail, b"PK\x05\x06");
-    let (Some(at), None) = (found.next(), found.next()) else { return Ok(None) };
-    let Some(end) = tail.get(at..at + END) else { return Ok(None) };
+    let comment = |at: usize| Some(usize::from(u16::from_le_bytes([*tail.get(at + 20)?, *tail.get(at + 21)?])));
+    let found: Vec<usize> = memchr::memmem::find_iter(&tail, b"PK\x05\x06").collect();
+    let mut fitting =
+        found.iter().copied().filter(|at| comment(*at).is_some_and(|length| at + END + length == tail.len()));
+    // Some readers take the last one, others the first that fits: an inner archive has ends too, which do not fit.
+    let (Some(at), None) = (fitting.next(), fitting.next()) else { return Ok(None) };
+    let end = &tail[at..];
     let short = |from: usize| u16::from_le_bytes([end[from], end[from + 1]]);
     let long = |from: usize| u32::from(short(from)) | (u32::from(short(from + 2)) << 16);
-    let fits = at + END + usize::from(short(20)) == tail.len() && short(4) == 0 && short(8) == short(10);
+    let fits = found.last() == Some(&at) && short(4) == 0 && short(8) == short(10);
     // Sizes over 4 GiB are told elsewhere (zip64), and are more than is taken.
     Ok((fits && short(10) < u16::MAX && long(16) < u32::MAX).then(|| (short(10), u64::from(long(16)))))
 }
 
 /// Sees that entries stand one behind the other; their names.
-fn layout(inspection: &Inspection<'_>, archive: &mut Opened, file: &Slice, directory: u64) -> Result<Vec<String>, Refusal> {
+fn layout(
+    inspection: &Inspection<'_>,
+    archive: &mut Opened,
+    file: &Slice,
+    directory: u64,
+) -> Result<Vec<String>, Refusal> {
     let (mut places, mut names) = (Vec::new(), Vec::new());
     for index in 0..archive.len() {
         let entry = match archive.by_index_raw(index) {
             Ok(entry) if entry.encrypted() => return refused("It is encrypted."),
             Ok(entry) => entry,
-            Err(ZipError::UnsupportedArchive(_)) => return refused("It is encrypted, or of a method that is not read here."),
+            Err(ZipError::UnsupportedArchive(_)) => {
+                return refused("It is encrypted, or of a method that is not read here.");
+            }
             Err(_) => return Err(broken(inspection)),
         };
         let name = entry.name_raw().to_vec();
@@ -82,8 +97,13 @@ fn layout(inspection: &Inspection<'_>, archive: &mut Opened, file: &Slice, direc
         let local = file.piece(start, 30 + name.len()).map_err(|error| Refusal::storage(&error))?;
         let short = |at: usize| local.get(at..at + 2).map(|two| u16::from_le_bytes([two[0], two[1]]));
         let same = short(26) == u16::try_from(name.len()).ok() && local.get(30..) == Some(&name);
-        if !same || !short(8).is_some_and(|method| METHODS.contains(&method)) || short(6).is_none_or(|flags| flags & 1 != 0) {
-            return refused("An entry says different things in two places, is encrypted, or of a method that is not read here.");
+        if !same
+            || !short(8).is_some_and(|method| METHODS.contains(&method))
+            || short(6).is_none_or(|flags| flags & 1 != 0)
+        {
+            return refused(
+                "An entry says different things in two places, is encrypted, or of a method that is not read here.",
+            );
         }
         names.push(String::from_utf8_lossy(&name).into_owned());
     }
@@ -113,7 +133,8 @@ fn wanted(content: Content, archive: &mut Opened, names: &[String]) -> Result<()
         Content::ZipWith(entry) if !names.iter().any(|name| name == entry) => other(),
         Content::ZipOfType(wanted) => {
             let mut found = String::new();
-            let read = archive.by_name("mimetype").ok().and_then(|entry| entry.take(200).read_to_string(&mut found).ok());
+            let read =
+                archive.by_name("mimetype").ok().and_then(|entry| entry.take(200).read_to_string(&mut found).ok());
             if read.is_none() || found.trim() != wanted { other() } else { Ok(()) }
         }
         _ => Ok(()),

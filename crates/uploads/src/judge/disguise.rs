@@ -26,8 +26,12 @@ pub(super) fn check(kind: &Kind, file: &Slice) -> io::Result<Option<&'static str
         return Ok(Some("The file has a script in it."));
     }
     Ok(match kind.name {
-        "gif" if gif_end(BufReader::new(file.anew()))? != Some(file.len()) => Some("The image is broken, or something stands behind it."),
-        "png" if png_end(BufReader::new(file.anew()))? != Some(file.len()) => Some("The image is broken, or something stands behind it."),
+        "gif" if gif_end(BufReader::new(file.anew()))? != Some(file.len()) => {
+            Some("The image is broken, or something stands behind it.")
+        }
+        "png" if png_end(BufReader::new(file.anew()))? != Some(file.len()) => {
+            Some("The image is broken, or something stands behind it.")
+        }
         "bmp" if head.get(2..4).is_some_and(|size| size == b"/*") => Some("The image is a script too."),
         _ => None,
     })
@@ -38,13 +42,13 @@ fn is_zip_too(file: &Slice) -> io::Result<bool> {
     let tail = file.tail(TAIL)?;
     Ok(memmem::find_iter(&tail, b"PK\x05\x06").any(|at| {
         let Some(end) = tail.get(at..at + 22) else { return false };
-        let number = |from: usize| end[from..from + 4].iter().rev().fold(0_u64, |sum, byte| (sum << 8) | u64::from(*byte));
+        let number =
+            |from: usize| end[from..from + 4].iter().rev().fold(0_u64, |sum, byte| (sum << 8) | u64::from(*byte));
         let size = number(12);
         let end_at = file.len() - tail.len() as u64 + at as u64;
         // The directory stands right before its end, or where the end says it does.
-        let is_directory = |at: Option<u64>| {
-            at.and_then(|at| file.piece(at, 4).ok()).is_some_and(|found| found == b"PK\x01\x02")
-        };
+        let is_directory =
+            |at: Option<u64>| at.and_then(|at| file.piece(at, 4).ok()).is_some_and(|found| found == b"PK\x01\x02");
         size >= 46 && (is_directory(end_at.checked_sub(size)) || is_directory(Some(number(16))))
     }))
 }

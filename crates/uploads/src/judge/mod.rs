@@ -111,7 +111,10 @@ mod tests {
         assert_eq!(verdict("a.pdf", "", b"%PDF-1.7\n1 0 obj\n%%EOF\n"), Ok("pdf"));
         assert_eq!(verdict("a.txt", "text/plain", "grüße\r\n\tx".as_bytes()), Ok("txt"));
         assert_eq!(verdict("a.json", "application/json", b" {\"a\": [1, 2]} "), Ok("json"));
-        assert_eq!(verdict("a.svg", "image/svg+xml", b"<svg xmlns=\"http://www.w3.org/2000/svg\"><rect/></svg>"), Ok("svg"));
+        assert_eq!(
+            verdict("a.svg", "image/svg+xml", b"<svg xmlns=\"http://www.w3.org/2000/svg\"><rect/></svg>"),
+            Ok("svg")
+        );
         for (name, declared, content) in [
             ("a.exe", "application/pdf", &b"%PDF-1.7"[..]),
             ("a.pdf.exe", "", b"%PDF-1.7"),

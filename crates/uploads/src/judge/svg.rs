@@ -21,7 +21,8 @@ pub(super) fn check(reader: impl BufRead, active: bool) -> Result<(), String> {
     let mut last = 0;
     loop {
         buffer.clear();
-        let event = reader.read_event_into(&mut buffer).map_err(|error| format!("it is not well-formed XML ({error})"))?;
+        let event =
+            reader.read_event_into(&mut buffer).map_err(|error| format!("it is not well-formed XML ({error})"))?;
         let ends = match &event {
             Event::Start(element) | Event::Empty(element) => {
                 if !some && local(element.name().as_ref()) != "svg" {
@@ -80,7 +81,8 @@ fn inactive(element: &BytesStart<'_>) -> Result<(), String> {
         if key.starts_with("on") {
             return Err(format!("it has an event handler `{key}`"));
         }
-        let value = quick_xml::escape::unescape(&attribute.value).map_err(|_| "it uses entities that are not XML's own".to_owned())?;
+        let value = quick_xml::escape::unescape(&attribute.value)
+            .map_err(|_| "it uses entities that are not XML's own".to_owned())?;
         // Browsers leave white space and control characters out of a scheme.
         let plain: String = value.chars().filter(|one| !one.is_whitespace() && !one.is_control()).collect();
         let plain = plain.to_lowercase();
@@ -110,7 +112,11 @@ mod tests {
 
     #[test]
     fn pictures_pass_and_programs_do_not() {
-        let svg = |inside: &str| format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<svg xmlns=\"http://www.w3.org/2000/svg\" xmlns:xlink=\"http://www.w3.org/1999/xlink\" xmlns:s=\"http://www.w3.org/2000/svg\">{inside}</svg>\n");
+        let svg = |inside: &str| {
+            format!(
+                "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<svg xmlns=\"http://www.w3.org/2000/svg\" xmlns:xlink=\"http://www.w3.org/1999/xlink\" xmlns:s=\"http://www.w3.org/2000/svg\">{inside}</svg>\n"
+            )
+        };
         let plain = [
             "<g><path d=\"M0 0\"/><text>&lt;script> &amp; more</text></g>",
             "<use xlink:href=\"#a\"/><a href=\"https://example.com\">x</a><style>rect{fill:red}</style>",

@@ -15,7 +15,11 @@ pub(super) fn parameters(text: &str) -> Result<Vec<Parameter>, Refusal> {
         at += text[at..].len() - text[at..].trim_start_matches([' ', '\t']).len();
         if at == text.len() {
             // A semicolon at the very end is refused with what follows it: nothing.
-            return if found.is_empty() && text.trim().is_empty() { Ok(found) } else { malformed("A parameter is empty.") };
+            return if found.is_empty() && text.trim().is_empty() {
+                Ok(found)
+            } else {
+                malformed("A parameter is empty.")
+            };
         }
         let Some(equals) = text[at..].find('=').map(|length| at + length) else {
             return malformed("A parameter has no value.");

@@ -165,7 +165,11 @@ impl Parser {
         let size = end.saturating_sub(part.data.start);
         let over = |what: &str, limit: u64| Err(Refusal::new(TOO_LARGE, format!("{what} may have {limit} bytes.")));
         if part.filename.is_none() {
-            return if self.sums.1 + size > self.limits.fields { over("All fields together", self.limits.fields) } else { Ok(()) };
+            return if self.sums.1 + size > self.limits.fields {
+                over("All fields together", self.limits.fields)
+            } else {
+                Ok(())
+            };
         }
         if size > self.limits.file {
             return over("A file", self.limits.file);
@@ -189,7 +193,9 @@ fn read_head(text: &str, offset: u64) -> Result<Part, Refusal> {
         if line.bytes().any(|byte| byte.is_ascii_control() && byte != b'\t') {
             return malformed("A header field of a part has a control character.");
         }
-        let Some((name, value)) = line.split_once(':') else { return malformed("A header line of a part has no colon.") };
+        let Some((name, value)) = line.split_once(':') else {
+            return malformed("A header line of a part has no colon.");
+        };
         if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
             return malformed("The name of a part's header field is no token.");
         }
@@ -201,14 +207,17 @@ fn read_head(text: &str, offset: u64) -> Result<Part, Refusal> {
             "content-type" if content_type.is_none() => content_type = Some(value.trim().to_ascii_lowercase()),
             "content-disposition" | "content-type" => return malformed(format!("A part has {name} twice.")),
             // RFC 7578, 4.7: it is deprecated; decoded by some, and by others not.
-            "content-transfer-encoding" if !["binary", "8bit", "7bit"].contains(&value.trim().to_ascii_lowercase().as_str()) => {
+            "content-transfer-encoding"
+                if !["binary", "8bit", "7bit"].contains(&value.trim().to_ascii_lowercase().as_str()) =>
+            {
                 return malformed("A part has an encoding of its own.");
             }
             _ => {}
         }
     }
     let Some(mut part) = part else { return malformed("A part has no Content-Disposition.") };
-    if content_type.as_deref().is_some_and(|kind: &str| kind.starts_with("multipart/") || kind.starts_with("message/")) {
+    if content_type.as_deref().is_some_and(|kind: &str| kind.starts_with("multipart/") || kind.starts_with("message/"))
+    {
         return malformed("A part has parts of its own.");
     }
     part.content_type = content_type.map(|kind| kind.split(';').next().unwrap_or_default().trim().to_owned());
@@ -229,7 +238,11 @@ fn read_disposition(value: &str, value_at: u64) -> Result<Part, Refusal> {
                 filename = Some(value);
                 filename_at = rest_at + range.start as u64..rest_at + range.end as u64;
             }
-            _ => return malformed(format!("A part's Content-Disposition has `{key}` twice, or a `{key}` that is unknown.")),
+            _ => {
+                return malformed(format!(
+                    "A part's Content-Disposition has `{key}` twice, or a `{key}` that is unknown."
+                ));
+            }
         }
     }
     let Some(name) = name else { return malformed("A part has no name.") };
@@ -257,12 +270,15 @@ mod tests {
     }
 
     fn file(content: &str) -> String {
-        format!("--XY\r\nContent-Disposition: form-data; name=\"f\"; filename=\"a.txt\"\r\nContent-Type: text/plain\r\n\r\n{content}\r\n")
+        format!(
+            "--XY\r\nContent-Disposition: form-data; name=\"f\"; filename=\"a.txt\"\r\nContent-Type: text/plain\r\n\r\n{content}\r\n"
+        )
     }
 
     #[test]
     fn parts_and_their_places() {
-        let body = format!("{}--XY\r\ncontent-disposition: form-data; name=n\r\n\r\n\r\n--XY--\r\n", file("12\r\n--X34"));
+        let body =
+            format!("{}--XY\r\ncontent-disposition: form-data; name=n\r\n\r\n\r\n--XY--\r\n", file("12\r\n--X34"));
         let parts = read(&body).unwrap();
         assert_eq!(parts.len(), 2);
         let text = |range: &std::ops::Range<u64>| &body[range.start as usize..range.end as usize];
