@@ -3,7 +3,7 @@
 
 use std::{
     fs,
-    io::Write,
+    io::{Read, Write},
     os::unix::fs::PermissionsExt,
     path::Path,
     process::{Child, Command, Stdio},
@@ -27,7 +27,7 @@ const CLAMD: (&str, &str) = ("clamd", "the Debian package clamav-daemon");
 const NO_FLAGS: &[&str] = &[];
 
 const APP: &str = r#"
-import hashlib, http.server, json, sys
+import hashlib, http.server, json, os, sys
 COUNT = 0
 class App(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
@@ -40,6 +40,11 @@ class App(http.server.BaseHTTPRequestHandler):
     def do_GET(self): self.answer(COUNT)
     def do_POST(self):
         global COUNT
+        if os.path.exists("fails"):
+            self.rfile.read(int(self.headers["content-length"]))
+            self.send_response(500)
+            self.send_header("content-length", "0")
+            return self.end_headers()
         COUNT += 1
         body = self.rfile.read(int(self.headers["content-length"]))
         chunked = "transfer-encoding" in self.headers
@@ -56,7 +61,9 @@ pub fn tests() -> Vec<Trial> {
         test_with("uploads_over_the_limit_leave_nothing", &[PYTHON], by_size),
         test_with("uploads_with_malware_are_refused_and_kept", &[PYTHON, CLAMD], malware),
         test_with("uploads_resume_after_a_kill_and_are_delivered_once", &[PYTHON], resumed),
+        test_with("uploads_are_kept_while_the_app_fails_and_handed_over_as_a_file", &[PYTHON], by_reference),
         test_with("uploads_a_piece_is_checked_and_bound_to_its_place", &[PYTHON], pieces),
+        test_with("uploads_are_proved_by_the_prober_and_missed_when_off", &[PYTHON, CLAMD], proved),
         test_with("uploads_a_scan_without_a_scanner_is_refused", &[PYTHON], without_a_scanner),
     ]
 }
@@ -317,6 +324,17 @@ fn tus(running: &Running, line: &str, headers: &str, body: &[u8]) -> Answer {
     send(&running.url, &[head.as_bytes(), body].concat()).unwrap()
 }
 
+/// Status of HEAD, and how much there is: it has the length of a body that does not come.
+fn head(running: &Running, place: &str) -> (u16, Option<usize>) {
+    let request = format!("HEAD {place} HTTP/1.1\r\nhost: app\r\nconnection: close\r\ntus-resumable: 1.0.0\r\n\r\n");
+    let mut stream = std::net::TcpStream::connect(&running.url).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let offset = answer.lines().find_map(|line| line.strip_prefix("upload-offset: ")?.parse().ok());
+    (answer[9..12].parse().unwrap(), offset)
+}
+
 const PIECE: &str = "content-type: application/offset+octet-stream\r\n";
 
 fn patch(running: &Running, place: &str, offset: usize, body: &[u8], more: &str) -> Answer {
@@ -348,10 +366,7 @@ fn resumed() {
     let mut stream = std::net::TcpStream::connect(&running.url).unwrap();
     stream.write_all(&[head.as_bytes(), &content[1_000_000..1_500_000]].concat()).unwrap();
     drop(stream);
-    let offset = |running: &Running| {
-        let answer = tus(running, &format!("HEAD {place}"), "", b"");
-        answer.header("upload-offset").unwrap().parse::<usize>().unwrap()
-    };
+    let offset = |running: &Running| head(running, &place).1.unwrap();
     until("the cut piece is kept", Duration::from_secs(10), || offset(&running) == 1_500_000);
     kill(running.pid(), Signal::SIGKILL).unwrap();
     running.ended(Duration::from_secs(10));
@@ -375,7 +390,7 @@ fn resumed() {
     assert_eq!((again.status, again.json()), (200, told));
     assert_eq!((offset(&running), reached(&running)), (3_000_000, 1));
     assert_eq!(tus(&running, &format!("DELETE {place}"), "", b"").status, 204);
-    assert_eq!(tus(&running, &format!("HEAD {place}"), "", b"").status, 404);
+    assert_eq!(head(&running, &place).0, 404);
 }
 
 fn pieces() {
@@ -386,22 +401,16 @@ fn pieces() {
     // The SHA-1 of `test`.
     let sum = "upload-checksum: sha1 qUqP5cyxm6YcTAhz05Hph5gvu9M=\r\n";
     assert_eq!(code(&patch(&running, &place, 0, b"tesT", sum)), (460, "SEA_UPLOADS_TUS_CHECKSUM".into()));
-    assert_eq!(tus(&running, &format!("HEAD {place}"), "", b"").header("upload-offset"), Some("0"));
+    assert_eq!(head(&running, &place), (200, Some(0)));
     assert_eq!(patch(&running, &place, 0, b"tests", "").status, 413, "more than was announced");
     assert_eq!(reached(&running), 0);
     assert_eq!(patch(&running, &place, 0, b"test", sum).status, 204);
     assert_eq!(reached(&running), 1);
     // What is no text is found out in the end, and told whenever it is asked for.
     let wrong = begin(&running, 4);
-    for _ in 0..2 {
-        let offset = if reached(&running) == 1 && tus(&running, &format!("HEAD {wrong}"), "", b"").status == 200 {
-            0
-        } else {
-            4
-        };
-        let answer = patch(&running, &wrong, offset, if offset == 0 { b"\0\x01\x02\x03" } else { b"" }, "");
-        assert_eq!(code(&answer), (415, "SEA_UPLOADS_TYPE".into()));
-    }
+    assert_eq!(code(&patch(&running, &wrong, 0, b"\0\x01\x02\x03", "")), (415, "SEA_UPLOADS_TYPE".into()));
+    assert_eq!(code(&patch(&running, &wrong, 4, b"", "")), (415, "SEA_UPLOADS_TYPE".into()));
+    assert_eq!(head(&running, &wrong).0, 415, "no client takes it for a success");
     let refused = [
         ("upload-length: 5\r\n", 415),
         ("upload-length: 5\r\nupload-metadata: filename YS5leGU=\r\n", 415),
@@ -412,9 +421,64 @@ fn pieces() {
     for (headers, status) in refused {
         assert_eq!(tus(&running, "POST /files/tus", headers, b"").status, status, "{headers}");
     }
-    let other =
-        send(&running.url, format!("HEAD {place} HTTP/1.1\r\nhost: app\r\nconnection: close\r\n\r\n").as_bytes());
-    assert_eq!(other.unwrap().status, 412, "without its version");
-    assert_eq!(tus(&running, "HEAD /files/tus/00000000000000000000000000000000", "", b"").status, 404);
+    let other = format!("DELETE {place} HTTP/1.1\r\nhost: app\r\nconnection: close\r\n\r\n");
+    assert_eq!(send(&running.url, other.as_bytes()).unwrap().status, 412, "without its version");
+    assert_eq!(head(&running, "/files/tus/00000000000000000000000000000000").0, 404);
     assert_eq!(reached(&running), 1);
+}
+
+fn by_reference() {
+    let config = RESUMABLE.replace("resumable = true", "resumable = true, deliver = \"reference\"");
+    let running = Running::start_in(folder(&config), NO_FLAGS);
+    let fails = running.folder.path().join("fails");
+    fs::write(&fails, "").unwrap();
+    let place = begin(&running, 4);
+    assert_eq!(patch(&running, &place, 0, b"test", "").status, 500);
+    assert_eq!(head(&running, &place).0, 500, "it is offered again");
+    assert_eq!(reached(&running), 0);
+    fs::remove_file(&fails).unwrap();
+    assert_eq!(head(&running, &place), (200, Some(4)));
+    assert_eq!((reached(&running), head(&running, &place).1, reached(&running)), (1, Some(4), 1), "once");
+    let told = tus(&running, &format!("GET {place}"), "", b"").json();
+    let order: serde_json::Value = serde_json::from_str(told["body"].as_str().unwrap()).unwrap();
+    assert_eq!(
+        (&order["name"], &order["size"], &order["fields"]["note"]),
+        (&"a.txt".into(), &4.into(), &"hello".into())
+    );
+    let path = Path::new(order["path"].as_str().unwrap());
+    assert_eq!(fs::read(path).unwrap(), b"test");
+    assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+/// What the prover says of the four controls: the first letters of the verdicts, and all that it said.
+fn verdicts(running: &Running) -> (String, String) {
+    let output = seaworthy(
+        running.folder.path(),
+        &["check", "--json", "--url", &running.url, "--admin", &running.admin, "list.md"],
+    );
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let items = report["items"].as_array().unwrap();
+    let controls = items.iter().flat_map(|item| item["controls"].as_array().unwrap());
+    let verdicts: Vec<&str> = controls.map(|control| control["verdict"].as_str().unwrap()).collect();
+    (verdicts.join(" "), format!("{report:#}{}", error_text(&output)))
+}
+
+fn proved() {
+    let clamd = Clamd::start(tempfile::tempdir().unwrap());
+    let socket = clamd.1.path().join("clamd.sock").display().to_string();
+    let names = ["validation", "size-limit", "virus-scan", "chunked"];
+    let pins: String = names.map(|name| format!("\"line {name}\" = \"protection.upload-{name}\"\n")).concat();
+    let lines: String = names.map(|name| format!("- [ ] line {name}\n")).concat();
+    let on = format!(
+        "[protection.uploads]\nclamd = \"unix:{socket}\"\nscan_max = \"3MB\"\n[[route]]\nmatch = \"POST /files\"\nupload = \
+         {{ max = \"2MB\", types = [\"txt\", \"zip\", \"png\"], scan = true, resumable = true }}\n[check.map]\n{pins}"
+    );
+    let off = format!("[check]\nupload = \"POST /files\"\nupload_max = \"2MB\"\n[check.map]\n{pins}");
+    for (config, expected) in [(on, "pass pass pass pass"), (off, "fail fail fail not-run")] {
+        let folder = folder(&config);
+        fs::write(folder.path().join("list.md"), &lines).unwrap();
+        let running = Running::start_in(folder, NO_FLAGS);
+        let (found, said) = verdicts(&running);
+        assert_eq!(found, expected, "{said}");
+    }
 }

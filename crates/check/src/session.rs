@@ -294,6 +294,7 @@ impl Hints {
         if let Some(same) = claimed.into_iter().find(|one| one.path == named.path) {
             named.types = same.types;
             named.max = named.max.or(same.max);
+            named.resumable = named.resumable.take().or(same.resumable);
         }
     }
 }
@@ -309,6 +310,7 @@ fn claimed_upload(route: &serde_json::Value) -> Option<ClaimedUpload> {
         path: path.to_owned(),
         types: types.collect(),
         max: route["max_bytes"].as_u64(),
+        resumable: route["resumable"].as_str().map(str::to_owned),
         ..ClaimedUpload::default()
     })
 }

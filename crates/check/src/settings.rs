@@ -28,6 +28,8 @@ pub struct Settings {
     pub upload: Option<String>,
     /// The field of that form that takes the file.
     pub upload_field: String,
+    /// The path where resumable uploads (tus 1.0) for that route are made. Behind Seaworthy the admin API tells it.
+    pub upload_resumable: Option<String>,
     /// The largest file that it should take. Behind Seaworthy the admin API tells it.
     pub upload_max: Option<ByteSize>,
     /// Paths that answer lists.
@@ -113,6 +115,7 @@ impl Default for Settings {
             upload_path: None,
             upload: None,
             upload_field: "file".into(),
+            upload_resumable: None,
             upload_max: None,
             list_paths: Vec::new(),
             paths: Vec::new(),
@@ -155,6 +158,7 @@ impl Settings {
                 field: self.upload_field.clone(),
                 types: Vec::new(),
                 max: self.upload_max.map(|size| size.0),
+                resumable: self.upload_resumable.clone(),
             }),
             list_paths: self.list_paths.clone(),
             paths: self.paths.clone(),
@@ -257,6 +261,7 @@ impl Section for Settings {
             ("slow_path", &self.slow_path),
             ("error_path", &self.error_path),
             ("upload_path", &self.upload_path),
+            ("upload_resumable", &self.upload_resumable),
             ("release_path", &self.release_path),
         ];
         let lists = [("list_paths", &self.list_paths), ("paths", &self.paths)];

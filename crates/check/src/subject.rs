@@ -126,11 +126,20 @@ pub struct ClaimedUpload {
     pub types: Vec<String>,
     /// The largest file in bytes.
     pub max: Option<u64>,
+    /// Where resumable uploads (tus 1.0) for it are made.
+    pub resumable: Option<String>,
 }
 
 impl Default for ClaimedUpload {
     fn default() -> Self {
-        Self { method: "POST".into(), path: "/".into(), field: "file".into(), types: Vec::new(), max: None }
+        Self {
+            method: "POST".into(),
+            path: "/".into(),
+            field: "file".into(),
+            types: Vec::new(),
+            max: None,
+            resumable: None,
+        }
     }
 }
 

@@ -5,15 +5,13 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
-    time::Duration,
 };
 
 use futures_util::future::Either;
 use http::{HeaderMap, HeaderValue, Request, Response, Uri, header, request::Parts};
 use http_body::Body as HttpBody;
-use http_body_util::BodyExt;
 use seaworthy_core::{Body, RequestContext, empty_body};
-use tokio::{task::spawn_blocking, time::timeout};
+use tokio::task::spawn_blocking;
 use tower::{Layer, Service};
 
 use crate::{
@@ -26,10 +24,6 @@ use crate::{
     settings::UploadPolicy,
     uploads::Uploads,
 };
-
-/// How long what still comes of a refused body is read. Cut off at once, a client that sends would see a broken connection in
-/// place of the refusal.
-const LINGER: Duration = Duration::from_secs(3);
 
 /// The layer.
 #[derive(Debug, Clone)]
@@ -116,7 +110,7 @@ impl Route {
             Err(refusal) => {
                 self.count(refusal.kind.code);
                 if begun || !unsent {
-                    let _ = timeout(LINGER, async { while let Some(Ok(_)) = body.frame().await {} }).await;
+                    receive::drain(&mut body).await;
                 }
                 refuse(&refusal, context.as_deref())
             }

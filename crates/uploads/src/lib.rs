@@ -1,6 +1,8 @@
 //! Files that clients send. The app sees no byte of one before it was received whole, judged and, where asked, scanned.
 
 mod archive;
+#[doc(hidden)]
+pub mod fuzzing;
 mod judge;
 mod kinds;
 mod layer;

@@ -22,6 +22,16 @@ const STEP: usize = 256 << 10;
 const SLOWEST_BYTES_A_SECOND: u64 = 1024;
 const GRACE: Duration = Duration::from_secs(60);
 
+/// How long what still comes of a refused body is read. Cut off at once, a client that sends would see a broken connection
+/// in place of the refusal.
+const LINGER: Duration = Duration::from_secs(3);
+
+/// Reads what still comes of a refused body, for a while.
+pub(crate) async fn drain(body: &mut Body) {
+    // Whether it came to its end does not matter.
+    let _ = timeout(LINGER, async { while let Some(Ok(_)) = body.frame().await {} }).await;
+}
+
 /// Makes the folder for waiting files, for this user alone.
 pub(crate) fn folder(path: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(path)

@@ -25,6 +25,8 @@ pub(crate) struct Scanner {
     patience: Duration,
     max: u64,
     state: Mutex<State>,
+    /// Held while it is measured: that costs as much as the largest file, so one does it for all.
+    measuring: Mutex<()>,
 }
 
 #[derive(Debug, Default)]
@@ -51,7 +53,7 @@ impl<S: Read + Write> Stream for S {}
 
 impl Scanner {
     pub(crate) fn new(address: &str, patience: Duration, max: u64) -> Self {
-        Self { address: address.to_owned(), patience, max, state: Mutex::default() }
+        Self { address: address.to_owned(), patience, max, state: Mutex::default(), measuring: Mutex::default() }
     }
 
     /// Asks about what the reader gives. An error is the reader's.
@@ -74,8 +76,15 @@ impl Scanner {
 
     /// The largest file that it is seen to read; measured anew when that is long ago, or when it was down meanwhile.
     pub(crate) fn limit(&self) -> Result<u64, String> {
-        let known = self.state.lock().unwrap_or_else(PoisonError::into_inner).measured;
-        if let Some((limit, _)) = known.filter(|(_, since)| since.elapsed() < MEASURED_FOR) {
+        let known = || {
+            let known = self.state.lock().unwrap_or_else(PoisonError::into_inner).measured;
+            known.filter(|(_, since)| since.elapsed() < MEASURED_FOR).map(|(limit, _)| limit)
+        };
+        if let Some(limit) = known() {
+            return Ok(limit);
+        }
+        let _measuring = self.measuring.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(limit) = known() {
             return Ok(limit);
         }
         let measured = self.measure();

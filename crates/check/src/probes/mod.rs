@@ -27,6 +27,7 @@ mod starts;
 mod static_assets;
 mod status_codes;
 mod tls_certificate;
+mod upload_chunked;
 mod upload_scan;
 mod upload_size;
 mod upload_validation;
@@ -67,6 +68,7 @@ fn looking() -> Vec<Box<dyn Probe>> {
         Box::new(upload_validation::UploadValidation),
         Box::new(upload_size::UploadSize),
         Box::new(upload_scan::UploadScan),
+        Box::new(upload_chunked::UploadChunked),
         Box::new(readiness::Readiness),
         Box::new(starts::Starts),
         Box::new(validate_startup::ValidateStartup),

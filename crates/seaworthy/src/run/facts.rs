@@ -106,11 +106,13 @@ fn cached(config: &Config) -> Vec<&str> {
 fn upload_routes(config: &Config) -> Vec<Value> {
     let told = |route: &crate::config::RouteEntry| {
         let upload = route.uploads.upload.as_ref()?;
+        let path = route.edge.r#match.rsplit(' ').next().unwrap_or_default();
         Some(json!({
             "match": route.edge.r#match,
             "max_bytes": upload.max.0,
             "types": upload.types,
             "scan": upload.scan,
+            "resumable": upload.resumable.then(|| format!("{}/tus", path.trim_end_matches('/'))),
         }))
     };
     config.routes.iter().filter_map(told).collect()

@@ -110,6 +110,7 @@ mod tests {
         assert_eq!(verdict("a.PNG", "application/octet-stream", &png()), Ok("png"));
         assert_eq!(verdict("a.pdf", "", b"%PDF-1.7\n1 0 obj\n%%EOF\n"), Ok("pdf"));
         assert_eq!(verdict("a.txt", "text/plain", "grüße\r\n\tx".as_bytes()), Ok("txt"));
+        assert_eq!(verdict("a.csv", "text/csv", b"BMW;MZ\n1;2\n"), Ok("csv"), "letters that begin other files");
         assert_eq!(verdict("a.json", "application/json", b" {\"a\": [1, 2]} "), Ok("json"));
         assert_eq!(
             verdict("a.svg", "image/svg+xml", b"<svg xmlns=\"http://www.w3.org/2000/svg\"><rect/></svg>"),
@@ -128,6 +129,7 @@ mod tests {
             ("a.txt", "text/plain", b"\xff\xfeh\0i\0"),
             ("a.json", "application/json", b"{\"a\": "),
             ("a.doc", "application/msword", b"not a compound file"),
+            ("a.txt", "", b"%PDF-1.4 is the beginning of another file"),
             ("a.txt", "", b"#!/bin/sh\nrm -rf /\n"),
         ] {
             assert_eq!(verdict(name, declared, content), Err("SEA_UPLOADS_TYPE"), "{name} {declared}");

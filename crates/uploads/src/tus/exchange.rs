@@ -19,6 +19,7 @@ use crate::{
     judge,
     layer::refuse,
     problems::{Refusal, STORAGE, TOO_LARGE, TYPE},
+    receive,
 };
 
 /// Of an answer of the app, kept for clients that ask again.
@@ -45,6 +46,7 @@ impl Exchange {
             Ok(answer) => answer,
             Err(refusal) => {
                 self.route.count(refusal.kind.code);
+                receive::drain(&mut body).await;
                 refuse(&refusal, self.context.as_deref())
             }
         };
@@ -217,7 +219,13 @@ impl Exchange {
             self.route.count(if answer.status < 400 { "accepted" } else { "refused_by_app" });
             description.answer = Some(answer);
             let (joint, finished) = (self.route.joint().clone(), description.clone());
-            blocking(move || joint.store.finish(&finished)).await?;
+            blocking(move || {
+                if finished.answer.as_ref().is_some_and(|answer| answer.status >= 400) {
+                    joint.store.take_back(&finished.id);
+                }
+                joint.store.finish(&finished)
+            })
+            .await?;
         }
         let Some(answer) = &description.answer else { return Err(Refusal::new(STORAGE, "")) };
         let wants = self.headers.get("prefer").is_some_and(|value| value == "return=representation");

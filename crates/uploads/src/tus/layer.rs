@@ -100,7 +100,7 @@ where
         let query = parts.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
         let exchange = Exchange {
             route: self.route.clone(),
-            target: format!("{}{query}", place.trim_end_matches("/tus")),
+            target: format!("{}{query}", place.strip_suffix("/tus").filter(|path| !path.is_empty()).unwrap_or("/")),
             place,
             id,
             method: parts.method,

@@ -137,8 +137,20 @@ impl Store {
         fs::remove_file(self.path(&description.id, "bin"))
     }
 
+    /// What the app did not take over is not its own.
+    pub(crate) fn take_back(&self, id: &str) {
+        let entries = fs::read_dir(self.folder.with_file_name("delivered")).into_iter().flatten().flatten();
+        for entry in entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(id)) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+
     /// Ends it.
     pub(crate) fn remove(&self, id: &str) {
+        // As long as there are bytes of it, the app has not taken it.
+        if self.path(id, "bin").exists() {
+            self.take_back(id);
+        }
         for extension in ["json", "bin", "at"] {
             let _ = fs::remove_file(self.path(id, extension));
         }
