@@ -359,12 +359,12 @@ fn resumed() {
     let place = begin(&running, content.len());
     assert_eq!(patch(&running, &place, 0, &content[..1_000_000], "").status, 204);
     // A connection that is cut in the middle of a piece: what came is kept.
-    let head = format!(
+    let cut = format!(
         "PATCH {place} HTTP/1.1\r\nhost: app\r\ntus-resumable: 1.0.0\r\ncontent-length: 2000000\r\n{PIECE}upload-offset: \
          1000000\r\n\r\n"
     );
     let mut stream = std::net::TcpStream::connect(&running.url).unwrap();
-    stream.write_all(&[head.as_bytes(), &content[1_000_000..1_500_000]].concat()).unwrap();
+    stream.write_all(&[cut.as_bytes(), &content[1_000_000..1_500_000]].concat()).unwrap();
     drop(stream);
     let offset = |running: &Running| head(running, &place).1.unwrap();
     until("the cut piece is kept", Duration::from_secs(10), || offset(&running) == 1_500_000);

@@ -57,7 +57,7 @@ pub struct RouteEntry {
     pub uploads: seaworthy_uploads::RoutePolicy,
 }
 
-/// `[protection]`, of which two rooms have a part.
+/// Limits, security headers, and files that clients send.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Protection {

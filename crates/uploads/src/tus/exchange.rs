@@ -253,7 +253,11 @@ impl Exchange {
         let parcel = wrapped.await.map_err(|error| Refusal::storage(&io::Error::other(error)))?;
         drop(place);
         let request = parcel?.request(&description.target, &self.headers, self.context.clone());
-        let request = request.ok_or_else(|| Refusal::new(REQUEST, "The address is none."))?;
+        let mut request = request.ok_or_else(|| Refusal::new(REQUEST, "The address is none."))?;
+        // Should we be killed between the app's answer and our note of it, the app can tell that it is the same one.
+        if let Ok(key) = HeaderValue::try_from(format!("\"{}\"", description.id)) {
+            request.headers_mut().insert("idempotency-key", key);
+        }
         let Ok(answer) = below(request).await;
         Ok(kept(answer).await)
     }

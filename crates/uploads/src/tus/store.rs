@@ -16,6 +16,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::receive;
 
+/// Uploads at a time, those included whose answers are kept: the smallest one takes files too.
+const MOST: usize = 10_000;
+/// What has no description after so long will never have one.
+const ORPHANED: Duration = Duration::from_secs(3600);
+
 /// What is known of an upload.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Description {
@@ -77,7 +82,7 @@ impl Store {
         free.then(|| Taken { id: id.to_owned(), busy: self.busy.clone() })
     }
 
-    /// A new upload; `None` when the sum of all would be more than `room`.
+    /// A new upload; `None` when there are too many, or when the sum of all would be more than `room`.
     pub(crate) fn create(
         &self,
         mut description: Description,
@@ -85,8 +90,10 @@ impl Store {
         room: u64,
     ) -> io::Result<Option<Description>> {
         receive::folder(&self.folder)?;
-        let promised: u64 = self.all().filter(|one| one.answer.is_none()).map(|one| one.length).sum();
-        if promised.saturating_add(description.length) > room {
+        let all: Vec<Description> = self.all().collect();
+        let promised =
+            all.iter().filter(|one| one.answer.is_none()).fold(0_u64, |sum, one| sum.saturating_add(one.length));
+        if all.len() >= MOST || promised.saturating_add(description.length) > room {
             return Ok(None);
         }
         let mut random = [0; 16];
@@ -162,6 +169,12 @@ impl Store {
         for one in self.all().filter(|one| one.expires_ms <= now) {
             if let Some(_taken) = self.take(&one.id) {
                 self.remove(&one.id);
+            }
+        }
+        for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
+            let age = entry.metadata().and_then(|found| found.modified()).ok().and_then(|time| time.elapsed().ok());
+            if !entry.path().with_extension("json").exists() && age.is_some_and(|age| age > ORPHANED) {
+                let _ = fs::remove_file(entry.path());
             }
         }
     }
