@@ -9,7 +9,7 @@ use std::{
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use http::{HeaderValue, Method, StatusCode};
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
@@ -71,10 +71,14 @@ fn piece(offset: u64) -> [(&'static str, String); 2] {
     [("content-type", "application/offset+octet-stream".into()), ("upload-offset", offset.to_string())]
 }
 
-/// Some bytes, and then the connection is cut.
+/// Some bytes, and when these are sent the connection is cut.
 fn cut_off(bytes: &[u8]) -> ProbeBody {
-    let first = Ok(Frame::data(Bytes::copy_from_slice(bytes)));
-    StreamBody::new(stream::iter([first, Err(io::Error::other("cut"))])).boxed()
+    let first = stream::iter([Ok(Frame::data(Bytes::copy_from_slice(bytes)))]);
+    let cut = stream::once(async {
+        sleep(Duration::from_millis(300)).await;
+        Err(io::Error::other("cut"))
+    });
+    BodyExt::boxed(StreamBody::new(first.chain(cut)))
 }
 
 async fn look(subject: &Subject) -> Sighting {

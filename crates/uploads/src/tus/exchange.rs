@@ -87,8 +87,12 @@ impl Exchange {
         let store = &self.route.joint().store;
         let taken = store.take(id);
         if self.method == Method::HEAD && taken.is_none() {
-            // Somebody sends: so much is there already.
-            return self.progress(&description, StatusCode::OK, self.offset(id).await?);
+            let offset = self.known_offset(&description).await?;
+            if offset < description.length {
+                // Somebody sends: so much is there already.
+                return self.progress(&description, StatusCode::OK, offset);
+            }
+            // On its way to the app, which may refuse it yet: "all is there" would be taken for a success.
         }
         let _taken = taken.ok_or_else(|| Refusal::new(BUSY, ""))?;
         // Meanwhile it may have been completed.
@@ -201,11 +205,12 @@ impl Exchange {
         done: StatusCode,
     ) -> Result<Response<Body>, Refusal> {
         if description.answer.is_none() {
-            let answer = match self.deliver(description, below).await {
-                Ok(answer) => answer,
+            let (answer, result) = match self.deliver(description, below).await {
+                Ok(answer) if answer.status < 400 => (answer, "accepted"),
+                Ok(answer) => (answer, "refused_by_app"),
                 // What may be otherwise in a minute is no end.
                 Err(refusal) if refusal.kind.status.is_server_error() => return Err(refusal),
-                Err(refusal) => self.final_refusal(&refusal).await,
+                Err(refusal) => (self.final_refusal(&refusal).await, refusal.kind.code),
             };
             let retry = answer.status >= 500 || matches!(answer.status, 408 | 425 | 429);
             if retry {
@@ -216,7 +221,7 @@ impl Exchange {
                 );
                 return Ok(respond(&answer));
             }
-            self.route.count(if answer.status < 400 { "accepted" } else { "refused_by_app" });
+            self.route.count(result);
             description.answer = Some(answer);
             let (joint, finished) = (self.route.joint().clone(), description.clone());
             blocking(move || {
