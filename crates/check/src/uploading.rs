@@ -182,7 +182,7 @@ pub(crate) fn sample(kind: &str, size: usize) -> Option<Sample> {
         "zip" => zip("a.txt", &vec![b'x'; fill(zip("a.txt", b"").len()).max(1)]),
         _ => b"GIF89a\x01\x00\x01\x00\x00\x00\x00,\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02D\x01\x00;".to_vec(),
     };
-    (size == 0 || content.len() == size).then(|| Sample { kind, content })
+    (size == 0 || content.len() == size).then_some(Sample { kind, content })
 }
 
 /// One grey pixel, with a comment of this length.

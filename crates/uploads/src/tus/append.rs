@@ -64,7 +64,7 @@ impl Appending {
         if let Some(checksum) = checksum {
             // Nothing is settled yet, so nothing of a wrong piece is kept.
             ended.clone()?;
-            if !checksum.is_right() {
+            if !checksum.matches() {
                 return Err(Refusal::new(checksum_mismatch(), ""));
             }
         }

@@ -174,7 +174,7 @@ impl Exchange {
     ) -> Result<Response<Body>, Refusal> {
         let has_body = !http_body::Body::is_end_stream(body);
         let kind = self.headers.get(header::CONTENT_TYPE);
-        if has_body && !kind.is_some_and(|kind| kind == "application/offset+octet-stream") {
+        if has_body && kind.is_none_or(|kind| kind != "application/offset+octet-stream") {
             return Err(Refusal::new(TYPE, "A piece is application/offset+octet-stream."));
         }
         let begins = headers::number(&self.headers, "upload-offset")?;

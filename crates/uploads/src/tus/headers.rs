@@ -70,7 +70,7 @@ impl Checksum {
         self.context.update(piece);
     }
 
-    pub(super) fn is_right(self) -> bool {
+    pub(super) fn matches(self) -> bool {
         self.context.finish().as_ref() == self.wanted
     }
 }
@@ -99,7 +99,7 @@ mod tests {
         let mut right =
             Checksum::of(&with("upload-checksum", "sha1 qUqP5cyxm6YcTAhz05Hph5gvu9M=")).ok().unwrap().unwrap();
         right.update(b"test");
-        assert!(right.is_right());
+        assert!(right.matches());
         assert!(Checksum::of(&with("upload-checksum", "md5 AA==")).is_err());
     }
 }
