@@ -28,6 +28,7 @@ const FLOORS: &[(u8, &[&str])] = &[
             "edge",
             "protection",
             "validation",
+            "uploads",
             "identity",
             "api",
             "cache",

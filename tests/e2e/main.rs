@@ -35,6 +35,7 @@ mod proxy;
 mod rates;
 mod stores;
 mod support;
+mod uploads;
 mod validation;
 
 use libtest_mimic::{Arguments, Trial};
@@ -64,6 +65,7 @@ fn main() {
         rates::tests(),
         validation::tests(),
         stores::tests(),
+        uploads::tests(),
     ];
     let tests: Vec<Trial> = tests.into_iter().flatten().collect();
     libtest_mimic::run(&Arguments::from_args(), tests).exit();

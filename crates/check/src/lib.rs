@@ -29,6 +29,7 @@ mod steady;
 mod stores;
 mod subject;
 mod tls;
+mod uploading;
 mod workers;
 
 pub use browsing::Browsing;
@@ -48,6 +49,6 @@ pub use session::{Asked, AskedError, Progress};
 pub use settings::{Canary, Pinned, Settings};
 pub use state::{State, states};
 pub use stores::{Named, Stores};
-pub use subject::{ClaimedRate, Fixture, Hints, Subject};
+pub use subject::{ClaimedRate, ClaimedUpload, Fixture, Hints, Subject};
 pub use tls::Trust;
 pub use workers::Worker;

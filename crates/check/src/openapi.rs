@@ -21,6 +21,8 @@ pub(crate) struct Operation {
     pub query: Vec<QueryParameter>,
     /// It takes a body of JSON.
     pub takes_json: bool,
+    /// The field of a form that takes a file.
+    pub file_field: Option<String>,
     /// It asks who calls.
     pub secured: bool,
 }
@@ -195,11 +197,27 @@ fn one<'a>(
         needs_query,
         query,
         takes_json,
+        file_field: file_field(document, body, operation),
         // An empty requirement in the list means that nobody need tell who they are.
         secured: security.is_some_and(|all| {
             !all.is_empty() && all.iter().all(|one| one.as_object().is_some_and(|one| !one.is_empty()))
         }),
     }
+}
+
+/// The field of a form whose value is a file: binary in OpenAPI 3.0, a media type in 3.1, of type `file` in Swagger 2.
+fn file_field(document: &Value, body: &Value, operation: &Value) -> Option<String> {
+    let schema = resolve(document, &body["content"]["multipart/form-data"]["schema"]);
+    let is_file = |schema: &Value| schema["format"] == "binary" || schema["contentMediaType"].is_string();
+    let described = schema["properties"].as_object().into_iter().flatten().find_map(|(name, property)| {
+        let property = resolve(document, property);
+        (is_file(property) || is_file(resolve(document, &property["items"]))).then(|| name.clone())
+    });
+    described.or_else(|| {
+        let parameters = parameters(document, operation);
+        let file = parameters.iter().find(|parameter| parameter["in"] == "formData" && parameter["type"] == "file");
+        file.and_then(|parameter| parameter["name"].as_str().map(str::to_owned))
+    })
 }
 
 /// The value that the description itself gives, as a segment of a path.
@@ -271,6 +289,18 @@ mod tests {
         assert!(!found[0].secured && !found[0].takes_json);
         assert!(found[1].takes_json && !found[1].secured && found[1].method == "POST");
         assert!(found[2].secured && found[2].needs_query);
+    }
+
+    #[test]
+    fn a_form_that_takes_a_file_names_its_field() {
+        let multipart = |schema: Value| json!({"paths": {"/f": {"post": {"requestBody": {"content": {"multipart/form-data": {"schema": schema}}}}}}, "components": {"schemas": {"Body": {"properties": {"note": {"type": "string"}, "upload": {"type": "string", "contentMediaType": "application/octet-stream"}}}}}});
+        let field = |document: Value| operations(&document, "")[0].file_field.clone();
+        assert_eq!(field(multipart(json!({"$ref": "#/components/schemas/Body"}))).as_deref(), Some("upload"));
+        let many = json!({"properties": {"files": {"type": "array", "items": {"type": "string", "format": "binary"}}}});
+        assert_eq!(field(multipart(many)).as_deref(), Some("files"));
+        assert_eq!(field(multipart(json!({"properties": {"note": {"type": "string"}}}))), None);
+        let old = json!({"swagger": "2.0", "paths": {"/f": {"post": {"parameters": [{"in": "formData", "name": "doc", "type": "file"}]}}}});
+        assert_eq!(field(old).as_deref(), Some("doc"));
     }
 
     #[test]

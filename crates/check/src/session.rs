@@ -20,7 +20,7 @@ use crate::{
     runner::{Runner, Step},
     settings::Settings,
     state::{State, untried},
-    subject::{ClaimedRate, Hints, LoginHint, Subject},
+    subject::{ClaimedRate, ClaimedUpload, Hints, LoginHint, Subject},
 };
 
 /// Checklists whose items have their controls.
@@ -286,10 +286,41 @@ impl Hints {
         let rates = status["rates"].as_array().into_iter().flatten();
         self.rates = rates.filter_map(claimed_rate).collect();
         self.login = self.login.take().or_else(|| claimed_login(&status["logins"][0]));
+        let uploads = status["uploads"]["routes"].as_array().into_iter().flatten();
+        self.claim_upload(uploads.filter_map(claimed_upload).collect());
         self.body_limit = self.body_limit.or(limits["body_bytes"].as_u64());
         self.first_byte = self.first_byte.or(millis("first_byte_ms"));
         self.request_head = self.request_head.or(millis("request_head_ms"));
     }
+
+    /// The route that the team names goes first; what is claimed of it is taken too.
+    fn claim_upload(&mut self, mut claimed: Vec<ClaimedUpload>) {
+        let Some(named) = &mut self.upload else {
+            self.upload = (!claimed.is_empty()).then(|| claimed.remove(0));
+            return;
+        };
+        if let Some(same) = claimed.into_iter().find(|one| one.path == named.path) {
+            named.types = same.types;
+            named.max = named.max.or(same.max);
+            named.resumable = named.resumable.take().or(same.resumable);
+        }
+    }
+}
+
+/// A route of the config that a form can be sent to.
+fn claimed_upload(route: &serde_json::Value) -> Option<ClaimedUpload> {
+    let pattern = route["match"].as_str()?;
+    let (method, path) = pattern.split_once(' ').unwrap_or(("POST", pattern));
+    let path = path.trim();
+    let plain = matches!(method, "POST" | "*") && path.starts_with('/') && !path.contains(['{', '*']);
+    let types = route["types"].as_array().into_iter().flatten().filter_map(|name| name.as_str().map(str::to_owned));
+    plain.then(|| ClaimedUpload {
+        path: path.to_owned(),
+        types: types.collect(),
+        max: route["max_bytes"].as_u64(),
+        resumable: route["resumable"].as_str().map(str::to_owned),
+        ..ClaimedUpload::default()
+    })
 }
 
 fn claimed_login(login: &serde_json::Value) -> Option<LoginHint> {

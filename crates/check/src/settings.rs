@@ -12,7 +12,7 @@ use crate::{
     endpoint::Endpoint,
     probes::Outside,
     stores::Stores,
-    subject::{Hints, LoginHint},
+    subject::{ClaimedUpload, Hints, LoginHint},
     tls::Trust,
 };
 
@@ -26,6 +26,14 @@ pub struct Settings {
     pub error_path: Option<String>,
     /// A path that takes a POST with a body.
     pub upload_path: Option<String>,
+    /// A route that takes files in a form: `"POST /api/documents"`. Behind Seaworthy, and from OpenAPI, it is known.
+    pub upload: Option<String>,
+    /// The field of that form that takes the file.
+    pub upload_field: String,
+    /// The path where resumable uploads (tus 1.0) for that route are made. Behind Seaworthy the admin API tells it.
+    pub upload_resumable: Option<String>,
+    /// The largest file that it should take. Behind Seaworthy the admin API tells it.
+    pub upload_max: Option<ByteSize>,
     /// Paths that answer lists.
     pub list_paths: Vec<String>,
     /// More paths to sample.
@@ -184,6 +192,10 @@ impl Default for Settings {
             slow_path: None,
             error_path: None,
             upload_path: None,
+            upload: None,
+            upload_field: "file".into(),
+            upload_resumable: None,
+            upload_max: None,
             list_paths: Vec::new(),
             paths: Vec::new(),
             plain_url: None,
@@ -228,6 +240,14 @@ impl Settings {
             slow_path: self.slow_path.clone(),
             error_path: self.error_path.clone(),
             upload_path: self.upload_path.clone(),
+            upload: self.upload.as_deref().and_then(upload_route).map(|(method, path)| ClaimedUpload {
+                method: method.to_owned(),
+                path: path.to_owned(),
+                field: self.upload_field.clone(),
+                types: Vec::new(),
+                max: self.upload_max.map(|size| size.0),
+                resumable: self.upload_resumable.clone(),
+            }),
             list_paths: self.list_paths.clone(),
             paths: self.paths.clone(),
             plain: self.plain_url.as_ref().and_then(|url| url.parse().ok()),
@@ -298,6 +318,13 @@ impl Settings {
     }
 }
 
+/// The method and the path of `POST /api/documents`.
+fn upload_route(text: &str) -> Option<(&str, &str)> {
+    let (method, path) = text.split_once(' ')?;
+    let is_path = path.starts_with('/') && !path.contains(['{', '*']) && path.parse::<http::Uri>().is_ok();
+    (matches!(method, "POST" | "PUT" | "PATCH") && is_path).then_some((method, path))
+}
+
 impl Waiver {
     fn paths(&self) -> Option<&[String]> {
         match self {
@@ -357,6 +384,7 @@ impl Section for Settings {
             ("slow_path", &self.slow_path),
             ("error_path", &self.error_path),
             ("upload_path", &self.upload_path),
+            ("upload_resumable", &self.upload_resumable),
             ("release_path", &self.release_path),
             ("search_path", &self.search_path),
         ];
@@ -376,6 +404,11 @@ impl Section for Settings {
                     "begin it with `/`, and write spaces and the like percent-encoded",
                 );
             }
+        }
+        if let Some(text) = self.upload.as_deref().filter(|text| upload_route(text).is_none()) {
+            let message = format!("`{text}` is no route that a file can be sent to");
+            let help = "write a method and a path without placeholders: \"POST /api/documents\"";
+            findings.add("check.upload", "SEA_CONFIG_PATH", message, help);
         }
         let is_plain = |url: &String| matches!(url.parse::<Endpoint>(), Ok(Endpoint::Http { .. }));
         if let Some(url) = self.plain_url.as_ref().filter(|url| !is_plain(url)) {

@@ -73,6 +73,8 @@ pub struct Hints {
     pub error_path: Option<String>,
     /// A path that takes a POST with a body.
     pub upload_path: Option<String>,
+    /// A route that takes files.
+    pub upload: Option<ClaimedUpload>,
     /// Paths that answer lists.
     pub list_paths: Vec<String>,
     /// More paths to sample.
@@ -119,6 +121,7 @@ impl Default for Hints {
             slow_path: None,
             error_path: None,
             upload_path: None,
+            upload: None,
             list_paths: Vec::new(),
             paths: Vec::new(),
             plain: None,
@@ -138,6 +141,36 @@ impl Default for Hints {
             first_byte: None,
             request_head: None,
             script_budget: 350 << 10,
+        }
+    }
+}
+
+/// A route that takes files, as somebody says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClaimedUpload {
+    /// In capitals.
+    pub method: String,
+    /// A path without placeholders.
+    pub path: String,
+    /// The field of the form that takes the file.
+    pub field: String,
+    /// Kinds of files, by extension; none: not known.
+    pub types: Vec<String>,
+    /// The largest file in bytes.
+    pub max: Option<u64>,
+    /// Where resumable uploads (tus 1.0) for it are made.
+    pub resumable: Option<String>,
+}
+
+impl Default for ClaimedUpload {
+    fn default() -> Self {
+        Self {
+            method: "POST".into(),
+            path: "/".into(),
+            field: "file".into(),
+            types: Vec::new(),
+            max: None,
+            resumable: None,
         }
     }
 }

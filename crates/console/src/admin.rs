@@ -1,4 +1,5 @@
-//! `/livez`, `/readyz`, `/healthz`, `/metrics`, `/status`, `/csp`, `/deprecated`, `/openapi`, and `/cache/purge`.
+//! `/livez`, `/readyz`, `/healthz`, `/metrics`, `/status`, `/csp`, `/deprecated`, `/openapi`, `/cache/purge`, and
+//! `/uploads/quarantine`.
 
 use std::{
     io,
@@ -15,13 +16,13 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use seaworthy_core::{Condition, InstanceSource, PurgeCache, Readiness, Shutdown};
+use seaworthy_core::{Condition, InstanceSource, PurgeCache, Quarantine, Readiness, Shutdown};
 use serde_json::{Value, json};
 use thiserror::Error;
 use tokio::net::TcpListener;
 
 use crate::{
-    purging,
+    purging, quarantine,
     settings::Settings,
     socket::{self, Bound},
 };
@@ -43,6 +44,8 @@ pub struct Facts {
     pub deprecated: Arc<dyn Fn() -> Value + Send + Sync>,
     /// How requests compare with the API's document.
     pub openapi: Arc<dyn Fn() -> Value + Send + Sync>,
+    /// Uploads that were found infected.
+    pub quarantine: Arc<dyn Quarantine>,
     /// The rest of `/status`: version, addresses, limits. No secrets.
     pub status: Arc<dyn Fn() -> Value + Send + Sync>,
 }
@@ -124,6 +127,7 @@ fn bind_unix(path: &Path) -> Option<(tokio::net::UnixListener, PathBuf)> {
 
 fn router(facts: Facts) -> Router {
     let purging = post(purging::purge).with_state(facts.cache.clone());
+    let quarantine = quarantine::router(facts.quarantine.clone());
     Router::new()
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
@@ -135,6 +139,7 @@ fn router(facts: Facts) -> Router {
         .route("/openapi", get(openapi))
         .with_state(facts)
         .route("/cache/purge", purging)
+        .merge(quarantine)
 }
 
 /// Refuses names that are not ours, so that a web page cannot reach the API through a DNS name that it points at
@@ -206,7 +211,7 @@ fn answer(well: bool, body: Value) -> Response {
 
 #[cfg(test)]
 mod tests {
-    use seaworthy_core::{NoInstances, Purge};
+    use seaworthy_core::{NoInstances, Purge, Quarantined};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
@@ -217,6 +222,19 @@ mod tests {
     impl PurgeCache for Empty {
         fn purge(&self, _: &Purge) -> usize {
             0
+        }
+    }
+
+    /// A quarantine with one file in it.
+    struct One;
+
+    impl Quarantine for One {
+        fn list(&self) -> Vec<Quarantined> {
+            vec![Quarantined { id: "1-a".into(), found: "Eicar".into(), ..Quarantined::default() }]
+        }
+
+        fn remove(&self, id: &str) -> bool {
+            id == "1-a"
         }
     }
 
@@ -242,6 +260,7 @@ mod tests {
             instances: Arc::new(NoInstances),
             cache: Arc::new(Empty),
             metrics: Arc::new(|| "up 1\n".into()),
+            quarantine: Arc::new(One),
             status: Arc::new(|| json!({ "version": "test" })),
             csp: Arc::new(|min_clients| json!({ "min_clients": min_clients })),
             deprecated: Arc::new(|| json!({ "routes": [] })),
@@ -265,6 +284,7 @@ mod tests {
         assert!(over_tcp("/metrics", "evil.example").await.starts_with("HTTP/1.1 421"));
         assert!(over_tcp("/csp?min_clients=3", "localhost").await.ends_with("{\"min_clients\":3}"));
         assert!(over_tcp("/csp?min_clients=x", "localhost").await.starts_with("HTTP/1.1 400"));
+        assert!(over_tcp("/uploads/quarantine", "localhost").await.contains("\"found\":\"Eicar\""));
         let mut unix = tokio::net::UnixStream::connect(&socket).await.unwrap();
         assert!(ask(&mut unix, "/metrics", "seaworthy").await.ends_with("up 1\n"));
         assert!(matches!(socket::bind(&socket).unwrap(), Bound::Taken));

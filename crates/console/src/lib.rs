@@ -3,6 +3,7 @@
 mod admin;
 mod app_api;
 mod purging;
+mod quarantine;
 mod settings;
 mod socket;
 

@@ -26,6 +26,8 @@ pub struct Config {
     pub protection: seaworthy_protection::Settings,
     /// `[validation]`.
     pub validation: seaworthy_validation::Settings,
+    /// `[protection.uploads]`.
+    pub uploads: seaworthy_uploads::Settings,
     /// `[identity]`.
     pub identity: seaworthy_identity::Settings,
     /// `[cache]`.
@@ -62,6 +64,32 @@ pub struct RouteEntry {
     /// Habits of an API.
     #[serde(flatten)]
     pub api: seaworthy_api::RoutePolicy,
+    /// Files that clients send.
+    #[serde(flatten)]
+    pub uploads: seaworthy_uploads::RoutePolicy,
+}
+
+/// Limits, security headers, and files that clients send.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Protection {
+    #[serde(flatten)]
+    limits: seaworthy_protection::Settings,
+    /// Files that clients send; which of them a route takes is `upload` of that route.
+    uploads: seaworthy_uploads::Settings,
+}
+
+impl Section for Protection {
+    const KEY: &'static str = "protection";
+
+    fn validate(&self, findings: &mut Findings) {
+        self.limits.validate(findings);
+        self.uploads.validate("protection.uploads", findings);
+    }
+
+    fn validate_for(&self, profile: &Profile, findings: &mut Findings) {
+        self.limits.validate_for(profile, findings);
+    }
 }
 
 /// The policy of some requests; what a route leaves out is as in the sections above.
@@ -80,6 +108,7 @@ impl Section for Routes {
             route.cache.validate(&format!("route.{index}"), findings);
             let serves_files = route.edge.files.is_some();
             route.api.validate(&format!("route.{index}"), &route.edge.r#match, serves_files, findings);
+            route.uploads.validate(&format!("route.{index}"), findings);
         }
         // Conflicts show when a table is made of them; its handlers are never called.
         let unused =
@@ -129,13 +158,16 @@ impl Config {
 
     /// Takes every section from a document; what is wrong with them, [`Document::finish`] tells.
     pub fn read(document: &mut Document) -> Self {
+        let profile = document.profile().clone();
+        let protection: Protection = document.section();
         Self {
-            profile: document.profile().clone(),
+            profile,
             app: document.section(),
             edge: document.section(),
             routes: document.section::<Routes>().0,
-            protection: document.section(),
             validation: document.section(),
+            protection: protection.limits,
+            uploads: protection.uploads,
             cache: document.section(),
             api: document.section(),
             observability: document.section(),
@@ -187,7 +219,7 @@ mod tests {
             reference_markdown::<seaworthy_deploy::Settings>("app"),
             reference_markdown::<seaworthy_edge::Settings>("edge"),
             reference_markdown::<Routes>("[route]"),
-            reference_markdown::<seaworthy_protection::Settings>("protection"),
+            reference_markdown::<Protection>("protection"),
             reference_markdown::<seaworthy_validation::Settings>("validation"),
             reference_markdown::<seaworthy_identity::Settings>("identity"),
             reference_markdown::<seaworthy_cache::Settings>("cache"),

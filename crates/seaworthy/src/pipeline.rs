@@ -21,6 +21,7 @@ use seaworthy_protection::{
     RatePolicy, RateSetting, SecurityHeaders,
 };
 use seaworthy_store::Redis;
+use seaworthy_uploads::Uploads;
 use seaworthy_validation::{Validate, Validation};
 use tower::ServiceBuilder;
 
@@ -51,6 +52,8 @@ pub struct Shared {
     pub deprecated: Callers,
     /// What requests are compared with.
     pub validation: Validation,
+    /// The scanner and the quarantine of what clients send.
+    pub uploads: Uploads,
 }
 
 /// What the routes of one core have together.
@@ -68,13 +71,17 @@ pub fn table(config: &Config, shared: &Shared, pool: &Arc<Pool>, tasks: &Shutdow
     shared.cache.resize(usize::try_from(config.cache.memory.0).unwrap_or(usize::MAX));
     let encoders = Encoders::default();
     let core = Core { config, shared, remembered: Remembered::default(), encoders, pool, tasks };
-    let build = |name: &str, route: &RouteEntry, files: Option<Files>| pipeline(name, route, files, &core);
+    let build =
+        |name: &str, route: &RouteEntry, files: Option<Files>| pipeline(name, route, files, Place::Route, &core);
     let mut table =
         RouteTable::builder(build("*", &RouteEntry::default(), None), own_answers(config, shared.log.clone()));
     for route in &config.routes {
         let pattern: Pattern = route.edge.r#match.parse()?;
         let files = route.edge.files.as_ref().map(|policy| Files::build(policy, &pattern)).transpose()?;
         table = table.route(&pattern, build(&pattern.to_string(), route, files))?;
+        for pattern in resumable(route)? {
+            table = table.route(&pattern, pipeline(&pattern.to_string(), route, None, Place::Resumable, &core))?;
+        }
     }
     if let Some((pattern, handler)) = csp_reports(config, shared) {
         // A route of the team's own for that very path goes first: then reports are its affair.
@@ -83,6 +90,24 @@ pub fn table(config: &Config, shared: &Shared, pool: &Arc<Pool>, tasks: &Shutdow
         }
     }
     Ok(table.build()?)
+}
+
+/// What a pipeline is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Route,
+    /// Where resumable uploads are made: what is below gets them when they are complete.
+    Resumable,
+}
+
+/// The places below a route where resumable uploads are made and gone on with.
+fn resumable(route: &RouteEntry) -> Result<Vec<Pattern>, RouteError> {
+    if !route.uploads.upload.as_ref().is_some_and(|upload| upload.resumable) {
+        return Ok(Vec::new());
+    }
+    let path = route.edge.r#match.rsplit(' ').next().unwrap_or_default().trim_end_matches('/');
+    let places = [format!("{path}/tus"), format!("{path}/tus/{{upload}}")];
+    Ok(places.iter().map(|place| place.parse()).collect::<Result<_, _>>()?)
 }
 
 /// Where browsers send reports: everybody may, so it stands beside the app's routes and what these ask for.
@@ -101,9 +126,8 @@ fn csp_reports(config: &Config, shared: &Shared) -> Option<(Pattern, Handler)> {
 }
 
 /// One route's pipeline: the first layer sees a request first and its answer last. At its end are files or the app.
-fn pipeline(name: &str, route: &RouteEntry, files: Option<Files>, core: &Core<'_>) -> Handler {
+fn pipeline(name: &str, route: &RouteEntry, files: Option<Files>, place: Place, core: &Core<'_>) -> Handler {
     let (config, shared) = (core.config, core.shared);
-    let body_limit = route.protection.body_limit.unwrap_or(config.protection.body_limit);
     let errors = route.edge.errors.unwrap_or(config.edge.errors);
     let timeouts = config.edge.timeouts.for_route(&route.edge);
 
@@ -116,8 +140,6 @@ fn pipeline(name: &str, route: &RouteEntry, files: Option<Files>, core: &Core<'_
     let cost = route.protection.cost.unwrap_or(1);
     let login = route.protection.login.as_ref();
     let login = login.map(|login| Login::layer(name, login, &shared.guesses, &shared.limits));
-    // A sign-in is small, and read whole.
-    let body_limit = if login.is_some() { ByteSize(body_limit.0.min(LOGIN_BODY)) } else { body_limit };
     let overload =
         shared.load.layer(name, &config.protection.overload, &route.protection, config.app.health.as_deref());
 
@@ -125,46 +147,43 @@ fn pipeline(name: &str, route: &RouteEntry, files: Option<Files>, core: &Core<'_
 
     let idempotency = route.api.idempotency.as_ref().unwrap_or(&config.api.idempotency);
     let idempotency = IdempotencyLayer::layer(name, idempotency, &shared.idempotency, core.tasks);
-
     let deprecated = Deprecated::layer(name, route.api.deprecated.as_ref(), &shared.deprecated);
     let rewrite = Rewrite::layer(&route.edge.r#match, &route.api.rewrite, &config.api.prefix);
-    // Files are no API.
+
+    // Files are no API, and neither are the pieces of an upload.
     let validate = Validate::layer(&config.validation, &route.validation, &shared.validation);
-    let validate = validate.filter(|_| files.is_none());
+    let validate = validate.filter(|_| files.is_none() && place == Place::Route);
+    let upload = route.uploads.upload.as_ref();
+    let (whole, pieces) = if place == Place::Route { (upload, None) } else { (None, upload) };
 
     let cache = cache_policy(route, config);
     let etags = route.cache.etags.unwrap_or(config.cache.etags);
     let invalidate = (cache.is_none() && caches_anything(config)).then(|| Invalidate::layer(&shared.cache));
-
-    let compression = route.cache.compression.as_ref().unwrap_or(&config.cache.compression).policy();
-    let negotiate = compression.as_ref().filter(|_| cache.is_some()).map(Negotiate::layer);
-    let compress = compression.map(|policy| Compress::layer(policy, &core.encoders));
-    // Nonces are put into plain pages, so what is sent with them can be compressed only behind that.
-    let nonces = headers.enabled && headers.csp.nonces;
-    let (outside, inside) = if nonces { (compress, None) } else { (None, compress) };
+    let compression = compression(route, headers.enabled && headers.csp.nonces, cache.is_some(), core);
 
     let layers = ServiceBuilder::new()
         .layer(Observe::route(name, shared.log.clone())) // a line and numbers for everything below, refusals included
-        .option_layer(outside)
+        .option_layer(compression.behind_nonces)
         .option_layer(SecurityHeaders::layer(&headers)) // on refusals too, so outside of them; nonces, so outside of the cache
         .option_layer(Cors::layer(cors)) // a preflight ends here, and a page may read our refusals
-        .layer(BodyLimit::new(body_limit))
+        .layer(BodyLimit::new(body_limit(route, core)))
         .option_layer(Authenticate::layer(auth, &shared.tokens, &core.remembered)) // limits below count by who it is
         .option_layer(deprecated) // counts callers by who they are
+        // Still to come: authorize.
         .option_layer(shared.limits.layer(name, rates, cost, config.protection.rate_headers))
         .option_layer(login) // a sign-in that may not be tried yet ends here
         .option_layer(validate) // what is wrong ends here, counted against the rate
-        // Still to come: authorize before the rate limit; upload here.
+        .option_layer(shared.uploads.layer(name, whole)) // the app sees no byte of a file before it was looked at
+        .option_layer(shared.uploads.resumable(name, pieces, core.tasks)) // and gets one in pieces when it is complete
         .option_layer(idempotency) // what was refused above used no key
-        .option_layer(negotiate.filter(|_| !nonces)) // few words for what a client takes: few variants in the cache
+        .option_layer(compression.negotiate) // few words for what a client takes: few variants in the cache
         .option_layer(cache.map(|policy| Cache::layer(name, &shared.cache, policy, &config.cache, core.tasks)))
         .option_layer(invalidate) // what a write changes is taken out, wherever it is stored
-        .option_layer(inside) // what is cached is compressed
+        .option_layer(compression.in_cache) // what is cached is compressed
         .option_layer(Etags::layer(etags))
         .option_layer(ErrorPages::layer(errors))
-        .option_layer(Disclosure::layer(traces)); // sees what the app said itself, also where `errors` lets it pass
-    let overload = overload.filter(|_| files.is_none()); // files cost the app nothing
-    let layers = layers.option_layer(overload); // what was let in is the app's to do: nothing stands behind it
+        .option_layer(Disclosure::layer(traces)) // sees what the app said itself, also where `errors` lets it pass
+        .option_layer(overload.filter(|_| files.is_none())); // what was let in is the app's to do; files cost it nothing
     match files {
         Some(files) => Handler::new(layers.service(files)),
         None if config.has_app() => {
@@ -174,6 +193,30 @@ fn pipeline(name: &str, route: &RouteEntry, files: Option<Files>, core: &Core<'_
         }
         None => Handler::new(layers.service(NothingHere)),
     }
+}
+
+/// The largest body of a route: as configured; else what its uploads may have; and a sign-in is small, for it is read whole.
+fn body_limit(route: &RouteEntry, core: &Core<'_>) -> ByteSize {
+    let upload = route.uploads.upload.as_ref().map(|policy| ByteSize(core.shared.uploads.largest_body(policy)));
+    let usual = upload.unwrap_or(core.config.protection.body_limit);
+    let limit = route.protection.body_limit.unwrap_or(usual);
+    if route.protection.login.is_some() { ByteSize(limit.0.min(LOGIN_BODY)) } else { limit }
+}
+
+/// Where a route's answers are compressed.
+struct Compression {
+    behind_nonces: Option<Compress>,
+    negotiate: Option<Negotiate>,
+    in_cache: Option<Compress>,
+}
+
+/// Nonces are put into plain pages, so what is sent with them can be compressed only behind that; all else below the cache.
+fn compression(route: &RouteEntry, nonces: bool, caches: bool, core: &Core<'_>) -> Compression {
+    let policy = route.cache.compression.as_ref().unwrap_or(&core.config.cache.compression).policy();
+    let negotiate = policy.as_ref().filter(|_| caches && !nonces).map(Negotiate::layer);
+    let compress = policy.map(|policy| Compress::layer(policy, &core.encoders));
+    let (behind_nonces, in_cache) = if nonces { (compress, None) } else { (None, compress) };
+    Compression { behind_nonces, negotiate, in_cache }
 }
 
 /// What a route caches. Files come from the disk already, and say themselves how long they are good.

@@ -29,6 +29,7 @@ use seaworthy_identity::Tokens;
 use seaworthy_observability::{AccessLog, AppLog, LogSink, MetricsExport, init_logging};
 use seaworthy_protection::{Guesses, RateLimits};
 use seaworthy_store::Redis;
+use seaworthy_uploads::Uploads;
 use seaworthy_validation::Validation;
 use signals::Signals;
 use tokio::{runtime, time::sleep};
@@ -94,6 +95,7 @@ async fn run(source: ConfigSource, config: Config, limits: Limits, operational: 
     let (csp, cache, store) = (shared.csp.clone(), shared.cache.clone(), shared.store.clone());
     let deprecated = shared.deprecated.clone();
     let validation = shared.validation.clone();
+    let uploads = shared.uploads.clone();
     let server = Server::start(doors, &settings, &upstream, drain.clone(), |pool, tasks| {
         pipeline::table(&config, &shared, pool, tasks)
     });
@@ -116,9 +118,10 @@ async fn run(source: ConfigSource, config: Config, limits: Limits, operational: 
         cache: Arc::new(cache),
         metrics: facts::metrics(export, log.as_ref().map(|(_, sink)| sink.clone())),
         csp: facts::csp(csp, state.clone()),
-        status: facts::status(&config, addresses.clone(), state.clone(), store),
-        deprecated: facts::deprecated(deprecated, state),
         openapi: facts::openapi(validation.clone()),
+        quarantine: Arc::new(uploads.quarantine()),
+        status: facts::status(&config, addresses.clone(), state.clone(), (store, uploads)),
+        deprecated: facts::deprecated(deprecated, state),
     };
     let announced = Announced { edge: addresses, admin: admin.address() };
     serve_operators((admin, facts), (app_api, app_facts), &control);
@@ -148,7 +151,9 @@ async fn share(config: &Config, log: Option<AccessLog>, control: &Shutdown) -> R
     let (limits, guesses) = (RateLimits::shared(store.clone()), Guesses::shared(store.clone()));
     let validation = Validation::default();
     validation.replace(trial::document(config)?);
-    let shared = Shared { log, limits, guesses, store, tokens, validation, ..Shared::default() };
+    let uploads = Uploads::new(config.uploads.clone());
+    control.spawn(uploads.clone().run(control.clone()));
+    let shared = Shared { log, limits, guesses, store, tokens, validation, uploads, ..Shared::default() };
     open_idempotency(config, &shared, control).await?;
     Ok(shared)
 }

@@ -3,8 +3,8 @@
 
 mod access_logs;
 mod api_deprecation;
-mod api_versioning;
 mod api_openapi;
+mod api_versioning;
 mod cached_responses;
 mod compression;
 mod cors;
@@ -17,8 +17,8 @@ mod filtering_sorting;
 mod frontend;
 mod graceful_shutdown;
 mod https_only;
-mod input_validation;
 mod injection;
+mod input_validation;
 mod load_balancing;
 mod login_throttle;
 mod metrics;
@@ -41,6 +41,10 @@ mod static_assets;
 mod status_codes;
 mod store;
 mod tls_certificate;
+mod upload_chunked;
+mod upload_scan;
+mod upload_size;
+mod upload_validation;
 mod validate_startup;
 
 pub use outside::Outside;
@@ -86,6 +90,10 @@ fn looking() -> Vec<Box<dyn Probe>> {
         Box::new(metrics::Metrics),
         Box::new(request_size::RequestSize),
         Box::new(request_timeout::RequestTimeout),
+        Box::new(upload_validation::UploadValidation),
+        Box::new(upload_size::UploadSize),
+        Box::new(upload_scan::UploadScan),
+        Box::new(upload_chunked::UploadChunked),
         Box::new(readiness::Readiness),
         Box::new(starts::Starts),
         Box::new(validate_startup::ValidateStartup),

@@ -8,6 +8,7 @@ use seaworthy_edge::Pattern;
 use seaworthy_observability::{LogSink, MetricsExport};
 use seaworthy_protection::{CspFindings, Per, RatePolicy, RateSetting};
 use seaworthy_store::Redis;
+use seaworthy_uploads::Uploads;
 use seaworthy_validation::Validation;
 use serde_json::{Value, json};
 
@@ -91,7 +92,7 @@ pub fn status(
     config: &Config,
     addresses: EdgeAddresses,
     state: Arc<ReloadState>,
-    store: Option<Redis>,
+    (store, uploads): (Option<Redis>, Uploads),
 ) -> Arc<dyn Fn() -> Value + Send + Sync> {
     let log = &config.observability.access_log;
     let log = match log.as_str() {
@@ -116,6 +117,7 @@ pub fn status(
             "logins": logins(&config),
             "cached": cached(&config),
             "api": api(&config),
+            "uploads": { "scanner": uploads.scanner_status(), "routes": upload_routes(&config) },
             "limits": {
                 "body_bytes": config.protection.body_limit.0,
                 "request_head_ms": config.edge.timeouts.request_head.0.as_millis() as u64,
@@ -155,6 +157,22 @@ fn logins(config: &Config) -> Vec<Value> {
     };
     let paths = config.routes.iter().filter_map(told);
     paths.filter(|login| login["path"].as_str().is_some_and(|path| !path.contains(['{', '*']))).collect()
+}
+
+/// The routes that take files, and which; what `check` may try.
+fn upload_routes(config: &Config) -> Vec<Value> {
+    let told = |route: &crate::config::RouteEntry| {
+        let upload = route.uploads.upload.as_ref()?;
+        let path = route.edge.r#match.rsplit(' ').next().unwrap_or_default();
+        Some(json!({
+            "match": route.edge.r#match,
+            "max_bytes": upload.max.0,
+            "types": upload.types,
+            "scan": upload.scan,
+            "resumable": upload.resumable.then(|| format!("{}/tus", path.trim_end_matches('/'))),
+        }))
+    };
+    config.routes.iter().filter_map(told).collect()
 }
 
 /// The rates that are held, and where a GET meets each.

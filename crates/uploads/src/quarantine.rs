@@ -1,0 +1,108 @@
+//! What was found infected, kept for a person to look at: files that only this user can read, bounded, the oldest first to
+//! go. Blocking.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use seaworthy_core::{Quarantine, Quarantined};
+
+use crate::{receive, segments::Slice};
+
+/// A folder of infected files, each with a description beside it.
+#[derive(Debug, Clone)]
+pub struct QuarantineFolder {
+    folder: PathBuf,
+    limit: u64,
+}
+
+impl QuarantineFolder {
+    pub(crate) fn new(folder: &Path, limit: u64) -> Self {
+        Self { folder: folder.join("quarantine"), limit }
+    }
+
+    /// Keeps a file, when there is room for it at all. Its id.
+    pub(crate) fn keep(&self, file: &Slice, mut about: Quarantined) -> io::Result<Option<String>> {
+        if file.len() > self.limit {
+            return Ok(None);
+        }
+        receive::folder(&self.folder)?;
+        self.make_room(self.limit - file.len())?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        about.id = format!("{:013}-{:016x}", now.as_millis(), fastrand::u64(..));
+        about.size = file.len();
+        let create =
+            |name: String| OpenOptions::new().write(true).create_new(true).mode(0o600).open(self.folder.join(name));
+        let mut kept: File = create(format!("{}.bin", about.id))?;
+        io::copy(&mut file.anew(), &mut kept)?;
+        create(format!("{}.json", about.id))?.write_all(&serde_json::to_vec(&about)?)?;
+        Ok(Some(about.id))
+    }
+
+    /// Ids begin with the time, so the oldest is the first.
+    fn make_room(&self, limit: u64) -> io::Result<()> {
+        let mut all = self.list();
+        while all.iter().map(|one| one.size).sum::<u64>() > limit {
+            let oldest = all.remove(0);
+            self.remove(&oldest.id);
+        }
+        Ok(())
+    }
+}
+
+impl Quarantine for QuarantineFolder {
+    fn list(&self) -> Vec<Quarantined> {
+        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        let described = entries.filter(|entry| entry.path().extension().is_some_and(|extension| extension == "json"));
+        let read = |entry: fs::DirEntry| serde_json::from_slice(&fs::read(entry.path()).ok()?).ok();
+        let mut all: Vec<Quarantined> = described.filter_map(read).collect();
+        all.sort_by(|one, other| one.id.cmp(&other.id));
+        all
+    }
+
+    fn remove(&self, id: &str) -> bool {
+        // Ids of ours are digits and dashes; nothing else becomes a path.
+        if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-') {
+            return false;
+        }
+        let gone = fs::remove_file(self.folder.join(format!("{id}.bin"))).is_ok();
+        fs::remove_file(self.folder.join(format!("{id}.json"))).is_ok() || gone
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{os::unix::fs::PermissionsExt, sync::Arc};
+
+    use super::*;
+
+    #[test]
+    fn the_oldest_goes_when_there_is_no_room() {
+        let folder = tempfile::tempdir().unwrap();
+        let quarantine = QuarantineFolder::new(folder.path(), 100);
+        let file = |size: u64| {
+            let file = tempfile::tempfile().unwrap();
+            file.set_len(size).unwrap();
+            Slice::new(&Arc::new(file), 0..size)
+        };
+        let keep = |size: u64| quarantine.keep(&file(size), Quarantined::default()).unwrap();
+        assert_eq!(keep(101), None);
+        let first = keep(60).unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(2));
+        let second = keep(40).unwrap();
+        assert_eq!(quarantine.list().len(), 2);
+        let path = folder.path().join("quarantine").join(format!("{first}.bin"));
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        std::thread::sleep(std::time::Duration::from_millis(2));
+        let third = keep(50).unwrap();
+        let ids: Vec<String> = quarantine.list().into_iter().map(|one| one.id).collect();
+        assert_eq!(ids, [second.clone(), third]);
+        assert!(!path.exists());
+        assert!(quarantine.remove(&second) && !quarantine.remove(&second));
+        assert!(!quarantine.remove("../../etc/passwd"));
+    }
+}
