@@ -69,9 +69,12 @@ fn by_address(peer: SocketAddr, _: &str) -> String {
     peer.ip().to_string()
 }
 
+/// How often each has failed, and until when it is locked.
+type Failures = HashMap<String, (u32, Option<Instant>)>;
+
 /// A server where five failures of one of those lock it for a second.
 fn guarded(who: Who) -> io::Result<Fixture> {
-    let failures: Arc<Mutex<HashMap<String, (u32, Option<Instant>)>>> = Arc::default();
+    let failures: Arc<Mutex<Failures>> = Arc::default();
     let answering: Answering = Arc::new(move |request: Request<Incoming>| {
         let failures = failures.clone();
         Box::pin(async move {
