@@ -5,6 +5,12 @@ knows the document, and the app's own validation (pydantic), which goes beyond i
     target/test-validation/bin/python tests/validation/differential.py fastapi
     target/test-validation/bin/python tests/validation/differential.py orders --examples 200 --binary target/debug/seaworthy
     … --control      with validation off: wrong requests pass, or this test sees nothing
+
+Where schemathesis and the outcome differ, and both are right:
+
+- It writes `null` as a text for an optional number. Nothing is written for null: openapi-core and pydantic refuse it too.
+- It calls a list wrong that it gave one plain value, or a text it gave a number: on the wire they are the same.
+- A separated list that is an empty text is a list of nothing in OpenAPI's table of styles, and one empty item elsewhere.
 """
 
 import argparse
