@@ -80,7 +80,7 @@ impl Default for StoreSettings {
         Self {
             path: ".seaworthy/idempotency.db".into(),
             keys: 1_000_000,
-            keys_per_client: 10_000,
+            keys_per_client: 100_000,
             size: ByteSize(1 << 30),
         }
     }
@@ -134,7 +134,7 @@ impl StoreSettings {
             wrong("keys", "between 1 and 100,000,000 keys are kept", "write for example 1000000");
         }
         if self.keys_per_client == 0 {
-            wrong("keys_per_client", "each client needs room for one key", "write for example 10000");
+            wrong("keys_per_client", "each client needs room for one key", "write for example 100000");
         }
     }
 }
