@@ -7,8 +7,11 @@
 //! To add a capability: write it as a `tower::Layer` in its own crate, give it a line below, and its settings a line in
 //! `config.rs`. CONTRIBUTING.md walks through it.
 
+mod optional;
+
 use std::sync::Arc;
 
+use optional::Optional;
 use seaworthy_api::{Callers, Deprecated, Idempotency, IdempotencyLayer, Rewrite};
 use seaworthy_cache::{Cache, CacheSetting, Compress, Encoders, Etags, Invalidate, Negotiate, Policy, Store};
 use seaworthy_config::ByteSize;
@@ -161,38 +164,41 @@ fn pipeline(name: &str, route: &RouteEntry, files: Option<Files>, place: Place, 
     let invalidate = (cache.is_none() && caches_anything(config)).then(|| Invalidate::layer(&shared.cache));
     let compression = compression(route, headers.enabled && headers.csp.nonces, cache.is_some(), core);
 
-    let layers = ServiceBuilder::new()
+    let first = ServiceBuilder::new()
         .layer(Observe::route(name, shared.log.clone())) // a line and numbers for everything below, refusals included
         .option_layer(compression.behind_nonces)
         .option_layer(SecurityHeaders::layer(&headers)) // on refusals too, so outside of them; nonces, so outside of the cache
         .option_layer(Cors::layer(cors)) // a preflight ends here, and a page may read our refusals
         .layer(BodyLimit::new(body_limit(route, core)))
-        .option_layer(Authenticate::layer(auth, &shared.tokens, &core.remembered)) // limits below count by who it is
-        .option_layer(deprecated) // counts callers by who they are
+        .option_layer(Authenticate::layer(auth, &shared.tokens, &core.remembered)); // limits below count by who it is
+    let then = Optional::default()
+        .layer(deprecated) // counts callers by who they are
         // Still to come: authorize.
-        .option_layer(shared.limits.layer(name, rates, cost, config.protection.rate_headers))
-        .option_layer(login) // a sign-in that may not be tried yet ends here
-        .option_layer(validate) // what is wrong ends here, counted against the rate
-        .option_layer(shared.uploads.layer(name, whole)) // the app sees no byte of a file before it was looked at
-        .option_layer(shared.uploads.resumable(name, pieces, core.tasks)) // and gets one in pieces when it is complete
-        .option_layer(idempotency) // what was refused above used no key
-        .option_layer(compression.negotiate) // few words for what a client takes: few variants in the cache
-        .option_layer(cache.map(|policy| Cache::layer(name, &shared.cache, policy, &config.cache, core.tasks)))
-        .option_layer(invalidate) // what a write changes is taken out, wherever it is stored
-        .option_layer(compression.in_cache) // what is cached is compressed
+        .layer(shared.limits.layer(name, rates, cost, config.protection.rate_headers))
+        .layer(login) // a sign-in that may not be tried yet ends here
+        .layer(validate) // what is wrong ends here, counted against the rate
+        .layer(shared.uploads.layer(name, whole)) // the app sees no byte of a file before it was looked at
+        .layer(shared.uploads.resumable(name, pieces, core.tasks)) // and gets one in pieces when it is complete
+        .layer(idempotency) // what was refused above used no key
+        .layer(compression.negotiate) // few words for what a client takes: few variants in the cache
+        .layer(cache.map(|policy| Cache::layer(name, &shared.cache, policy, &config.cache, core.tasks)))
+        .layer(invalidate) // what a write changes is taken out, wherever it is stored
+        .layer(compression.in_cache); // what is cached is compressed
+    let last = ServiceBuilder::new()
         .option_layer(Etags::layer(etags))
         .option_layer(ErrorPages::layer(errors))
-        .option_layer(Disclosure::layer(traces)) // sees what the app said itself, also where `errors` lets it pass
-        .option_layer(overload.filter(|_| files.is_none())); // what was let in is the app's to do; files cost it nothing
-    match files {
-        Some(files) => Handler::new(layers.service(files)),
+        .option_layer(Disclosure::layer(traces)); // sees what the app said itself, also where `errors` lets it pass
+    // What was let in is the app's to do. The path is the client's up to here. Files need neither.
+    let before_app = Optional::default().layer(overload).layer(rewrite);
+    let end = match files {
+        Some(files) => Handler::new(last.service(files)),
         None if config.has_app() => {
             let forward = Forward::new(core.pool.clone(), timeouts, core.tasks.clone());
-            // Last, so that all above sees the path that the client asked for.
-            Handler::new(layers.option_layer(rewrite).service(forward))
+            Handler::new(last.service(before_app.around(Handler::new(forward))))
         }
-        None => Handler::new(layers.service(NothingHere)),
-    }
+        None => Handler::new(last.service(NothingHere)),
+    };
+    Handler::new(first.service(then.around(end)))
 }
 
 /// The largest body of a route: as configured; else what its uploads may have; and a sign-in is small, for it is read whole.
