@@ -92,10 +92,7 @@ async fn run(source: ConfigSource, config: Config, limits: Limits, operational: 
     let drain = Shutdown::new();
     let shared = share(&config, log.as_ref().map(|(log, _)| log.clone()), &control).await?;
     // Until the app is well, requests are answered 503 with Retry-After: better than a connection that hangs.
-    let (csp, cache, store) = (shared.csp.clone(), shared.cache.clone(), shared.store.clone());
-    let deprecated = shared.deprecated.clone();
-    let validation = shared.validation.clone();
-    let uploads = shared.uploads.clone();
+    let known = shared.clone();
     let server = Server::start(doors, &settings, &upstream, drain.clone(), |pool, tasks| {
         pipeline::table(&config, &shared, pool, tasks)
     });
@@ -104,30 +101,22 @@ async fn run(source: ConfigSource, config: Config, limits: Limits, operational: 
     let output = Arc::new(AppLog::new(operational, &config.observability));
     let credentials = (app_api.url(), app_api.token());
     let app = App::start(&config, &readiness, upstream, output, credentials.clone())?;
-    control.spawn(validation.clone().run(app.instances(), control.clone()));
+    control.spawn(known.validation.clone().run(app.instances(), control.clone()));
     let files = source.files().into_iter().filter(|path| path.exists()).collect();
     let reloader =
         Reloader { source, files, shared, edge: reload, tls, app: app.handle(), credentials, control: control.clone() };
     let state = reloader.watch(config.clone(), control.clone())?;
 
-    let app_facts =
-        AppFacts { readiness: readiness.clone(), instances: app.instances(), cache: Arc::new(cache.clone()) };
-    let facts = Facts {
-        readiness: readiness.clone(),
-        instances: app.instances(),
-        cache: Arc::new(cache),
-        metrics: facts::metrics(export, log.as_ref().map(|(_, sink)| sink.clone())),
-        csp: facts::csp(csp, state.clone()),
-        openapi: facts::openapi(validation.clone()),
-        quarantine: Arc::new(uploads.quarantine()),
-        status: facts::status(&config, addresses.clone(), state.clone(), (store, uploads)),
-        deprecated: facts::deprecated(deprecated, state),
-    };
+    let instances = app.instances();
+    let cache = Arc::new(known.cache.clone());
+    let app_facts = AppFacts { readiness: readiness.clone(), instances: instances.clone(), cache };
+    let metrics = facts::metrics(export, log.as_ref().map(|(_, sink)| sink.clone()));
+    let facts = facts::all(&config, &known, (readiness.clone(), instances, metrics), addresses.clone(), state);
     let announced = Announced { edge: addresses, admin: admin.address() };
     serve_operators((admin, facts), (app_api, app_facts), &control);
 
     let drain_delay = config.edge.drain_delay.0;
-    let node = Node { server, announced, app, validation, readiness, drain, drain_delay };
+    let node = Node { server, announced, app, validation: known.validation, readiness, drain, drain_delay };
     let outcome = node.serve(&mut signals, limits.json).await;
     control.begin();
     control.finished(sleep(Duration::from_secs(2))).await;

@@ -4,6 +4,8 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use seaworthy_api::Callers;
 use seaworthy_cache::CacheSetting;
+use seaworthy_console::Facts;
+use seaworthy_core::{InstanceSource, Readiness};
 use seaworthy_edge::Pattern;
 use seaworthy_observability::{LogSink, MetricsExport};
 use seaworthy_protection::{CspFindings, Per, RatePolicy, RateSetting};
@@ -15,6 +17,7 @@ use serde_json::{Value, json};
 use super::{doors::EdgeAddresses, reload::ReloadState};
 use crate::{
     config::{Config, RouteEntry},
+    pipeline::Shared,
     terminal,
 };
 
@@ -49,6 +52,27 @@ impl Announced {
     }
 }
 
+/// All that operators are told.
+pub fn all(
+    config: &Config,
+    shared: &Shared,
+    (readiness, instances, metrics): (Readiness, Arc<dyn InstanceSource>, Arc<dyn Fn() -> String + Send + Sync>),
+    addresses: EdgeAddresses,
+    state: Arc<ReloadState>,
+) -> Facts {
+    Facts {
+        readiness,
+        instances,
+        metrics,
+        cache: Arc::new(shared.cache.clone()),
+        csp: csp(shared.csp.clone(), state.clone()),
+        openapi: openapi(shared.validation.clone()),
+        deprecated: deprecated(shared.deprecated.clone(), state.clone()),
+        quarantine: Arc::new(shared.uploads.quarantine()),
+        status: status(config, addresses, state, (shared.store.clone(), shared.uploads.clone())),
+    }
+}
+
 /// The metrics' text.
 pub fn metrics(export: MetricsExport, log: Option<LogSink>) -> Arc<dyn Fn() -> String + Send + Sync> {
     Arc::new(move || {
@@ -59,12 +83,12 @@ pub fn metrics(export: MetricsExport, log: Option<LogSink>) -> Arc<dyn Fn() -> S
 }
 
 /// What browsers reported of the content security policy, and the policy that would allow it.
-pub fn csp(findings: CspFindings, state: Arc<ReloadState>) -> Arc<dyn Fn(usize) -> Value + Send + Sync> {
+fn csp(findings: CspFindings, state: Arc<ReloadState>) -> Arc<dyn Fn(usize) -> Value + Send + Sync> {
     Arc::new(move |min_clients| findings.proposal(&state.config().protection.headers.csp, min_clients))
 }
 
 /// Which operations will go away, and who still calls them.
-pub fn deprecated(callers: Callers, state: Arc<ReloadState>) -> Arc<dyn Fn() -> Value + Send + Sync> {
+fn deprecated(callers: Callers, state: Arc<ReloadState>) -> Arc<dyn Fn() -> Value + Send + Sync> {
     Arc::new(move || {
         let config = state.config();
         let routes = config.routes.iter().filter_map(|route| {
@@ -83,12 +107,12 @@ pub fn deprecated(callers: Callers, state: Arc<ReloadState>) -> Arc<dyn Fn() -> 
 }
 
 /// How requests compare with the API's document.
-pub fn openapi(validation: Validation) -> Arc<dyn Fn() -> Value + Send + Sync> {
+fn openapi(validation: Validation) -> Arc<dyn Fn() -> Value + Send + Sync> {
     Arc::new(move || validation.report())
 }
 
 /// What `check` may know without trusting our word for anything: where things are and which limits are claimed.
-pub fn status(
+fn status(
     config: &Config,
     addresses: EdgeAddresses,
     state: Arc<ReloadState>,
