@@ -73,8 +73,12 @@ fn guessing() {
     assert_eq!(statuses[14], 429);
     let large = format!("{{\"pad\":\"{}\",\"email\":\"ann@example.com\"}}", "x".repeat(70_000));
     assert_eq!(sign_in(&node, 30, &large).status, 413, "padding hides no name");
+    // The log is written in batches.
+    until("both events are in the log", Duration::from_secs(10), || {
+        let log = node.stderr();
+        log.contains("login_account_paused") && log.contains("login_address_limited")
+    });
     let log = node.stderr();
-    assert!(log.contains("login_account_paused") && log.contains("login_address_limited"), "{log}");
     assert!(!log.contains("hunter2") && !log.to_lowercase().contains("ann@example"), "{log}");
     assert!(metric(&node, "seaworthy_login_failures_total").unwrap() >= 20.0);
 }

@@ -236,7 +236,7 @@ fn malware() {
     let mut clamd = Clamd::start(tempfile::tempdir().unwrap());
     let socket = clamd.1.path().join("clamd.sock").display().to_string();
     let config = format!(
-        "[protection.uploads]\nclamd = \"unix:{socket}\"\nscan_max = \"3MB\"\nquarantine = \"1MB\"\n[[route]]\nmatch = \"POST \
+        "[uploads]\nclamd = \"unix:{socket}\"\nscan_max = \"3MB\"\nquarantine = \"1MB\"\n[[route]]\nmatch = \"POST \
          /files\"\nupload = {{ max = \"20MB\", types = [\"txt\", \"zip\"], scan = true }}\n"
     );
     let running = Running::start_in(folder(&config), NO_FLAGS);
@@ -470,7 +470,7 @@ fn proved() {
     let pins: String = names.map(|name| format!("\"line {name}\" = \"protection.upload-{name}\"\n")).concat();
     let lines: String = names.map(|name| format!("- [ ] line {name}\n")).concat();
     let on = format!(
-        "[protection.uploads]\nclamd = \"unix:{socket}\"\nscan_max = \"3MB\"\n[[route]]\nmatch = \"POST /files\"\nupload = \
+        "[uploads]\nclamd = \"unix:{socket}\"\nscan_max = \"3MB\"\n[[route]]\nmatch = \"POST /files\"\nupload = \
          {{ max = \"2MB\", types = [\"txt\", \"zip\", \"png\"], scan = true, resumable = true }}\n[check.map]\n{pins}"
     );
     let off = format!("[check]\nupload = \"POST /files\"\nupload_max = \"2MB\"\n[check.map]\n{pins}");

@@ -4,6 +4,7 @@
 //! (a limit, a log's path) only says where to look.
 
 mod access_log;
+mod allowed;
 mod browsing;
 mod custom;
 mod endpoint;
@@ -32,6 +33,7 @@ mod tls;
 mod uploading;
 mod workers;
 
+pub use allowed::Canary;
 pub use browsing::Browsing;
 pub use custom::{
     CommandLine, Custom, Expectation, HttpCheck, SqlCheck, SqlExpectation, StandIn, custom_controls, custom_probes,
@@ -46,7 +48,7 @@ pub use routes::{Gathered, Origin, Route, Routes};
 pub use runner::{Runner, Step};
 pub use scratch::{Change, CommandLauncher, Ending, Launcher, ScratchCopy, StartError};
 pub use session::{Asked, AskedError, Progress};
-pub use settings::{Canary, Pinned, Settings};
+pub use settings::{Pinned, Settings};
 pub use state::{State, states};
 pub use stores::{Named, Stores};
 pub use subject::{ClaimedRate, ClaimedUpload, Fixture, Hints, Subject};

@@ -5,6 +5,7 @@ use std::{any::Any, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 use seaworthy_core::Secret;
 
 use crate::{
+    allowed::Canary,
     browsing::Browsing,
     custom::StandIn,
     endpoint::Endpoint,
@@ -13,7 +14,6 @@ use crate::{
     processes::Processes,
     routes::Gathered,
     scratch::Launcher,
-    settings::Canary,
     stores::Stores,
     tls::Trust,
 };

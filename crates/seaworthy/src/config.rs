@@ -26,7 +26,7 @@ pub struct Config {
     pub protection: seaworthy_protection::Settings,
     /// `[validation]`.
     pub validation: seaworthy_validation::Settings,
-    /// `[protection.uploads]`.
+    /// `[uploads]`.
     pub uploads: seaworthy_uploads::Settings,
     /// `[identity]`.
     pub identity: seaworthy_identity::Settings,
@@ -67,29 +67,6 @@ pub struct RouteEntry {
     /// Files that clients send.
     #[serde(flatten)]
     pub uploads: seaworthy_uploads::RoutePolicy,
-}
-
-/// Limits, security headers, and files that clients send.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
-#[serde(default)]
-pub struct Protection {
-    #[serde(flatten)]
-    limits: seaworthy_protection::Settings,
-    /// Files that clients send; which of them a route takes is `upload` of that route.
-    uploads: seaworthy_uploads::Settings,
-}
-
-impl Section for Protection {
-    const KEY: &'static str = "protection";
-
-    fn validate(&self, findings: &mut Findings) {
-        self.limits.validate(findings);
-        self.uploads.validate("protection.uploads", findings);
-    }
-
-    fn validate_for(&self, profile: &Profile, findings: &mut Findings) {
-        self.limits.validate_for(profile, findings);
-    }
 }
 
 /// The policy of some requests; what a route leaves out is as in the sections above.
@@ -158,16 +135,14 @@ impl Config {
 
     /// Takes every section from a document; what is wrong with them, [`Document::finish`] tells.
     pub fn read(document: &mut Document) -> Self {
-        let profile = document.profile().clone();
-        let protection: Protection = document.section();
         Self {
-            profile,
+            profile: document.profile().clone(),
             app: document.section(),
             edge: document.section(),
             routes: document.section::<Routes>().0,
             validation: document.section(),
-            protection: protection.limits,
-            uploads: protection.uploads,
+            protection: document.section(),
+            uploads: document.section(),
             cache: document.section(),
             api: document.section(),
             observability: document.section(),
@@ -219,7 +194,8 @@ mod tests {
             reference_markdown::<seaworthy_deploy::Settings>("app"),
             reference_markdown::<seaworthy_edge::Settings>("edge"),
             reference_markdown::<Routes>("[route]"),
-            reference_markdown::<Protection>("protection"),
+            reference_markdown::<seaworthy_protection::Settings>("protection"),
+            reference_markdown::<seaworthy_uploads::Settings>("uploads"),
             reference_markdown::<seaworthy_validation::Settings>("validation"),
             reference_markdown::<seaworthy_identity::Settings>("identity"),
             reference_markdown::<seaworthy_cache::Settings>("cache"),

@@ -88,7 +88,7 @@ pub fn routes(config: &Config) -> Result<(), Failure> {
     let scans = |route: &&RouteEntry| route.uploads.upload.as_ref().is_some_and(|upload| upload.scan);
     if let Some(route) = config.routes.iter().find(scans).filter(|_| config.uploads.clamd.is_none()) {
         let text = format!(
-            "the route `{}` has files scanned, and there is no scanner; name `clamd` in [protection.uploads]",
+            "the route `{}` has files scanned, and there is no scanner; name `clamd` in [uploads]",
             route.edge.r#match
         );
         return Err(Failure::text("SEA_RUN_UPLOADS", text).with_status(2));

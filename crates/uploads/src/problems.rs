@@ -37,7 +37,7 @@ pub(crate) const ARCHIVE: ProblemKind = ProblemKind {
     code: "SEA_UPLOADS_ARCHIVE",
     status: StatusCode::UNPROCESSABLE_ENTITY,
     title: "The archive is not taken",
-    advice: "Send a plain archive. Operators: [protection.uploads.archives] has the limits.",
+    advice: "Send a plain archive. Operators: [uploads.archives] has the limits.",
 };
 pub(crate) const INFECTED: ProblemKind = ProblemKind {
     code: "SEA_UPLOADS_INFECTED",
@@ -61,7 +61,7 @@ pub(crate) const STORAGE: ProblemKind = ProblemKind {
     code: "SEA_UPLOADS_STORAGE",
     status: StatusCode::SERVICE_UNAVAILABLE,
     title: "The upload cannot be kept",
-    advice: "Try again later. Operators: the log says what is wrong with the folder of [protection.uploads].",
+    advice: "Try again later. Operators: the log says what is wrong with the folder of [uploads].",
 };
 
 /// Why an upload goes no further.

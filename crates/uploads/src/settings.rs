@@ -1,7 +1,7 @@
-//! `[protection.uploads]`, and what a `[[route]]` says of the files that it takes.
+//! `[uploads]`, and what a `[[route]]` says of the files that it takes.
 
 use schemars::JsonSchema;
-use seaworthy_config::{ByteSize, Findings, HumanDuration};
+use seaworthy_config::{ByteSize, Findings, HumanDuration, Section};
 use serde::Deserialize;
 
 use crate::kinds;
@@ -201,12 +201,13 @@ impl RoutePolicy {
     }
 }
 
-impl Settings {
-    /// Everything that is wrong with it; `at` is where it stands.
-    pub fn validate(&self, at: &str, findings: &mut Findings) {
+impl Section for Settings {
+    const KEY: &'static str = "uploads";
+
+    fn validate(&self, findings: &mut Findings) {
         if self.folder.is_empty() {
             let help = "use \".seaworthy/uploads\"";
-            findings.add(format!("{at}.folder"), "SEA_CONFIG_EMPTY", "files have no place to wait in", help);
+            findings.add("uploads.folder", "SEA_CONFIG_EMPTY", "files have no place to wait in", help);
         }
         let is_place = |text: &str| match text.split_once(':') {
             Some(("unix", path)) => path.starts_with('/'),
@@ -218,11 +219,11 @@ impl Settings {
         if let Some(text) = self.clamd.as_deref().filter(|text| !is_place(text)) {
             let message = format!("`{text}` is no address of a clamd");
             let help = "write \"unix:/run/clamav/clamd.ctl\" or \"tcp:127.0.0.1:3310\"";
-            findings.add(format!("{at}.clamd"), "SEA_CONFIG_ADDRESS", message, help);
+            findings.add("uploads.clamd", "SEA_CONFIG_ADDRESS", message, help);
         }
         if self.parts == 0 || self.archives.ratio == 0 || self.scan_max.0 < 1024 || self.idle.0.is_zero() {
             let message = "parts, archives.ratio and idle are at least 1, scan_max at least 1KB";
-            findings.add(at.to_owned(), "SEA_CONFIG_WRONG_VALUE", message, "leave them out for the defaults");
+            findings.add("uploads", "SEA_CONFIG_WRONG_VALUE", message, "leave them out for the defaults");
         }
     }
 }

@@ -133,9 +133,14 @@ async fn look(subject: &Subject) -> Sighting {
 /// Another probe may have used the budget up a moment ago: a few requests are waited for, where that is soon.
 async fn rested(client: &Client, path: &str) {
     let Ok(answer) = client.head_of(path).await else { return };
-    let wait = answer.header("retry-after").and_then(|text| text.trim().parse::<u64>().ok());
-    if let Some(seconds) = wait.filter(|seconds| answer.status == StatusCode::TOO_MANY_REQUESTS && seconds * 4 <= WAIT)
-    {
+    let retry = answer.header("retry-after").and_then(|text| text.trim().parse::<u64>().ok());
+    let seconds = match told(&answer) {
+        _ if answer.status == StatusCode::TOO_MANY_REQUESTS => retry,
+        // Until one more is there.
+        Some(told) if told.remaining < 4 => told.reset,
+        _ => None,
+    };
+    if let Some(seconds) = seconds.filter(|seconds| seconds * 4 <= WAIT) {
         sleep(Duration::from_secs(seconds * 4)).await;
     }
 }

@@ -253,7 +253,7 @@ fn what_needs_a_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("observability.level", old_log.level != new_log.level),
         ("observability.format", old_log.format != new_log.format),
         ("store", format!("{:?}", old.store) != format!("{:?}", new.store)),
-        ("protection.uploads", old.uploads != new.uploads),
+        ("uploads", old.uploads != new.uploads),
         ("app.stop_timeout", old.app.stop_timeout != new.app.stop_timeout),
     ];
     changed.into_iter().filter(|(_, changed)| *changed).map(|(key, _)| key).collect()

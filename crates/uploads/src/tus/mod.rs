@@ -58,7 +58,7 @@ pub(crate) const ROOM: ProblemKind = ProblemKind {
     code: "SEA_UPLOADS_TUS_ROOM",
     status: StatusCode::INSUFFICIENT_STORAGE,
     title: "There is no room for another upload",
-    advice: "Try again later. Operators: `resumable_room` of [protection.uploads].",
+    advice: "Try again later. Operators: `resumable_room` of [uploads].",
 };
 
 /// The piece is not what its checksum says: a status of tus' own.

@@ -16,11 +16,11 @@ use seaworthy_evidence::{ProbeKind, SafetyClass};
 
 use super::{decoded, encoded};
 use crate::{
+    allowed::Canary,
     browsing::Visit,
     fixture::{self, ServerOptions, reply},
     http::{Answer, Client, full},
     probe::{About, Cases, Probe, Sighting, Working},
-    settings::Canary,
     subject::{Fixture, Subject},
 };
 
