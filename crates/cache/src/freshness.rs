@@ -6,12 +6,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::{
     HeaderMap, HeaderName, StatusCode,
-    header::{AGE, AUTHORIZATION, CONTENT_TYPE, DATE, ETAG, EXPIRES, LAST_MODIFIED, SET_COOKIE, VARY},
+    header::{AGE, CONTENT_TYPE, DATE, ETAG, EXPIRES, LAST_MODIFIED, SET_COOKIE, VARY},
 };
 
 use crate::{
     directives::{Directives, split_list},
-    policy::{Partition, Policy},
+    policy::{Partition, Policy, has_credentials},
 };
 
 /// Older than anything can be fresh.
@@ -68,7 +68,7 @@ pub(crate) fn terms(
     let meant_for_all = says.public || says.s_maxage.is_some();
     // RFC 9111, 3.5: answers to requests with credentials are not shared, unless the app says that they may be.
     let shared = !matches!(partition, Partition::Principal(_));
-    if shared && request.contains_key(AUTHORIZATION) && !meant_for_all && !says.must_revalidate {
+    if shared && has_credentials(request) && !meant_for_all && !says.must_revalidate {
         return None;
     }
     let explicit = lifetime(&says, answer, received);

@@ -37,6 +37,19 @@ pub struct Policy {
     pub(crate) share_set_cookie: bool,
 }
 
+/// Headers that say who sends a request, the standard's and those that many APIs have in its place.
+const CREDENTIALS: [HeaderName; 4] = [
+    AUTHORIZATION,
+    HeaderName::from_static("x-api-key"),
+    HeaderName::from_static("x-auth-token"),
+    HeaderName::from_static("x-access-token"),
+];
+
+/// Whether a request says who sends it, other than by a cookie.
+pub(crate) fn has_credentials(headers: &HeaderMap) -> bool {
+    CREDENTIALS.iter().any(|name| headers.contains_key(name))
+}
+
 /// Whose answers a request may get, as far as the policy tells people apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Partition {
@@ -52,7 +65,7 @@ impl Policy {
     /// The partition of a request from somebody known, or from whoever sends these headers. The one place that knows who
     /// somebody is.
     pub(crate) fn partition(&self, headers: &HeaderMap, principal: Option<&Principal>) -> Partition {
-        let (credentials, cookies) = (headers.contains_key(AUTHORIZATION), headers.contains_key(COOKIE));
+        let (credentials, cookies) = (has_credentials(headers), headers.contains_key(COOKIE));
         match self.per {
             Some(Per::All) if !credentials => Partition::Everyone,
             Some(Per::All) => Partition::Named,
@@ -93,8 +106,11 @@ impl Policy {
     /// Of somebody who is known by credentials alone, that the app looks at.
     fn unknown(&self, headers: &HeaderMap) -> Partition {
         let mut partition = Digest::default();
-        for value in headers.get_all(AUTHORIZATION) {
-            partition.add(Part::Authorization, value.as_bytes());
+        for name in &CREDENTIALS {
+            for value in headers.get_all(name) {
+                partition.add(Part::Authorization, name.as_str().as_bytes());
+                partition.add(Part::Authorization, value.as_bytes());
+            }
         }
         self.add_cookies(&mut partition, headers);
         partition.finish()

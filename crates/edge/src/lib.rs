@@ -29,6 +29,7 @@ mod routing;
 mod server;
 mod settings;
 mod shared_handler;
+mod spelling;
 mod target;
 mod tasks;
 pub mod tls;

@@ -9,9 +9,7 @@ use http::{
 use seaworthy_core::Handler;
 use thiserror::Error;
 
-use crate::shared_handler::SharedHandler;
-
-use crate::files::FilesError;
+use crate::{files::FilesError, shared_handler::SharedHandler, spelling::fold};
 
 /// A method (or any) and a path: `GET /api/documents/{id}`, `/static/*`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,7 +57,9 @@ pub enum RouteError {
 /// The routes of one core. Built once when the config loads; a look-up changes nothing.
 #[derive(Clone)]
 pub struct RouteTable {
-    paths: matchit::Router<Vec<Entry>>,
+    paths: matchit::Router<Entries>,
+    /// The same in the one spelling that [`fold`] makes.
+    folded: matchit::Router<Entries>,
     fallback: Route,
     /// For answers that the edge gives itself, before any route is looked up.
     own: Arc<SharedHandler>,
@@ -81,6 +81,14 @@ pub(crate) struct Route {
 }
 
 type Entry = (Option<Method>, Route);
+
+/// The routes of one path.
+#[derive(Clone)]
+struct Entries {
+    /// How much of the path is left open: less is more specific.
+    open: usize,
+    all: Vec<Entry>,
+}
 
 impl RouteTable {
     /// Starts a table; `fallback` takes every request that no pattern matches, `own` ends in [`crate::OwnAnswers`] and
@@ -108,13 +116,36 @@ impl RouteTable {
 
     /// The most specific path, its own method before any. HEAD is GET without the body (RFC 9110, 9.3.2), so what limits
     /// GET limits it.
+    ///
+    /// A path that apps may take for another one has that one's route: no spelling gets past a policy.
     fn find(&self, method: &Method, path: &str) -> &Route {
-        let Ok(found) = self.paths.at(path) else { return &self.fallback };
-        let of = |method: &Method| found.value.iter().find(|(wanted, _)| wanted.as_ref() == Some(method));
-        let get = || of(&Method::GET).filter(|_| *method == Method::HEAD);
-        let any = || found.value.iter().find(|(wanted, _)| wanted.is_none());
-        of(method).or_else(get).or_else(any).map_or(&self.fallback, |(_, route)| route)
+        let as_sent = self.paths.at(path).ok().and_then(|found| found.value.of(method));
+        let as_read = fold(path).and_then(|folded| {
+            let found = self.folded.at(&folded.path).ok()?;
+            Some((found.value.of(method)?, folded.strange))
+        });
+        match (as_sent, as_read) {
+            (Some((open, route)), Some(((read_open, read), strange))) => {
+                if read_open < open || (read_open == open && strange) { read } else { route }
+            }
+            (Some((_, route)), None) | (None, Some(((_, route), _))) => route,
+            (None, None) => &self.fallback,
+        }
     }
+}
+
+impl Entries {
+    fn of(&self, method: &Method) -> Option<(usize, &Route)> {
+        let of = |method: &Method| self.all.iter().find(|(wanted, _)| wanted.as_ref() == Some(method));
+        let get = || of(&Method::GET).filter(|_| *method == Method::HEAD);
+        let any = || self.all.iter().find(|(wanted, _)| wanted.is_none());
+        of(method).or_else(get).or_else(any).map(|(_, route)| (self.open, route))
+    }
+}
+
+/// A rest of any length is more open than any number of names.
+fn how_open(path: &str) -> usize {
+    path.matches('{').count() + if path.contains("{*") { 1_000 } else { 0 }
 }
 
 impl RouteTableBuilder {
@@ -143,13 +174,25 @@ impl RouteTableBuilder {
 
     /// Ends the table; two patterns that could both be the most specific one are an error.
     pub fn build(self) -> Result<RouteTable, PatternError> {
-        let mut paths = matchit::Router::new();
-        for (path, entries) in self.paths {
+        let (mut paths, mut folded) = (matchit::Router::new(), matchit::Router::new());
+        for (path, all) in self.paths {
+            let entries = Entries { open: how_open(&path), all };
+            // Two patterns that differ in case alone: the first one has what is written in neither way.
+            let _ = folded.insert(in_folded_spelling(&path), entries.clone());
             paths
                 .insert(path.clone(), entries)
                 .map_err(|reason| PatternError::Path { path, reason: reason.to_string() })?;
         }
-        Ok(RouteTable { paths, fallback: self.fallback, own: self.own })
+        Ok(RouteTable { paths, folded, fallback: self.fallback, own: self.own })
+    }
+}
+
+/// A pattern in lower case, without a slash at its end.
+fn in_folded_spelling(path: &str) -> String {
+    let path = path.to_lowercase();
+    match path.trim_end_matches('/') {
+        "" => "/".into(),
+        trimmed => trimmed.into(),
     }
 }
 
@@ -251,6 +294,36 @@ mod tests {
         assert_eq!(name(Method::GET, "/admin", &headers("POST")), "*", "no preflight");
         assert_eq!(name(Method::HEAD, "/search", &HeaderMap::new()), "GET /search");
         assert_eq!(name(Method::DELETE, "/search", &HeaderMap::new()), "/search");
+    }
+
+    #[test]
+    fn no_spelling_gets_past_a_route() {
+        let patterns = [
+            "POST /login",
+            "/api/*",
+            "/api/documents",
+            "/api/docs/{id}",
+            "/static/*",
+            "/{page}",
+            "/public/*",
+            "/admin/*",
+        ];
+        let table = table(&patterns).unwrap();
+        let name = |path: &str| table.find(&Method::POST, path).name.to_string();
+        for path in ["/login", "/%6cogin", "/LOGIN", "/login/", "//login", "/login;a=b", "/x/../login", "/./login"] {
+            assert_eq!(name(path), "POST /login", "{path}");
+        }
+        for path in ["/api/%64ocuments", "/api/Documents", "/api/documents/", "/api//documents", "/api%2fdocuments"] {
+            assert_eq!(name(path), "/api/documents", "{path}");
+        }
+        assert_eq!(name("/api/%64ocs/5"), "/api/docs/{id}");
+        assert_eq!(name("/public/%2e%2e/admin/x"), "/admin/*");
+        // What is written as a pattern says it stays with it.
+        for (path, pattern) in [("/static/", "/static/*"), ("/static/App.js", "/static/*"), ("/api/Docs2/A", "/api/*")]
+        {
+            assert_eq!(name(path), pattern, "{path}");
+        }
+        assert_eq!(name("/About"), "/{page}");
     }
 
     #[test]

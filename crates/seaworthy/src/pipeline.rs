@@ -150,11 +150,14 @@ fn pipeline(name: &str, route: &RouteEntry, files: Option<Files>, place: Place, 
 
     let idempotency = route.api.idempotency.as_ref().unwrap_or(&config.api.idempotency);
     let idempotency = IdempotencyLayer::layer(name, idempotency, &shared.idempotency, core.tasks);
+    // An upload in pieces has a key of its own, and its answer is noted with it.
+    let idempotency = idempotency.filter(|_| place == Place::Route);
     let deprecated = Deprecated::layer(name, route.api.deprecated.as_ref(), &shared.deprecated);
     let rewrite = Rewrite::layer(&route.edge.r#match, &route.api.rewrite, &config.api.prefix);
 
+    let mounted = config.api.prefix.version_prefix.as_deref().filter(|_| rewrite.is_some());
     // Files are no API, and neither are the pieces of an upload.
-    let validate = Validate::layer(&config.validation, &route.validation, &shared.validation);
+    let validate = Validate::layer(&config.validation, &route.validation, &shared.validation, mounted);
     let validate = validate.filter(|_| files.is_none() && place == Place::Route);
     let upload = route.uploads.upload.as_ref();
     let (whole, pieces) = if place == Place::Route { (upload, None) } else { (None, upload) };
@@ -189,7 +192,7 @@ fn pipeline(name: &str, route: &RouteEntry, files: Option<Files>, place: Place, 
         .option_layer(ErrorPages::layer(errors))
         .option_layer(Disclosure::layer(traces)); // sees what the app said itself, also where `errors` lets it pass
     // What was let in is the app's to do. The path is the client's up to here. Files need neither.
-    let before_app = Optional::default().layer(overload).layer(rewrite);
+    let before_app = Optional::default().layer(rewrite).layer(overload);
     let end = match files {
         Some(files) => Handler::new(last.service(files)),
         None if config.has_app() => {

@@ -139,12 +139,13 @@ impl Route {
         });
         let length = length.await?;
         let form = parser.map(Parser::finish).transpose()?;
-        let place = joint.place().await;
+        let place = joint.place().await?;
         let (policy, route) = (self.policy.clone(), self.name.clone());
         let name = name_of(&parts.uri).map(str::to_owned);
         let judged = spawn_blocking({
             let joint = joint.clone();
             move || {
+                let _place = place;
                 let screening =
                     Screening { joint: &joint, policy: &policy, route: &route, context: context.as_deref() };
                 match (form, framing) {
@@ -159,7 +160,6 @@ impl Route {
             }
         });
         let judged = judged.await.map_err(|error| Refusal::storage(&std::io::Error::other(error)));
-        drop(place);
         judged?
     }
 

@@ -13,6 +13,11 @@ use seaworthy_core::{Quarantine, Quarantined};
 
 use crate::{receive, segments::Slice};
 
+/// So many are kept at most: a test virus has 68 bytes, and a disk has so many files.
+const MOST: usize = 1_000;
+/// What the smallest takes of the disk.
+const SMALLEST: u64 = 4_096;
+
 /// A folder of infected files, each with a description beside it.
 #[derive(Debug, Clone)]
 pub struct QuarantineFolder {
@@ -37,16 +42,21 @@ impl QuarantineFolder {
         about.size = file.len();
         let create =
             |name: String| OpenOptions::new().write(true).create_new(true).mode(0o600).open(self.folder.join(name));
-        let mut kept: File = create(format!("{}.bin", about.id))?;
-        io::copy(&mut file.anew(), &mut kept)?;
-        create(format!("{}.json", about.id))?.write_all(&serde_json::to_vec(&about)?)?;
+        let write = || {
+            let mut kept: File = create(format!("{}.bin", about.id))?;
+            io::copy(&mut file.anew(), &mut kept)?;
+            create(format!("{}.json", about.id))?.write_all(&serde_json::to_vec(&about)?)
+        };
+        // Half of one would never be listed, and so never be removed.
+        write().inspect_err(|_| _ = self.remove(&about.id))?;
         Ok(Some(about.id))
     }
 
     /// Ids begin with the time, so the oldest is the first.
     fn make_room(&self, limit: u64) -> io::Result<()> {
         let mut all = self.list();
-        while all.iter().map(|one| one.size).sum::<u64>() > limit {
+        let room = |all: &[Quarantined]| all.iter().map(|one| one.size.max(SMALLEST)).sum::<u64>();
+        while !all.is_empty() && (all.len() >= MOST || room(&all) > limit) {
             let oldest = all.remove(0);
             self.remove(&oldest.id);
         }
@@ -83,22 +93,22 @@ mod tests {
     #[test]
     fn the_oldest_goes_when_there_is_no_room() {
         let folder = tempfile::tempdir().unwrap();
-        let quarantine = QuarantineFolder::new(folder.path(), 100);
+        let quarantine = QuarantineFolder::new(folder.path(), 100_000);
         let file = |size: u64| {
             let file = tempfile::tempfile().unwrap();
             file.set_len(size).unwrap();
             Slice::new(&Arc::new(file), 0..size)
         };
         let keep = |size: u64| quarantine.keep(&file(size), Quarantined::default()).unwrap();
-        assert_eq!(keep(101), None);
-        let first = keep(60).unwrap();
+        assert_eq!(keep(100_001), None);
+        let first = keep(60_000).unwrap();
         std::thread::sleep(std::time::Duration::from_millis(2));
-        let second = keep(40).unwrap();
+        let second = keep(40_000).unwrap();
         assert_eq!(quarantine.list().len(), 2);
         let path = folder.path().join("quarantine").join(format!("{first}.bin"));
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         std::thread::sleep(std::time::Duration::from_millis(2));
-        let third = keep(50).unwrap();
+        let third = keep(50_000).unwrap();
         let ids: Vec<String> = quarantine.list().into_iter().map(|one| one.id).collect();
         assert_eq!(ids, [second.clone(), third]);
         assert!(!path.exists());

@@ -15,6 +15,8 @@ use std::{
 const STEP: usize = 64 << 10;
 /// A test virus of fewer bytes tells nothing of a limit.
 const SMALLEST: u64 = 64 << 10;
+/// How long one that was found down is taken for that.
+const ASKED_AGAIN: Duration = Duration::from_secs(2);
 /// How long what was measured counts.
 const MEASURED_FOR: Duration = Duration::from_secs(3600);
 
@@ -34,6 +36,8 @@ struct State {
     /// The largest file that it is seen to read, and since when.
     measured: Option<(u64, Instant)>,
     down: Option<String>,
+    /// When it was last found down.
+    down_at: Option<Instant>,
 }
 
 /// What it said.
@@ -87,9 +91,19 @@ impl Scanner {
         if let Some(limit) = known() {
             return Ok(limit);
         }
+        // Somebody has just tried, and may have waited long for it: those who wait behind need not find out again.
+        if let Some(why) = self.just_found_down() {
+            return Err(why);
+        }
         let measured = self.measure();
         self.note(measured.clone());
         measured
+    }
+
+    fn just_found_down(&self) -> Option<String> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let recent = state.down_at.is_some_and(|at| at.elapsed() < ASKED_AGAIN);
+        state.down.clone().filter(|_| recent)
     }
 
     fn note(&self, measured: Result<u64, String>) {
@@ -113,6 +127,7 @@ impl Scanner {
                 }
                 state.measured = None;
                 state.down = Some(why);
+                state.down_at = Some(Instant::now());
             }
         }
     }

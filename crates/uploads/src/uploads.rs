@@ -1,22 +1,25 @@
 //! What all routes that take files have together: the scanner, the quarantine, and how many files are looked at at once.
 
-use std::{path::Path, sync::Arc, thread, time::Duration};
+use std::{io, path::Path, sync::Arc, thread, time::Duration};
 
 use seaworthy_core::Shutdown;
 use tokio::{
-    sync::{Semaphore, SemaphorePermit},
+    sync::{OwnedSemaphorePermit, Semaphore},
     task::spawn_blocking,
-    time::sleep,
+    time::{sleep, timeout},
 };
 
 use crate::{
     layer::Upload,
+    problems::Refusal,
     quarantine::QuarantineFolder,
     scanner::Scanner,
     settings::{Settings, UploadPolicy},
     tus::{Resumable, Store},
 };
 
+/// A body that waits longer to be looked at is refused: it lies on the disk meanwhile.
+const PLACE_WITHIN: Duration = Duration::from_secs(60);
 /// How often the scanner is asked how it is.
 const LOOK_EVERY: Duration = Duration::from_secs(15);
 
@@ -33,7 +36,7 @@ pub(crate) struct Joint {
     /// Resumable uploads.
     pub store: Store,
     /// Looking at a file takes a thread, and often a core.
-    judging: Semaphore,
+    judging: Arc<Semaphore>,
 }
 
 impl Default for Uploads {
@@ -50,7 +53,7 @@ impl Uploads {
         let scanner = scanner.map(|address| Scanner::new(address, settings.scan_timeout.0, settings.scan_max.0));
         let quarantine = QuarantineFolder::new(&folder, settings.quarantine.0);
         let at_once = thread::available_parallelism().map_or(4, |cores| cores.get() * 2).max(4);
-        let (store, judging) = (Store::new(&folder), Semaphore::new(at_once));
+        let (store, judging) = (Store::new(&folder), Arc::new(Semaphore::new(at_once)));
         Self(Arc::new(Joint { settings, folder, scanner, quarantine, store, judging }))
     }
 
@@ -105,9 +108,11 @@ impl Uploads {
 }
 
 impl Joint {
-    /// A place among those that are looked at now.
-    pub(crate) async fn place(&self) -> Option<SemaphorePermit<'_>> {
-        // It is never closed.
-        self.judging.acquire().await.ok()
+    /// A place among those that are looked at now, to be held by whoever looks and not by whoever waits for it: a client
+    /// that hangs up does not end the looking.
+    pub(crate) async fn place(&self) -> Result<OwnedSemaphorePermit, Refusal> {
+        let full = || Refusal::storage(&io::Error::other("too many files are looked at already"));
+        let place = timeout(PLACE_WITHIN, self.judging.clone().acquire_owned()).await;
+        place.map_err(|_| full())?.map_err(|_| full())
     }
 }

@@ -16,8 +16,11 @@ pub(crate) struct Form {
 }
 
 impl Form {
-    /// Adds what is wrong with a form.
-    pub(crate) fn check(&self, text: &str, all: &mut Vec<Violation>) {
+    /// Adds what is wrong with a form; `most` fields are read.
+    pub(crate) fn check(&self, text: &str, most: usize, all: &mut Vec<Violation>) {
+        if text.bytes().filter(|byte| *byte == b'&').count() >= most {
+            return all.push(Violation::body("members", "has too many fields"));
+        }
         let pairs = text.split('&').filter(|pair| !pair.is_empty());
         let pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
         let pairs: Vec<_> = pairs.map(|(name, value)| (decoded(name), decoded(value))).collect();

@@ -41,6 +41,7 @@ struct Route {
     validation: Validation,
     /// Whether there is a document to compare with.
     by_document: bool,
+    mounted: Option<String>,
     mode: Mode,
     unknown: Unknown,
     status: u16,
@@ -48,9 +49,18 @@ struct Route {
     json: JsonSettings,
 }
 
+/// A form of more fields is refused: each of them is compared with each that is described.
+const FORM_FIELDS: usize = 1_000;
+
 impl Validate {
-    /// The layer of a route with this policy; `None` when there is nothing to do.
-    pub fn layer(settings: &Settings, route: &RoutePolicy, validation: &Validation) -> Option<Self> {
+    /// The layer of a route with this policy; `None` when there is nothing to do. `mounted` is what is taken off a path
+    /// before the app sees it: its document may say the path with it or without.
+    pub fn layer(
+        settings: &Settings,
+        route: &RoutePolicy,
+        validation: &Validation,
+        mounted: Option<&str>,
+    ) -> Option<Self> {
         let mode = route.validate.unwrap_or(settings.mode);
         let everywhere = route.json_limits.unwrap_or(settings.json.everywhere);
         let by_document = settings.openapi.is_some();
@@ -60,6 +70,7 @@ impl Validate {
         Some(Self(Arc::new(Route {
             validation: validation.clone(),
             by_document,
+            mounted: mounted.map(str::to_owned),
             mode,
             unknown: settings.unknown,
             status: settings.status,
@@ -116,7 +127,13 @@ impl Route {
             return if self.mode == Mode::Enforce { Next::Refuse(Refusal::NoDocument) } else { Next::Pass };
         };
         let (method, path) = (request.method(), request.uri().path());
-        let (number, values) = match contract.paths.find(method, path) {
+        let inside = self.mounted.as_deref().and_then(|prefix| path.strip_prefix(prefix));
+        let inside = inside.filter(|rest| rest.starts_with('/')).map(|rest| contract.paths.find(method, rest));
+        let found = match inside {
+            Some(found @ Found::Operation(..)) => found,
+            _ => contract.paths.find(method, path),
+        };
+        let (number, values) = match found {
             Found::Operation(number, values) => (number, values),
             // A preflight is no call of the operation; answers to it are CORS' affair.
             _ if *method == Method::OPTIONS => return Next::Pass,
@@ -221,7 +238,7 @@ impl Route {
             return all;
         }
         match reading {
-            Some(Reading::Form(form)) => form.check(&String::from_utf8_lossy(bytes), &mut all),
+            Some(Reading::Form(form)) => form.check(&String::from_utf8_lossy(bytes), FORM_FIELDS, &mut all),
             Some(Reading::Nothing) => {}
             Some(Reading::Json(None)) | None => {
                 all.extend(json::read(bytes, &self.json).err().map(|message| Violation::body("json", message)));
@@ -430,7 +447,7 @@ components:
                     serde_json::to_vec(&String::from_utf8_lossy(&body)).unwrap(),
                 )))
             });
-            let layer = Validate::layer(&self.settings, &self.route, &self.validation).unwrap();
+            let layer = Validate::layer(&self.settings, &self.route, &self.validation, Some("/v9")).unwrap();
             let response = layer.layer(app).oneshot(made).await.unwrap();
             let status = response.status().as_u16();
             let body = response.into_body().collect().await.unwrap().to_bytes();
@@ -552,12 +569,12 @@ components:
     #[tokio::test]
     async fn limits_on_json_hold_everywhere_when_asked_for() {
         let mut tried = Tried::new(|settings| settings.openapi = None);
-        assert!(Validate::layer(&tried.settings, &tried.route, &tried.validation).is_none());
+        assert!(Validate::layer(&tried.settings, &tried.route, &tried.validation, None).is_none());
         tried.route.json_limits = Some(true);
         assert_eq!(tried.post("application/json", "{\"a\":1,\"a\":2}").await.0, 422);
         assert_eq!(tried.post("text/plain", "{\"a\":1,\"a\":2}").await.0, 200);
         tried.route.validate = Some(Mode::Off);
-        assert!(Validate::layer(&tried.settings, &tried.route, &tried.validation).is_none());
+        assert!(Validate::layer(&tried.settings, &tried.route, &tried.validation, None).is_none());
     }
 
     #[tokio::test]

@@ -157,7 +157,9 @@ fn integers(members: &mut Map<String, Value>) {
         Some("int64") => (i64::MIN, i64::MAX),
         _ => return,
     };
-    if members.get("type").is_some_and(|kind| kind == "integer") {
+    if members.get("type").is_some_and(|kind| {
+        kind == "integer" || kind.as_array().is_some_and(|all| all.iter().any(|one| one == "integer"))
+    }) {
         members.entry("minimum").or_insert(least.into());
         members.entry("maximum").or_insert(most.into());
     }
@@ -231,6 +233,7 @@ mod tests {
         assert!(!takes(json!({ "type": "integer", "exclusiveMinimum": 1 }), json!(1)));
         assert!(!takes(json!({ "$ref": "#/components/schemas/Id", "maxLength": 1 }), json!("long")));
         assert!(!takes(json!({ "type": "integer", "format": "int32" }), json!(1u64 << 31)));
+        assert!(!takes(json!({ "type": ["integer", "null"], "format": "int32" }), json!(1u64 << 31)));
         assert!(!takes(json!({ "prefixItems": [{ "const": 1 }], "items": false }), json!([1, 2])));
         assert!(!takes(json!({ "type": "string", "format": "date-time" }), json!("yesterday")));
         assert!(!takes(json!({ "type": "string", "format": "uuid" }), json!("1")));

@@ -184,7 +184,7 @@ impl CompressionSettings {
 impl CompressionPolicy {
     /// Whether a request says who sends it.
     pub(super) fn is_personal(headers: &HeaderMap) -> bool {
-        headers.contains_key(http::header::COOKIE) || headers.contains_key(http::header::AUTHORIZATION)
+        headers.contains_key(http::header::COOKIE) || crate::policy::has_credentials(headers)
     }
 }
 

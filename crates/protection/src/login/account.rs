@@ -91,6 +91,8 @@ fn form(text: &[u8], fields: &[String], found: &mut Found) {
 
 /// `email`, or `user[email]` for `user.email`.
 fn is_named(name: &str, field: &str) -> bool {
+    // Some apps take names in any case, and drop spaces before them.
+    let (name, field) = (name.trim().to_ascii_lowercase(), field.to_ascii_lowercase());
     if name == field {
         return true;
     }
@@ -192,7 +194,8 @@ impl<'de> Visitor<'de> for Looking<'_, '_> {
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
         while let Some(name) = members.next_key::<String>()? {
             let below = self.paths.iter().filter_map(|path| match path.split_first() {
-                Some((first, rest)) if *first == name => Some(rest),
+                // Some apps take names in any case.
+                Some((first, rest)) if first.eq_ignore_ascii_case(name.trim()) => Some(rest),
                 _ => None,
             });
             let paths = below.collect();

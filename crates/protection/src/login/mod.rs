@@ -52,7 +52,7 @@ struct Watch {
     settings: LoginSettings,
     back_off: BackOff,
     /// For those whose account cannot be read.
-    unreadable: u128,
+    route: String,
     guesses: Guesses,
     addresses: Failures,
     /// Whether it was said that sign-ins name no account.
@@ -71,7 +71,7 @@ impl Login {
         Self(Arc::new(Watch {
             settings: settings.clone(),
             back_off,
-            unreadable: account::fingerprint("unreadable", route),
+            route: route.to_owned(),
             guesses: guesses.clone(),
             addresses: limits.failures(&format!("login {route}"), settings.address.policies()),
             told: AtomicBool::new(false),

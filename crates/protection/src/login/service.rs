@@ -86,9 +86,22 @@ where
         Ok(attempt) => attempt,
         Err(refusal) => return Ok(refusal),
     };
+    let asked = parts.uri.path().to_owned();
     let response = inner.call(Request::from_parts(parts, full_body(bytes))).await?;
-    attempt.learn(&watch, response.status().as_u16(), &context).await;
+    let said = (response.status().as_u16(), leads_back(&response, &asked));
+    attempt.learn(&watch, said, &context).await;
     Ok(response)
+}
+
+/// Apps with pages answer a wrong password with the way back to the form, and a right one with the way elsewhere.
+fn leads_back(response: &Response<Body>, asked: &str) -> bool {
+    let place = response.headers().get(header::LOCATION).and_then(|place| place.to_str().ok()).unwrap_or_default();
+    let path = place.split(['?', '#']).next().unwrap_or_default();
+    let path = match path.split_once("://") {
+        Some((_, rest)) => rest.find('/').map_or("/", |at| &rest[at..]),
+        None => path,
+    };
+    response.status().is_redirection() && path == asked
 }
 
 /// `None`: it did not come, or not to its end. A body that is too large is the affair of the body limit around us.
@@ -118,6 +131,8 @@ fn stalled(context: &RequestContext) -> Response<Body> {
 /// One sign-in that may be tried. Dropped before the app has answered, it stays counted as a failure.
 struct Attempt {
     tries: Vec<(Guess, Guessed)>,
+    /// Nobody knows whose account it is for.
+    unreadable: bool,
     /// As the log may show it.
     shown: String,
 }
@@ -138,9 +153,13 @@ impl Attempt {
         let names: Vec<u128> = match accounts {
             Accounts::Named(names) => names.iter().map(|name| fingerprint("account", name)).collect(),
             Accounts::None => Vec::new(),
-            Accounts::Unreadable => vec![watch.unreadable],
+            // Of this client alone: one stranger must not keep everybody out of a sign-in that cannot be read.
+            Accounts::Unreadable => {
+                vec![fingerprint("unreadable", &format!("{}\0{}", watch.route, client_name(context.client)))]
+            }
         };
-        let mut attempt = Self { tries: Vec::with_capacity(names.len()), shown: shown(watch, accounts) };
+        let unreadable = matches!(accounts, Accounts::Unreadable);
+        let mut attempt = Self { tries: Vec::with_capacity(names.len()), unreadable, shown: shown(watch, accounts) };
         for account in names {
             let guess = Guess { account, place };
             let guessed = watch.guesses.begin(guess, &watch.back_off, Instant::now()).await;
@@ -155,8 +174,8 @@ impl Attempt {
     }
 
     /// What the app has said of it.
-    async fn learn(self, watch: &Watch, status: u16, context: &RequestContext) {
-        if watch.settings.failed.contains(&status) {
+    async fn learn(self, watch: &Watch, (status, back): (u16, bool), context: &RequestContext) {
+        if back || watch.settings.failed.contains(&status) {
             metrics::counter!("seaworthy_login_failures_total").increment(1);
             if self.tries.is_empty() && !watch.told.swap(true, Ordering::Relaxed) {
                 let (fields, route) = (&watch.settings.account, &context.route);
@@ -169,7 +188,7 @@ impl Attempt {
             return;
         }
         match &self.tries[..] {
-            [(guess, _)] if status < 400 && guess.account != watch.unreadable => {
+            [(guess, _)] if status < 400 && !self.unreadable => {
                 watch.addresses.give_back(context.client);
                 watch.guesses.succeeded(*guess, Instant::now()).await;
             }

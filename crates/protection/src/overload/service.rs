@@ -13,7 +13,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt;
-use seaworthy_core::{Body, BoxError, Problem, ProblemKind, RequestContext};
+use seaworthy_core::{Body, BoxError, Delivery, Problem, ProblemKind, RequestContext};
 use tower::Service;
 
 use super::{FULL, Guard, SHED, places::Place, shedder::Admitted};
@@ -91,7 +91,7 @@ fn refuse(kind: ProblemKind, context: Option<&RequestContext>) -> Response<Body>
     // Not all of them at the same moment: ids differ in their last letter.
     let letter = context.and_then(|context| context.id.as_str().bytes().last()).unwrap_or_default();
     let seconds = 1 + u64::from(letter % 3);
-    match context {
+    let mut response = match context {
         Some(context) => Problem::new(kind).retry_after(seconds).into_response(context),
         // Only reachable outside the edge, which always adds the context.
         None => {
@@ -99,7 +99,10 @@ fn refuse(kind: ProblemKind, context: Option<&RequestContext>) -> Response<Body>
             *bare.status_mut() = kind.status;
             bare
         }
-    }
+    };
+    // Layers above that remember answers must not take it for one of the app's.
+    response.extensions_mut().insert(Delivery::NotSent);
+    response
 }
 
 pin_project_lite::pin_project! {

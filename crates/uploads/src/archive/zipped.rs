@@ -24,10 +24,16 @@ const END: usize = 22;
 /// Of the method (APPNOTE 4.4.5): stored and deflated.
 const METHODS: [u16; 2] = [0, 8];
 
+/// A directory is read into memory, comments and all.
+const LARGEST_DIRECTORY: u32 = 8 << 20;
+/// Of an entry of the directory, without name, extra field and comment (APPNOTE 4.3.12).
+const DIRECTORY_ENTRY: usize = 46;
+
 type Opened = ZipArchive<BufReader<Slice>>;
 
 pub(super) fn look(inspection: &mut Inspection<'_>, content: Content, file: &Slice, depth: u32) -> Result<(), Refusal> {
-    let (count, directory) = end(file).map_err(|error| inspection.broken(&error))?.ok_or_else(|| broken(inspection))?;
+    let (count, directory, end_at) =
+        end(file).map_err(|error| inspection.broken(&error))?.ok_or_else(|| broken(inspection))?;
     // Before the directory is read: each entry costs memory.
     if u64::from(count) + inspection.entries > inspection.limits.entries {
         return refused(format!("It has more than {} entries.", inspection.limits.entries));
@@ -36,7 +42,7 @@ pub(super) fn look(inspection: &mut Inspection<'_>, content: Content, file: &Sli
     if archive.len() != usize::from(count) || archive.offset() != 0 {
         return refused("It has entries of the same name, or something before its first entry.");
     }
-    let names = layout(inspection, &mut archive, file, directory)?;
+    let names = layout(inspection, &mut archive, file, (directory, end_at))?;
     wanted(content, &mut archive, &names)?;
     if !inspection.active && names.iter().any(|name| name.to_ascii_lowercase().ends_with("vbaproject.bin")) {
         return Err(Refusal::new(CONTENT, "It has macros."));
@@ -53,9 +59,9 @@ fn broken(inspection: &Inspection<'_>) -> Refusal {
     inspection.broken(&io::Error::other("not a plain zip file"))
 }
 
-/// How many entries the end of the directory names, and where the directory begins. `None` when there is not exactly one
+/// How many entries the end of the directory names, and where the directory begins and ends. `None` when there is not exactly one
 /// end, or when it is not the end of the file.
-fn end(file: &Slice) -> io::Result<Option<(u16, u64)>> {
+fn end(file: &Slice) -> io::Result<Option<(u16, u64, u64)>> {
     let tail = file.tail(END + usize::from(u16::MAX))?;
     let comment = |at: usize| Some(usize::from(u16::from_le_bytes([*tail.get(at + 20)?, *tail.get(at + 21)?])));
     let found: Vec<usize> = memchr::memmem::find_iter(&tail, b"PK\x05\x06").collect();
@@ -67,8 +73,11 @@ fn end(file: &Slice) -> io::Result<Option<(u16, u64)>> {
     let short = |from: usize| u16::from_le_bytes([end[from], end[from + 1]]);
     let long = |from: usize| u32::from(short(from)) | (u32::from(short(from + 2)) << 16);
     let fits = found.last() == Some(&at) && short(4) == 0 && short(8) == short(10);
+    // The directory ends here: some readers find it by where it begins, others by its size.
+    let end_at = file.len() - tail.len() as u64 + at as u64;
+    let fits = fits && u64::from(long(16)) + u64::from(long(12)) == end_at && long(12) <= LARGEST_DIRECTORY;
     // Sizes over 4 GiB are told elsewhere (zip64), and are more than is taken.
-    Ok((fits && short(10) < u16::MAX && long(16) < u32::MAX).then(|| (short(10), u64::from(long(16)))))
+    Ok((fits && short(10) < u16::MAX && long(16) < u32::MAX).then(|| (short(10), u64::from(long(16)), end_at)))
 }
 
 /// Sees that entries stand one behind the other; their names.
@@ -76,9 +85,9 @@ fn layout(
     inspection: &Inspection<'_>,
     archive: &mut Opened,
     file: &Slice,
-    directory: u64,
+    (directory, end_of_directory): (u64, u64),
 ) -> Result<Vec<String>, Refusal> {
-    let (mut places, mut names) = (Vec::new(), Vec::new());
+    let (mut places, mut names, mut listed) = (Vec::new(), Vec::new(), 0);
     for index in 0..archive.len() {
         let entry = match archive.by_index_raw(index) {
             Ok(entry) if entry.encrypted() => return refused("It is encrypted."),
@@ -92,7 +101,7 @@ fn layout(
         if !stays_inside(&name) {
             return refused("It has a name that leads out of it.");
         }
-        let (start, data) = (entry.header_start(), entry.data_start());
+        let (start, data, central) = (entry.header_start(), entry.data_start(), entry.central_header_start());
         places.push((start, data.unwrap_or(start).saturating_add(entry.compressed_size())));
         let local = file.piece(start, 30 + name.len()).map_err(|error| Refusal::storage(&error))?;
         let short = |at: usize| local.get(at..at + 2).map(|two| u16::from_le_bytes([two[0], two[1]]));
@@ -105,7 +114,11 @@ fn layout(
                 "An entry says different things in two places, is encrypted, or of a method that is not read here.",
             );
         }
+        listed += as_listed(file, central, short(8))?;
         names.push(String::from_utf8_lossy(&name).into_owned());
+    }
+    if directory + listed != end_of_directory {
+        return refused("Its directory has more than its entries.");
     }
     places.sort_unstable();
     let mut at = 0;
@@ -124,6 +137,20 @@ fn layout(
         return refused("It has entries of the same name.");
     }
     Ok(names)
+}
+
+/// Sees that the directory says of an entry what stands before it; the length of what it says. Links lead where nobody looks.
+fn as_listed(file: &Slice, at: u64, method: Option<u16>) -> Result<u64, Refusal> {
+    let entry = file.piece(at, DIRECTORY_ENTRY).map_err(|error| Refusal::storage(&error))?;
+    let short = |from: usize| entry.get(from..from + 2).map_or(0, |two| u16::from_le_bytes([two[0], two[1]]));
+    if method != Some(short(10)) {
+        return refused("An entry says different things in two places.");
+    }
+    // The file's type on systems like Unix; others leave it zero (APPNOTE 4.4.15).
+    if ![0, 0o100_000, 0o040_000].contains(&(short(40) & 0o170_000)) {
+        return refused("It has an entry that is no file and no folder.");
+    }
+    Ok(DIRECTORY_ENTRY as u64 + u64::from(short(28)) + u64::from(short(30)) + u64::from(short(32)))
 }
 
 /// Sees that an office file is the one that its extension says.

@@ -220,6 +220,12 @@ fn read_head(text: &str, offset: u64) -> Result<Part, Refusal> {
     {
         return malformed("A part has parts of its own.");
     }
+    let plain = |kind: &str| kind.starts_with("text/plain") || kind.starts_with("application/json");
+    if part.filename.is_none() && content_type.as_deref().is_some_and(|kind| !plain(kind)) {
+        return malformed(
+            "A part has a type of its own and no file name: some take it for a file, others for a field.",
+        );
+    }
     part.content_type = content_type.map(|kind| kind.split(';').next().unwrap_or_default().trim().to_owned());
     Ok(part)
 }
@@ -330,6 +336,7 @@ mod tests {
             head("Content-Disposition : form-data; name=\"f\""),
             head("Content-Disposition: attachment; name=\"f\""),
             head("Content-Disposition: form-data; filename=\"a\""),
+            head("Content-Disposition: form-data; name=\"f\"\r\nContent-Type: application/octet-stream"),
             head("Content-Disposition: form-data; name=\"f\"; filename=\"a\"; filename=\"b\""),
             head("Content-Disposition: form-data; name=\"f\"; filename=\"a\"; filename*=utf-8''b"),
             head("Content-Disposition: form-data; name=\"f\"; filename=\"a\\\"; filename=\"b\""),

@@ -124,7 +124,11 @@ impl Parcel {
         *request.method_mut() = Method::POST;
         *request.uri_mut() = target.parse().ok()?;
         let of_the_piece = |name: &str| {
-            name.starts_with("upload-") || matches!(name, "tus-resumable" | "expect" | "prefer" | "transfer-encoding")
+            let of_the_transfer = ["accept-encoding", "content-encoding", "expect", "range", "transfer-encoding"];
+            name.starts_with("upload-")
+                || name.starts_with("if-")
+                || ["tus-resumable", "prefer", "x-http-method-override"].contains(&name)
+                || of_the_transfer.contains(&name)
         };
         *request.headers_mut() = headers.clone();
         for name in headers.keys().filter(|name| of_the_piece(name.as_str())) {

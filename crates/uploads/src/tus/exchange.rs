@@ -212,7 +212,7 @@ impl Exchange {
                 Err(refusal) if refusal.kind.status.is_server_error() => return Err(refusal),
                 Err(refusal) => (self.final_refusal(&refusal).await, refusal.kind.code),
             };
-            let retry = answer.status >= 500 || matches!(answer.status, 408 | 425 | 429);
+            let retry = answer.status >= 500 || matches!(answer.status, 401 | 403 | 407 | 408 | 423 | 425 | 429);
             if retry {
                 tracing::warn!(
                     id = description.id,
@@ -249,14 +249,14 @@ impl Exchange {
 
     async fn deliver(&self, description: &Description, below: Below) -> Result<Answer, Refusal> {
         let joint = self.route.joint().clone();
-        let place = joint.place().await;
+        let place = joint.place().await?;
         let (route, context, described) = (self.route.clone(), self.context.clone(), description.clone());
         let wrapping = joint.clone();
         let wrapped = spawn_blocking(move || {
+            let _place = place;
             delivery::wrap(&wrapping, route.policy(), route.name(), context.as_deref(), &described)
         });
         let parcel = wrapped.await.map_err(|error| Refusal::storage(&io::Error::other(error)))?;
-        drop(place);
         let request = parcel?.request(&description.target, &self.headers, self.context.clone());
         let mut request = request.ok_or_else(|| Refusal::new(REQUEST, "The address is none."))?;
         // Should we be killed between the app's answer and our note of it, the app can tell that it is the same one.

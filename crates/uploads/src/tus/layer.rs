@@ -8,12 +8,14 @@ use std::{
 };
 
 use http::{Request, Response};
-use seaworthy_core::{Body, RequestContext, Shutdown, empty_body};
+use seaworthy_core::{Body, RequestContext, Shutdown};
 use tokio::sync::oneshot;
 use tower::{Layer, Service};
 
 use super::exchange::Exchange;
 use crate::{
+    layer::refuse,
+    problems::{Refusal, STORAGE},
     settings::UploadPolicy,
     uploads::{Joint, Uploads},
 };
@@ -109,11 +111,17 @@ where
         };
         // In a task of its own: a client that goes away must not take with it what it has sent, or an upload that is on its
         // way to the app.
+        let context = exchange.context.clone();
         let (answered, answer) = oneshot::channel();
         self.route.tasks.spawn(async move {
             // Nobody listens any more: the client asks again.
             let _ = answered.send(exchange.answer(body, below).await);
         });
-        Box::pin(async move { Ok(answer.await.unwrap_or_else(|_| Response::new(empty_body()))) })
+        Box::pin(async move {
+            Ok(answer.await.unwrap_or_else(|_| {
+                // Its task was ended before its answer: a stop that did not wait.
+                refuse(&Refusal::new(STORAGE, "It was interrupted; ask again."), context.as_deref())
+            }))
+        })
     }
 }

@@ -113,9 +113,14 @@ impl Store {
 
     /// The upload of this id, unless it has expired.
     pub(crate) fn find(&self, id: &str) -> Option<Description> {
+        self.read(id).filter(|found| found.expires_ms > now_ms())
+    }
+
+    /// The same, expired or not.
+    fn read(&self, id: &str) -> Option<Description> {
         let is_id = id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
         let read = is_id.then(|| fs::read(self.path(id, "json")).ok()).flatten()?;
-        serde_json::from_slice(&read).ok().filter(|found: &Description| found.expires_ms > now_ms())
+        serde_json::from_slice(&read).ok()
     }
 
     /// How many bytes of it are durable.
@@ -154,8 +159,9 @@ impl Store {
 
     /// Ends it.
     pub(crate) fn remove(&self, id: &str) {
-        // As long as there are bytes of it, the app has not taken it.
-        if self.path(id, "bin").exists() {
+        // What the app has taken is its own, also when we were stopped before our name for its bytes was gone.
+        let taken = self.read(id).and_then(|one| one.answer).is_some_and(|answer| answer.status < 400);
+        if !taken && self.path(id, "bin").exists() {
             self.take_back(id);
         }
         for extension in ["json", "bin", "at"] {
