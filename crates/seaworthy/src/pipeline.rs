@@ -149,9 +149,9 @@ fn pipeline(name: &str, route: &RouteEntry, files: Option<Files>, place: Place, 
     let auth = route.identity.auth.unwrap_or(config.identity.auth);
 
     let idempotency = route.api.idempotency.as_ref().unwrap_or(&config.api.idempotency);
-    let idempotency = IdempotencyLayer::layer(name, idempotency, &shared.idempotency, core.tasks);
     // An upload in pieces has a key of its own, and its answer is noted with it.
-    let idempotency = idempotency.filter(|_| place == Place::Route);
+    let idempotency =
+        IdempotencyLayer::layer(name, idempotency, &shared.idempotency, core.tasks).filter(|_| place == Place::Route);
     let deprecated = Deprecated::layer(name, route.api.deprecated.as_ref(), &shared.deprecated);
     let rewrite = Rewrite::layer(&route.edge.r#match, &route.api.rewrite, &config.api.prefix);
 
@@ -163,7 +163,6 @@ fn pipeline(name: &str, route: &RouteEntry, files: Option<Files>, place: Place, 
     let (whole, pieces) = if place == Place::Route { (upload, None) } else { (None, upload) };
 
     let cache = cache_policy(route, config);
-    let etags = route.cache.etags.unwrap_or(config.cache.etags);
     let invalidate = (cache.is_none() && caches_anything(config)).then(|| Invalidate::layer(&shared.cache));
     let compression = compression(route, headers.enabled && headers.csp.nonces, cache.is_some(), core);
 
@@ -188,7 +187,7 @@ fn pipeline(name: &str, route: &RouteEntry, files: Option<Files>, place: Place, 
         .layer(invalidate) // what a write changes is taken out, wherever it is stored
         .layer(compression.in_cache); // what is cached is compressed
     let last = ServiceBuilder::new()
-        .option_layer(Etags::layer(etags))
+        .option_layer(Etags::layer(route.cache.etags.unwrap_or(config.cache.etags)))
         .option_layer(ErrorPages::layer(errors))
         .option_layer(Disclosure::layer(traces)); // sees what the app said itself, also where `errors` lets it pass
     // What was let in is the app's to do. The path is the client's up to here. Files need neither.

@@ -132,3 +132,28 @@ fn names_links_and_what_cannot_be_read_are_refused() {
     assert!(verdict_of(Content::ZipWith("word/document.xml"), &macros).unwrap_err().contains("macros"));
     assert!(verdict_of(Content::ZipWith("xl/workbook.xml"), &macros).unwrap_err().contains("TYPE"));
 }
+
+#[test]
+fn what_only_some_readers_would_find_is_refused() {
+    // A second directory between the first one and the end: found by whoever counts back from the end.
+    let plain = zip(&[("a.txt", b"content")]);
+    let directory = memchr::memmem::find(&plain, b"PK\x01\x02").unwrap();
+    let end = memchr::memmem::find(&plain, b"PK\x05\x06").unwrap();
+    let hidden = [&plain[..end], &plain[..directory], &plain[directory..]].concat();
+    assert!(verdict_of(Content::Zip, &hidden).is_err());
+    // The same, and the end says that it is all one directory.
+    let mut longer = hidden;
+    let at = longer.len() - 22;
+    let size = u32::try_from(at - directory).unwrap();
+    longer[at + 12..at + 16].copy_from_slice(&size.to_le_bytes());
+    assert!(verdict_of(Content::Zip, &longer).unwrap_err().contains("more than its entries"));
+    // Deflated by one header, stored by the other.
+    let mut two_ways = plain.clone();
+    let method = u16::from_le_bytes([plain[8], plain[9]]);
+    two_ways[directory + 10..directory + 12].copy_from_slice(&(8 - method).to_le_bytes());
+    assert!(verdict_of(Content::Zip, &two_ways).unwrap_err().contains("two places"));
+    let mut link = ZipWriter::new(Cursor::new(Vec::new()));
+    link.add_symlink("a", "/etc", SimpleFileOptions::default()).unwrap();
+    let link = link.finish().unwrap().into_inner();
+    assert!(verdict_of(Content::Zip, &link).unwrap_err().contains("no file"));
+}
