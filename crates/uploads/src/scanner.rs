@@ -15,8 +15,6 @@ use std::{
 const STEP: usize = 64 << 10;
 /// A test virus of fewer bytes tells nothing of a limit.
 const SMALLEST: u64 = 64 << 10;
-/// How long one that was found down is taken for that.
-const ASKED_AGAIN: Duration = Duration::from_secs(2);
 /// How long what was measured counts.
 const MEASURED_FOR: Duration = Duration::from_secs(3600);
 
@@ -87,12 +85,13 @@ impl Scanner {
         if let Some(limit) = known() {
             return Ok(limit);
         }
+        let asked = Instant::now();
         let _measuring = self.measuring.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(limit) = known() {
             return Ok(limit);
         }
-        // Somebody has just tried, and may have waited long for it: those who wait behind need not find out again.
-        if let Some(why) = self.just_found_down() {
+        // Somebody has found out meanwhile, and may have waited long for it: those behind need not wait as long again.
+        if let Some(why) = self.found_down_since(asked) {
             return Err(why);
         }
         let measured = self.measure();
@@ -100,10 +99,9 @@ impl Scanner {
         measured
     }
 
-    fn just_found_down(&self) -> Option<String> {
+    fn found_down_since(&self, asked: Instant) -> Option<String> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let recent = state.down_at.is_some_and(|at| at.elapsed() < ASKED_AGAIN);
-        state.down.clone().filter(|_| recent)
+        state.down.clone().filter(|_| state.down_at.is_some_and(|at| at > asked))
     }
 
     fn note(&self, measured: Result<u64, String>) {

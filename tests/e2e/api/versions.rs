@@ -52,17 +52,10 @@ fn a_path_that_could_be_read_in_two_ways() {
     assert_eq!(get(&running.url, "/v1/admin/x").status, 200);
     assert_eq!(get(&running.url, "/v1/admin/x").status, 429);
     // Ways past the route's policy to the same place in the app.
-    for path in [
-        "/v1//admin/x",
-        "/v1/a/../admin/x",
-        "/v1/%61dmin/x",
-        "/v1/a/%2e%2e/admin/x",
-        "/v1/admin%2fx",
-        "/v1/;/../admin/x",
-    ] {
+    for path in ["/v1//admin/x", "/v1/a/../admin/x", "/v1/%61dmin/x", "/v1/a/%2e%2e/admin/x", "/v1/admin%2fx"] {
         assert_eq!(get(&running.url, path).status, 429, "{path}");
     }
-    for path in ["/v1//items", "/v1/a/../items", "/v1/%69tems", "/v1/a%2fitems"] {
+    for path in ["/v1//items", "/v1/a/../items", "/v1/%69tems", "/v1/a%2fitems", "/v1/;/../admin/x"] {
         let answer = get(&running.url, path);
         assert_eq!((answer.status, answer.json()["code"].as_str()), (400, Some("SEA_API_AMBIGUOUS_PATH")), "{path}");
     }
