@@ -196,6 +196,7 @@ mod tests {
         let all = Policy { per: Some(Per::All), ..Policy::default() };
         assert_eq!(partition(&all, &[(COOKIE, "a=1")]), Partition::Everyone);
         assert_eq!(partition(&all, &[(AUTHORIZATION, "Bearer x")]), Partition::Named);
+        assert_eq!(partition(&all, &[(HeaderName::from_static("x-api-key"), "x")]), Partition::Named);
     }
 
     fn somebody(id: &str, tenant: Option<&str>, scopes: &[&str]) -> Principal {

@@ -3,6 +3,8 @@
 //! A route's policy must hold however its path is written: nearly every app decodes `%64`, and many drop empty segments,
 //! what follows a semicolon, a slash at the end, or the difference of cases. The path itself goes to the app as it was sent.
 
+use percent_encoding::percent_decode_str;
+
 /// A path in the spelling that routes are also looked up in.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Folded {
@@ -19,7 +21,8 @@ pub(crate) fn fold(path: &str) -> Option<Folded> {
     if !strange && !bytes.iter().any(u8::is_ascii_uppercase) && (bytes.len() < 2 || !bytes.ends_with(b"/")) {
         return None;
     }
-    let decoded = decode(bytes).to_lowercase().replace('\\', "/");
+    // What is no UTF-8 becomes something that no pattern has.
+    let decoded = percent_decode_str(path).decode_utf8_lossy().to_lowercase().replace('\\', "/");
     let mut segments: Vec<&str> = Vec::new();
     for segment in decoded.split('/') {
         match segment.split(';').next().unwrap_or_default() {
@@ -29,21 +32,6 @@ pub(crate) fn fold(path: &str) -> Option<Folded> {
         }
     }
     Some(Folded { path: format!("/{}", segments.join("/")), strange })
-}
-
-/// Escapes become what they stand for, once; what is no UTF-8 then becomes something that no pattern has.
-fn decode(bytes: &[u8]) -> String {
-    let mut decoded = Vec::with_capacity(bytes.len());
-    let mut rest = bytes;
-    while let Some((byte, after)) = rest.split_first() {
-        let escaped = after.get(..2).filter(|_| *byte == b'%').and_then(|two| {
-            let digit = |byte: u8| char::from(byte).to_digit(16);
-            u8::try_from(digit(two[0])? * 16 + digit(two[1])?).ok()
-        });
-        decoded.push(escaped.unwrap_or(*byte));
-        rest = if escaped.is_some() { &after[2..] } else { after };
-    }
-    String::from_utf8_lossy(&decoded).into_owned()
 }
 
 #[cfg(test)]

@@ -1,13 +1,12 @@
 //! `seaworthy deprecated`: which operations will go away, and who still calls them.
 
-use std::{fmt::Write as _, process::ExitCode, time::Duration};
+use std::{fmt::Write as _, process::ExitCode};
 
-use seaworthy_check::{Client, Endpoint, Transcript};
 use serde_json::Value;
 
 use crate::{
+    ask_admin::{Question, ask_admin},
     cli::DeprecatedArguments,
-    config::{Config, ConfigSource},
     failure::Failure,
     terminal,
 };
@@ -17,37 +16,15 @@ const SHOWN: usize = 20;
 
 /// Asks the admin API and prints what it says.
 pub fn main(arguments: &DeprecatedArguments) -> Result<ExitCode, Failure> {
-    let source = ConfigSource::new(arguments.config.as_deref(), arguments.profile.as_deref());
-    let admin = match &arguments.admin {
-        Some(address) => address.clone(),
-        None => Config::load_with(&source).map_err(|error| Failure::Config(error, 2))?.admin.listen,
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Failure::new("SEA_RUN_RUNTIME", &error))?;
-    let told = runtime.block_on(ask(&admin))?;
+    let question = Question { path: "/deprecated", list: "routes", code: "SEA_DEPRECATED_ADMIN" };
+    let config = (arguments.config.as_deref(), arguments.profile.as_deref());
+    let told = ask_admin(arguments.admin.as_deref(), config, &question)?;
     if arguments.json {
         terminal::line(&told.to_string());
     } else {
         terminal::line(text(&told).trim_end());
     }
     Ok(ExitCode::SUCCESS)
-}
-
-async fn ask(admin: &str) -> Result<Value, Failure> {
-    const CODE: &str = "SEA_DEPRECATED_ADMIN";
-    let address =
-        if admin.contains("://") || admin.starts_with("unix:") { admin.to_owned() } else { format!("http://{admin}") };
-    let endpoint: Endpoint =
-        address.parse().map_err(|error: seaworthy_core::AddressError| Failure::new(CODE, &error))?;
-    let client = Client::new(endpoint, Transcript::default()).patience(Duration::from_secs(5));
-    let answer = client.get("/deprecated").await.map_err(|error| {
-        let text = format!(
-            "the admin API at {admin} does not answer ({error}); is `seaworthy run` there? --admin names another"
-        );
-        Failure::text(CODE, text)
-    })?;
-    let told = answer.json().filter(|value| answer.status.is_success() && value["routes"].is_array());
-    told.ok_or_else(|| Failure::text(CODE, format!("{admin} is not the admin API of a Seaworthy of this version")))
 }
 
 /// For a person.

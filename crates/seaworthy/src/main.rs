@@ -2,6 +2,7 @@
 //! team's checklist, `demo` shows both, `config` explains what they were told. This file reads the command line; each
 //! command has its own file.
 
+mod ask_admin;
 mod check;
 mod cli;
 mod completions;

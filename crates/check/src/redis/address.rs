@@ -2,6 +2,7 @@
 
 use std::{fmt, path::PathBuf};
 
+use percent_encoding::percent_decode_str;
 use seaworthy_core::Secret;
 
 /// Schemes of plain connections, and of those over TLS.
@@ -56,8 +57,9 @@ impl Address {
         let host = host.trim_start_matches('[').trim_end_matches(']');
         let login = login.and_then(|login| {
             let (user, password) = login.split_once(':').unwrap_or((login, ""));
-            let user = Some(decoded(user)).filter(|user| !user.is_empty());
-            (!password.is_empty()).then(|| (user, Secret::new(decoded(password))))
+            let user = Some(percent_decode_str(user).decode_utf8_lossy().into_owned()).filter(|user| !user.is_empty());
+            (!password.is_empty())
+                .then(|| (user, Secret::new(percent_decode_str(password).decode_utf8_lossy().into_owned())))
         });
         let host = if host.is_empty() { "localhost" } else { host }.to_owned();
         Some(Self { place: Place::Tcp { host, port, encrypted }, login })
@@ -77,26 +79,6 @@ impl fmt::Display for Address {
             Place::Unix(path) => write!(f, "{}", path.display()),
         }
     }
-}
-
-/// A text with `%41` for `A`.
-fn decoded(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, tail @ ..] = rest {
-        let hex = tail.get(..2).filter(|_| *first == b'%').and_then(|two| std::str::from_utf8(two).ok());
-        match hex.and_then(|two| u8::from_str_radix(two, 16).ok()) {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &tail[2..];
-            }
-            None => {
-                bytes.push(*first);
-                rest = tail;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 #[cfg(test)]

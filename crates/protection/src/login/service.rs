@@ -245,6 +245,20 @@ mod tests {
     use super::*;
     use crate::{Guesses, Login, LoginSettings, RateLimits};
 
+    #[test]
+    fn the_way_back_to_the_form_is_a_failure_and_the_way_elsewhere_none() {
+        let back = |status: u16, place: &str| {
+            let response = Response::builder().status(status).header(header::LOCATION, place);
+            leads_back(&response.body(empty_body()).unwrap(), "/login")
+        };
+        for place in ["/login", "/login?error", "https://a.test/login?error=1", "/login#x"] {
+            assert!(back(302, place) && !back(200, place), "{place}");
+        }
+        for place in ["/", "/login/next", "https://a.test", "https://a.test/home"] {
+            assert!(!back(302, place), "{place}");
+        }
+    }
+
     fn login(settings: LoginSettings) -> Login {
         Login::layer("POST /login", &settings, &Guesses::default(), &RateLimits::default())
     }
