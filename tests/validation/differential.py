@@ -138,12 +138,12 @@ def try_one(run, session, case, mode, seen):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("app", choices=["fastapi", "orders"])
-    parser.add_argument("--binary", default=str(ROOT / "target/debug/seaworthy"))
+    parser.add_argument("--binary", type=pathlib.Path, default=ROOT / "target/debug/seaworthy")
     parser.add_argument("--examples", type=int, default=100)
     parser.add_argument("--show", type=int, default=3)
     parser.add_argument("--control", action="store_true")
     arguments = parser.parse_args()
-    run = Run(arguments.binary, arguments.app, "off" if arguments.control else "enforce")
+    run = Run(arguments.binary.resolve(), arguments.app, "off" if arguments.control else "enforce")
     run.prefix = "/api" if arguments.app == "orders" else ""
     run.examples = {}
     seen = collections.Counter()
