@@ -26,6 +26,7 @@ impl Failure {
     pub(crate) fn of(kind: ProblemKind) -> Self {
         let proxy_error = match kind.code {
             code if code == problems::BROKEN.code => "http_response_incomplete",
+            code if code == problems::ANSWER_HEAD_TOO_LARGE.code => "http_response_header_section_size",
             code if code == problems::SWITCHED.code => "http_upgrade_failed",
             code if code == problems::BODY_BROKEN.code || code == problems::BODY_STALLED.code => "http_request_error",
             _ => "proxy_internal_response",
@@ -73,7 +74,8 @@ impl Failure {
 
     /// What is known of the request's way to the app. `None`: the client broke off in the middle of it.
     fn delivery(&self) -> Option<Delivery> {
-        const UNANSWERED: [ProblemKind; 3] = [problems::BROKEN, problems::TIMEOUT, problems::SWITCHED];
+        const UNANSWERED: [ProblemKind; 4] =
+            [problems::BROKEN, problems::ANSWER_HEAD_TOO_LARGE, problems::TIMEOUT, problems::SWITCHED];
         const CUT: [ProblemKind; 2] = [problems::BODY_BROKEN, problems::BODY_STALLED];
         match self.kind {
             kind if UNANSWERED.contains(&kind) => Some(Delivery::Unanswered),

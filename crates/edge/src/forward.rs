@@ -133,6 +133,10 @@ impl Way {
                     }
                     return Err(Failure::timed_out(self.timeouts.first_byte.0));
                 }
+                // The app is well, and would say the same again.
+                Attempt::Broken(error) if error.is_parse_too_large() => {
+                    return Err(Failure::of(problems::ANSWER_HEAD_TOO_LARGE));
+                }
                 Attempt::Broken(error) if reused && copy.is_some() => {
                     tracing::debug!(%error, "kept connection broke, repeating a safe request on a new one");
                     copy

@@ -19,6 +19,8 @@ const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACE_STATE: HeaderName = HeaderName::from_static("tracestate");
 const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+/// Headers that tell the app of a client, usually.
+const DESCRIBED: usize = 8;
 const VIA_HTTP1: HeaderValue = HeaderValue::from_static("1.1 seaworthy");
 const VIA_HTTP10: HeaderValue = HeaderValue::from_static("1.0 seaworthy");
 const VIA_HTTP2: HeaderValue = HeaderValue::from_static("2 seaworthy");
@@ -27,56 +29,78 @@ const VIA_HTTP2: HeaderValue = HeaderValue::from_static("2 seaworthy");
 /// that the sender asked to switch to, when it did.
 pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) -> Option<HeaderValue> {
     // One pass over the few that are there is cheaper than a look-up for each that might be; most messages have none.
-    if !headers.keys().any(is_hop_by_hop) {
+    let there = headers.keys().fold(0, |there, name| there | hop_by_hop(name));
+    if there == 0 {
         return None;
     }
-    let mut upgrade = None;
-    if headers.contains_key(CONNECTION) {
-        let values: Vec<HeaderValue> = headers.get_all(CONNECTION).iter().cloned().collect();
-        for name in values.iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b',')) {
-            let name = name.trim_ascii();
-            if name.eq_ignore_ascii_case(b"upgrade") {
-                upgrade = headers.get(UPGRADE).cloned();
-            }
-            // A sender may not take away what the message cannot do without.
-            if let Ok(name) = HeaderName::from_bytes(name)
-                && ![HOST, header::CONTENT_LENGTH].contains(&name)
-            {
-                headers.remove(name);
-            }
-        }
-        headers.remove(CONNECTION);
-    }
-    if headers.contains_key(TRANSFER_ENCODING) {
+    let upgrade = if there & hop::CONNECTION != 0 { take_connection(headers) } else { None };
+    if there & hop::TRANSFER_ENCODING != 0 {
         // The chunks say how long the body is, whatever a Content-Length claims (RFC 9112, 6.3).
         headers.remove(header::CONTENT_LENGTH);
+        headers.remove(TRANSFER_ENCODING);
     }
-    for name in [KEEP_ALIVE, PROXY_CONNECTION, TRANSFER_ENCODING, UPGRADE, HTTP2_SETTINGS] {
-        headers.remove(name);
-    }
-    if headers.contains_key(TE) {
+    if there & hop::TE != 0 {
         let trailers = headers.get_all(TE).iter().any(|value| names(value, b"trailers"));
         headers.remove(TE);
         if trailers {
             headers.insert(TE, HeaderValue::from_static("trailers"));
         }
     }
-    headers.remove(header::PROXY_AUTHORIZATION);
-    headers.remove(header::PROXY_AUTHENTICATE);
+    if there & hop::OTHERS != 0 {
+        let others = [KEEP_ALIVE, PROXY_CONNECTION, UPGRADE, HTTP2_SETTINGS];
+        for name in others.into_iter().chain([header::PROXY_AUTHORIZATION, header::PROXY_AUTHENTICATE]) {
+            headers.remove(name);
+        }
+    }
     upgrade
 }
 
-fn is_hop_by_hop(name: &HeaderName) -> bool {
+/// Removes `Connection` and what it names. Returns the protocol to switch to, when it names that.
+fn take_connection(headers: &mut HeaderMap) -> Option<HeaderValue> {
+    let values = headers.get_all(CONNECTION).iter();
+    let options = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
+    let mut switches = false;
+    let mut named = Vec::new();
+    for option in options {
+        switches |= option.eq_ignore_ascii_case(b"upgrade");
+        // Nearly always it is one of these, and they name nothing that is not removed anyhow.
+        let plain = [&b"keep-alive"[..], b"close"].iter().any(|plain| option.eq_ignore_ascii_case(plain));
+        // A sender may not take away what the message cannot do without.
+        if !plain
+            && let Ok(name) = HeaderName::from_bytes(option)
+            && ![HOST, header::CONTENT_LENGTH].contains(&name)
+        {
+            named.push(name);
+        }
+    }
+    let upgrade = headers.get(UPGRADE).filter(|_| switches).cloned();
+    for name in named {
+        headers.remove(name);
+    }
+    headers.remove(CONNECTION);
+    upgrade
+}
+
+/// Bits for what was seen of them.
+mod hop {
+    pub(super) const CONNECTION: u8 = 1;
+    pub(super) const TRANSFER_ENCODING: u8 = 2;
+    pub(super) const TE: u8 = 4;
+    pub(super) const OTHERS: u8 = 8;
+}
+
+fn hop_by_hop(name: &HeaderName) -> u8 {
+    let is = |known: HeaderName, bit: u8| if *name == known { bit } else { 0 };
     match name.as_str().len() {
-        2 => *name == TE,
-        7 => *name == UPGRADE,
-        10 => *name == CONNECTION || *name == KEEP_ALIVE,
-        14 => *name == HTTP2_SETTINGS,
-        16 => *name == PROXY_CONNECTION,
-        17 => *name == TRANSFER_ENCODING,
-        18 => *name == header::PROXY_AUTHENTICATE,
-        19 => *name == header::PROXY_AUTHORIZATION,
-        _ => false,
+        2 => is(TE, hop::TE),
+        7 => is(UPGRADE, hop::OTHERS),
+        10 => is(CONNECTION, hop::CONNECTION) | is(KEEP_ALIVE, hop::OTHERS),
+        14 => is(HTTP2_SETTINGS, hop::OTHERS),
+        16 => is(PROXY_CONNECTION, hop::OTHERS),
+        17 => is(TRANSFER_ENCODING, hop::TRANSFER_ENCODING),
+        18 => is(header::PROXY_AUTHENTICATE, hop::OTHERS),
+        19 => is(header::PROXY_AUTHORIZATION, hop::OTHERS),
+        _ => 0,
     }
 }
 
@@ -85,6 +109,8 @@ fn is_hop_by_hop(name: &HeaderName) -> bool {
 /// they believe.
 pub(crate) fn describe_client(headers: &mut HeaderMap, context: &RequestContext) {
     remove_claims(headers);
+    // Grows once for all that follows.
+    headers.reserve(DESCRIBED);
     if let Some(client) = &context.client_headers {
         headers.insert(FORWARDED_FOR, client.address.clone());
         if let Some(forwarded) = &client.forwarded {

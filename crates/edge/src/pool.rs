@@ -17,6 +17,7 @@ use tokio::{
     time::timeout,
 };
 
+use crate::connection::PARSED_IN_PLACE;
 use crate::tasks::TaskExecutor;
 use crate::upstream::{Endpoint, Load, NoEndpoint, Upstream};
 
@@ -25,8 +26,6 @@ const MAX_IDLE: usize = 256;
 /// Bytes of one answer over HTTP/2 that the app may send ahead, and answers that one connection is sized for.
 const STREAM_WINDOW: u32 = 128 * 1024;
 const SHARED_STREAMS: u32 = 256;
-/// Header lines that an answer may have.
-const MAX_HEADERS: usize = 256;
 /// How long one is kept without a request. Each holds some 20 KiB here and a worker's attention in the app.
 const KEEP: Duration = Duration::from_secs(2);
 /// How long a connection must have been idle for a request that can be sent only once. An app that closes after its answer
@@ -220,7 +219,12 @@ impl Pool {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let handshake = http1::Builder::new().max_headers(MAX_HEADERS).handshake::<_, Body>(TokioIo::new(stream)).await;
+        let mut builder = http1::Builder::new();
+        let headers = self.upstream.allowed_headers();
+        if headers > PARSED_IN_PLACE {
+            builder.max_headers(headers);
+        }
+        let handshake = builder.handshake::<_, Body>(TokioIo::new(stream)).await;
         let (sender, connection) = handshake.map_err(|error| ConnectError::Http(address.clone(), error))?;
         self.tasks.spawn(async move {
             // Its error reaches the request that it interrupts; an idle connection that ends has nobody to tell.

@@ -27,6 +27,14 @@ pub(crate) const BROKEN: ProblemKind = ProblemKind {
     advice: "Try again if the request is safe to repeat. Operators: look for a crash in the app's output at this time.",
 };
 
+/// The head of the app's answer is larger than we read.
+pub(crate) const ANSWER_HEAD_TOO_LARGE: ProblemKind = ProblemKind {
+    code: "SEA_EDGE_ANSWER_HEAD_TOO_LARGE",
+    status: StatusCode::BAD_GATEWAY,
+    title: "The app answered with too many headers",
+    advice: "Operators: send fewer headers (often it is cookies), or raise `edge.limits.headers`, to 256 at most.",
+};
+
 /// The app took longer than `first_byte`.
 pub(crate) const TIMEOUT: ProblemKind = ProblemKind {
     code: "SEA_EDGE_UPSTREAM_TIMEOUT",

@@ -107,6 +107,7 @@ impl Server {
         drain: Shutdown,
         table: impl Fn(&Arc<Pool>, &Shutdown) -> Result<RouteTable, RouteError>,
     ) -> Result<(Self, Reload), StartError> {
+        upstream.allow_headers(settings.edge.limits.headers);
         let https_port = doors.tls.as_ref().map(|(listeners, _)| listeners.address().port());
         let admission = Admission::new(&settings.edge.limits, settings.open_files);
         let (plain, plain_lock) = doors.plain.split();
@@ -178,6 +179,7 @@ impl Reload {
         }
         self.admission.replace(&edge.limits, self.open_files);
         self.upstream.replace_balance(edge.balance);
+        self.upstream.allow_headers(edge.limits.headers);
         Ok(())
     }
 

@@ -112,7 +112,7 @@ pub struct Limits {
     pub head: ByteSize,
     /// Bytes of a request's target (path and query). A longer one is answered 414.
     pub target: ByteSize,
-    /// Header lines of a request, at most 256.
+    /// Header lines of a request, and of an answer of the app; at most 256. More than 100 cost time at each request.
     pub headers: usize,
     /// Requests at a time on one HTTP/2 connection.
     pub streams: u32,
@@ -197,7 +197,7 @@ impl Default for Limits {
             connections_per_address: 4096,
             head: ByteSize(64 * 1024),
             target: ByteSize(16 * 1024),
-            headers: 128,
+            headers: 100,
             streams: 128,
         }
     }

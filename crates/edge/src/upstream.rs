@@ -13,7 +13,7 @@ use metrics::Counter;
 use seaworthy_core::{Traffic, UpstreamAddress};
 use seaworthy_resilience::{Breaker, BreakerSettings, RetryBudget};
 
-use crate::settings::Balance;
+use crate::settings::{Balance, Limits};
 
 /// Requests by instance.
 const REQUESTS: &str = "seaworthy_upstream_requests_total";
@@ -27,6 +27,8 @@ pub struct Upstream {
     /// Closed ones that still answer.
     draining: Mutex<Vec<Arc<Endpoint>>>,
     balance: ArcSwap<Balance>,
+    /// Header lines that an answer may have.
+    headers: AtomicUsize,
     pub(crate) budget: ArcSwap<RetryBudget>,
 }
 
@@ -73,7 +75,17 @@ impl Upstream {
             draining: Mutex::default(),
             budget: ArcSwap::from_pointee(RetryBudget::new(balance.retry_share)),
             balance: ArcSwap::from_pointee(balance),
+            headers: AtomicUsize::new(Limits::default().headers),
         }
+    }
+
+    /// Header lines that an answer may have, on connections that are made from now on.
+    pub(crate) fn allow_headers(&self, most: usize) {
+        self.headers.store(most, Ordering::Relaxed);
+    }
+
+    pub(crate) fn allowed_headers(&self) -> usize {
+        self.headers.load(Ordering::Relaxed)
     }
 
     /// Holds for instances that come from now on, and for repetitions at once.

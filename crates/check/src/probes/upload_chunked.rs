@@ -157,22 +157,33 @@ async fn cut_and_go_on(client: &Client, place: &str, content: &[u8]) -> Sighting
         }
     };
     // A server that takes any piece has not kept count.
-    match tus(client, Method::PATCH, place, &piece(kept as u64 + 1), full(b"x".to_vec())).await {
+    match send(client, place, kept + 1, b"x").await {
         Ok(answer) => cases.tried(
             answer.status == StatusCode::CONFLICT,
             format!("a piece at the wrong place → {}", answer.status.as_u16()),
         ),
         Err(error) => cases.told_nothing(error.to_string()),
     }
-    match tus(client, Method::PATCH, place, &piece(kept as u64), full(content[kept.min(content.len())..].to_vec()))
-        .await
-    {
+    match send(client, place, kept, &content[kept.min(content.len())..]).await {
         Ok(answer) => cases.tried(answer.status.is_success(), format!("the rest → {}", answer.status.as_u16())),
         Err(error) => cases.told_nothing(error.to_string()),
     }
     cases.note("what reached the app of it was not seen: only that the upload went on from where it was cut");
     let (size, path) = (content.len(), place.rsplit_once('/').map_or(place, |(path, _)| path));
     cases.sighting(format!("{path}: {size} bytes, cut at {half}: {kept} were kept, and the rest was taken from there"))
+}
+
+/// Sends a piece. A server may still hold the upload for the piece that was cut (423 in the protocol): it is asked again.
+async fn send(client: &Client, place: &str, offset: usize, content: &[u8]) -> Result<Answer, HttpError> {
+    let mut tries = 0;
+    loop {
+        let answer = tus(client, Method::PATCH, place, &piece(offset as u64), full(content.to_vec())).await?;
+        tries += 1;
+        if answer.status != StatusCode::LOCKED || tries == 20 {
+            return Ok(answer);
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
 }
 
 /// A server of tus; `keeps`: what came of a piece that was cut.

@@ -26,7 +26,7 @@ use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use super::{
     Surroundings,
-    guard::{MAX_HEADERS, Phase, Violation},
+    guard::{MAX_HEADERS, PARSED_IN_PLACE, Phase, Violation},
     refusal,
     transport::Transport,
     watch::{Watch, WatchedStream},
@@ -70,7 +70,10 @@ pub(crate) async fn serve(transport: Transport, around: Arc<Surroundings>) -> io
     });
     let mut builder = Builder::new();
     // The guard has smaller limits and a clock of its own.
-    builder.max_headers(MAX_HEADERS).max_buf_size(around.policy.head.bytes * 2 + 64 * 1024);
+    builder.max_buf_size(around.policy.head.bytes * 2 + 64 * 1024);
+    if around.policy.head.headers > PARSED_IN_PLACE {
+        builder.max_headers(MAX_HEADERS);
+    }
     let mut connection = builder.serve_connection(TokioIo::new(stream), service).with_upgrades();
     let end = drive(&mut connection, &watch, &around).await;
     if let End::Closed(result) = end {

@@ -12,7 +12,7 @@ mod watch;
 
 use std::{io, net::SocketAddr, sync::Arc};
 
-pub(crate) use guard::{HeadLimits, MAX_HEADERS};
+pub(crate) use guard::{HeadLimits, MAX_HEADERS, PARSED_IN_PLACE};
 use seaworthy_core::Shutdown;
 use tokio::{
     io::AsyncWriteExt,

@@ -102,6 +102,8 @@ impl Values {
             return response;
         }
         let headers = response.headers_mut();
+        // Grows once for all that follows.
+        headers.reserve(self.always.len() + 2);
         for (name, value) in &self.always {
             self.put(headers, name, value);
         }
@@ -169,12 +171,14 @@ impl Names {
         Self { lengths, names }
     }
 
+    fn find(&self, name: &HeaderName) -> Option<&HeaderName> {
+        let maybe = self.lengths & length_bit(name) != 0;
+        if maybe { self.names.iter().find(|known| *known == name) } else { None }
+    }
+
     fn remove_from(&self, headers: &mut HeaderMap) {
-        // One pass over the few that are there, and hardly ever a second.
-        if !headers.keys().any(|name| self.lengths & length_bit(name) != 0 && self.names.contains(name)) {
-            return;
-        }
-        for name in &self.names {
+        // A pass over the few that are there, and hardly ever more than two: cheaper than a look-up for each that might be.
+        while let Some(name) = headers.keys().find_map(|name| self.find(name)) {
             headers.remove(name);
         }
     }
