@@ -36,6 +36,7 @@ class App(http.server.BaseHTTPRequestHandler):
             trace = 'Traceback (most recent call last):\n  File "/app/secret.py"'
             return self.answer(500, "application/json", json.dumps({"detail": trace}).encode())
         if self.path == "/debug": return self.answer(404, "text/html", b"you have DEBUG = True in your Django settings file")
+        if self.path == "/zipped": return self.answer(200, "text/html", gzip.compress(PAGE), content_encoding="gzip")
         if self.path == "/own-policy": return self.answer(200, "text/html", PAGE, content_security_policy="script-src 'self'")
         if self.headers.get("if-none-match"): return self.answer(304, "text/html", b"")
         self.answer(200, "text/html; charset=utf-8", PAGE, etag='"1"', cache_control="public, max-age=60", x_powered_by="Python/3")
@@ -107,6 +108,10 @@ fn nonces() {
     assert_eq!((one.header("etag"), one.header("content-encoding")), (Some("W/\"1\""), None));
     let unchanged = get_with(&running.url, "/", "accept: text/html\r\nif-none-match: W/\"1\"\r\n");
     assert_eq!((unchanged.status, unchanged.header("content-security-policy")), (304, None));
+    // An app that compresses whatever it is asked for.
+    let zipped = page(&running, "/zipped");
+    assert!(zipped.text().contains(&format!("<script nonce=\"{}\">", nonce(&zipped))), "{}", zipped.head);
+    assert_eq!(zipped.header("content-encoding"), None);
     // What is no page keeps its coding, and gets no nonce.
     let script = get_with(&running.url, "/own.js", "accept: */*\r\naccept-encoding: gzip\r\n");
     assert_eq!(script.header("content-encoding"), Some("gzip"));

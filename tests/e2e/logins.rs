@@ -17,6 +17,7 @@ const NO_FLAGS: &[&str] = &[];
 pub fn tests() -> Vec<Trial> {
     vec![
         test_with("guessing_at_an_account_is_stopped_and_its_owner_gets_in", &[PYTHON], guessing),
+        test_with("no_spelling_of_an_account_and_no_form_is_a_way_round", &[PYTHON], spellings),
         test_with("the_prover_sees_what_limits_there_are", &[PYTHON], proven),
         test_with("guesses_are_counted_by_all_nodes_and_without_their_redis", &[PYTHON, REDIS], shared),
     ]
@@ -81,6 +82,47 @@ fn guessing() {
     let log = node.stderr();
     assert!(!log.contains("hunter2") && !log.to_lowercase().contains("ann@example"), "{log}");
     assert!(metric(&node, "seaworthy_login_failures_total").unwrap() >= 20.0);
+}
+
+fn spellings() {
+    let node = busy("[[route]]\nmatch = \"POST /login\"\nlogin = { failures = 3, pause = \"60s\" }\n");
+    let ask = |from: u8, head: &str, body: &str| {
+        let length = body.len();
+        let request = format!(
+            "POST /login HTTP/1.1\r\nhost: a\r\nconnection: close\r\n{head}content-length: {length}\r\n\r\n{body}"
+        );
+        send_from(IpAddr::from([127, 0, 2, from]), &node.url, request.as_bytes()).unwrap().status
+    };
+    let parts = "content-type: multipart/form-data; boundary=b\r\n";
+    let part =
+        |name: &str, value: &str| format!("--b\r\ncontent-disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
+    let in_parts = format!("{}{}--b--\r\n", part("email", "Ann"), part("password", "wrong"));
+    // Four tries at one account, from four addresses and in four forms.
+    assert_eq!(ask(1, "", "email=%EF%BD%81nn+&password=wrong"), 401);
+    assert_eq!(ask(2, "", "{\"email\":\"a\u{200b}nn\",\"password\":\"wrong\"}"), 401);
+    assert_eq!(ask(3, parts, &in_parts), 401);
+    assert_eq!(ask(4, "", "password=wrong;email=ann"), 401);
+    for (number, (head, body)) in [
+        ("", "email=ann&password=right"),
+        ("", "email=decoy&email=\u{ff21}nn&password=right"),
+        ("", "{\"email\":\"x\",\"email\":\"ANN\",\"password\":\"right\"}"),
+        (parts, in_parts.as_str()),
+        ("authorization: Basic YW5uOnJpZ2h0\r\n", ""),
+        ("", "{\"email\":\"ann\", and no more of it is JSON"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        assert_eq!(ask(10 + number as u8, head, body), 429, "{head}{body}");
+    }
+    assert_eq!(ask(20, "", "email=bob&password=right"), 200);
+    // What cannot be read counts for its client alone, and the log says so.
+    for _ in 0..4 {
+        assert_eq!(ask(30, "content-encoding: gzip\r\n", "email"), 401);
+    }
+    assert_eq!(ask(30, "content-encoding: gzip\r\n", "email"), 429);
+    assert_eq!(ask(31, "content-encoding: gzip\r\n", "email"), 401);
+    until("the log says why", Duration::from_secs(10), || node.stderr().contains("(unreadable)"));
 }
 
 fn shared() {

@@ -18,6 +18,7 @@ mod check;
 mod command_line;
 mod compression;
 mod config;
+mod cors;
 mod documents;
 mod edge;
 mod files;
@@ -50,6 +51,7 @@ fn main() {
         command_line::tests(),
         compression::tests(),
         config::tests(),
+        cors::tests(),
         documents::tests(),
         edge::tests(),
         files::tests(),

@@ -1,7 +1,12 @@
 //! More to do than the app can: what is let in is answered in time, and the rest is told at once.
 
 use std::{
-    sync::{Arc, Mutex},
+    io::{Read, Write},
+    net::TcpStream,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -9,7 +14,7 @@ use std::{
 use libtest_mimic::Trial;
 
 use crate::{
-    http::{get, try_get},
+    http::{get, send, try_get},
     logins::busy,
     rates::metric,
     support::test_with,
@@ -21,6 +26,8 @@ pub fn tests() -> Vec<Trial> {
     vec![
         test_with("an_app_that_saturates_answers_what_is_let_in_in_time", &[PYTHON], saturated),
         test_with("so_many_at_once_and_no_more", &[PYTHON], at_once),
+        test_with("an_app_that_hangs_is_seen_though_its_clients_hang_up", &[PYTHON], hung),
+        test_with("what_was_refused_for_load_is_no_answer_to_an_idempotency_key", &[PYTHON], not_kept),
     ]
 }
 
@@ -90,6 +97,58 @@ fn saturated() {
     assert!((high.len() + low.len()) as f64 > 6.0 * 80.0 * 0.3, "the app is kept busy");
     assert!(health.iter().all(|status| *status == 200), "health checks are never refused");
     assert!(metric(&node, "seaworthy_shed_requests_total").unwrap() > 0.0);
+}
+
+/// Clients that wait for half a second, and then go.
+fn hung() {
+    let node = busy("[protection.overload]\nlatency_target = \"200ms\"\n");
+    let stop = Instant::now() + Duration::from_secs(60);
+    let refused = Arc::new(AtomicBool::new(false));
+    let clients: Vec<_> = (0..20)
+        .map(|_| {
+            let (url, refused) = (node.url.clone(), refused.clone());
+            thread::spawn(move || {
+                while Instant::now() < stop && !refused.load(Ordering::Relaxed) {
+                    let mut socket = TcpStream::connect(&url).unwrap();
+                    socket.write_all(b"GET /hang HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
+                    socket.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+                    let mut head = [0; 64];
+                    if socket.read(&mut head).is_ok_and(|read| head[..read].starts_with(b"HTTP/1.1 503")) {
+                        refused.store(true, Ordering::Relaxed);
+                    }
+                }
+            })
+        })
+        .collect();
+    // What is answered at once is a small part, and makes the app look well.
+    while Instant::now() < stop && !refused.load(Ordering::Relaxed) {
+        assert!(matches!(get(&node.url, "/seen").status, 200 | 503));
+        thread::sleep(Duration::from_millis(100));
+    }
+    clients.into_iter().for_each(|client| client.join().unwrap());
+    assert!(refused.load(Ordering::Relaxed), "nobody was refused");
+    assert_eq!(get(&node.url, "/health").status, 200);
+}
+
+fn not_kept() {
+    let node = busy("[[route]]\nmatch = \"/slow\"\nconcurrency = 1\nidempotency = true\n");
+    let ask = |url: &str, key: &str| {
+        let body = "password=right";
+        let head = format!("host: a\r\nconnection: close\r\nidempotency-key: {key}\r\ncontent-length: {}", body.len());
+        send(url, format!("POST /slow HTTP/1.1\r\n{head}\r\n\r\n{body}").as_bytes()).unwrap()
+    };
+    let asked: Vec<_> = (0..6)
+        .map(|number| {
+            let (url, key) = (node.url.clone(), format!("key-{number}"));
+            thread::spawn(move || (ask(&url, &key).status, key))
+        })
+        .collect();
+    let asked: Vec<_> = asked.into_iter().map(|one| one.join().unwrap()).collect();
+    let (_, refused) = asked.iter().find(|(status, _)| *status == 503).expect("not all of them at once");
+    // What was refused has reached nobody: now it is done, once.
+    let done = ask(&node.url, refused);
+    assert_eq!((done.status, done.header("idempotency-replayed")), (200, None));
+    assert_eq!(ask(&node.url, refused).header("idempotency-replayed"), Some("true"));
 }
 
 fn at_once() {

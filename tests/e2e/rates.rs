@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    net::TcpListener,
+    net::{IpAddr, TcpListener},
     process::{Child, Command, Stdio},
     sync::{
         Arc,
@@ -17,7 +17,7 @@ use libtest_mimic::Trial;
 use crate::{
     http::{get, send_from, try_get},
     identity::{GUNICORN, PYJWT, issue, start, token},
-    support::{Running, program, test_with, until},
+    support::{Running, program, test, test_with, until},
 };
 
 pub const REDIS: (&str, &str) = ("redis-server", "the Debian package redis-server");
@@ -26,6 +26,7 @@ const NO_FLAGS: &[&str] = &[];
 pub fn tests() -> Vec<Trial> {
     vec![
         test_with("a_user_has_one_budget_wherever_it_asks_from", &[GUNICORN, PYJWT], one_budget),
+        test("a_rate_holds_whatever_a_client_says_of_itself", as_a_client),
         test_with("two_nodes_and_one_redis_allow_n", &[REDIS], two_nodes),
         test_with("a_redis_that_is_killed_fails_no_request_and_frees_none", &[REDIS], killed_redis),
     ]
@@ -62,6 +63,61 @@ fn one_budget() {
     assert_eq!(ask("127.0.0.2", "/get", None).status, 200, "who is anonymous there has a budget by address");
     let (first, second) = (ask("127.0.0.2", "/bytes/1", None).status, ask("127.0.0.2", "/bytes/1", None).status);
     assert_eq!((first, second, ask("127.0.0.2", "/bytes/1", None).status), (200, 200, 429), "5 each");
+}
+
+/// As a user would try it with `curl`.
+fn as_a_client() {
+    let node = |more: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("public")).unwrap();
+        fs::write(folder.path().join("public/index.html"), "hello").unwrap();
+        let root = folder.path().join("public").display().to_string();
+        let config = format!(
+            "{more}[[route]]\nmatch = \"GET /*\"\nrate = \"4/h per user\"\nfiles = {{ root = \"{root}\" }}\n\
+             [protection]\nrate_headers = \"both\"\n"
+        );
+        fs::write(folder.path().join("seaworthy.toml"), config).unwrap();
+        Running::start_in(folder, NO_FLAGS)
+    };
+    let ask = |node: &Running, method: &str, head: &str| {
+        let request = format!("{method} /index.html HTTP/1.1\r\nhost: a\r\nconnection: close\r\n{head}\r\n");
+        send_from(IpAddr::from([127, 0, 0, 9]), &node.url, request.as_bytes()).unwrap()
+    };
+    let alone = node("");
+    // Nobody is signed in: it is the address that counts, whatever it says.
+    for (number, head) in ["x-forwarded-for: 192.0.2.1\r\n", "forwarded: for=192.0.2.2\r\n", "x-real-ip: 192.0.2.3\r\n"]
+        .into_iter()
+        .enumerate()
+    {
+        let answer = ask(&alone, "GET", head);
+        let left = 3 - number;
+        assert_eq!(answer.status, 200, "{head}");
+        assert_eq!(answer.header("ratelimit-policy"), Some("\"default\";q=4;w=3600"));
+        assert!(
+            answer.header("ratelimit").unwrap().starts_with(&format!("\"default\";r={left};t=")),
+            "{}",
+            answer.head
+        );
+        assert_eq!(answer.header("x-ratelimit-remaining"), Some(left.to_string().as_str()));
+    }
+    assert_eq!(ask(&alone, "HEAD", "authorization: Bearer made-up\r\n").status, 200, "HEAD counts as GET");
+    let refused = ask(&alone, "GET", "cf-connecting-ip: 192.0.2.4\r\naccept: application/json\r\n");
+    assert_eq!((refused.status, refused.json()["code"].as_str()), (429, Some("SEA_PROTECTION_RATE_LIMITED")));
+    assert_eq!(refused.header("content-type"), Some("application/problem+json"));
+    assert_eq!(refused.header("cache-control"), Some("no-store"));
+    let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();
+    assert!((890..=900).contains(&wait) && refused.header("ratelimit").unwrap().starts_with("\"default\";r=0;t="));
+    let page = ask(&alone, "GET", "accept: text/html\r\n");
+    assert_eq!((page.status, page.header("content-type")), (429, Some("text/html; charset=utf-8")));
+    assert!(page.text().contains("try again in 15 minutes"), "{}", page.text());
+    assert_eq!(ask(&alone, "HEAD", "").status, 429);
+    // A proxy that is trusted speaks for its clients, and a network of IPv6 is one of them.
+    let behind = node("[edge]\ntrusted_proxies = [\"127.0.0.9\"]\n");
+    let of = |client: &str| ask(&behind, "GET", &format!("x-forwarded-for: 203.0.113.1, {client}\r\n")).status;
+    for host in 1..=4 {
+        assert_eq!(of(&format!("2001:db8::{host}")), 200);
+    }
+    assert_eq!((of("2001:db8::5"), of("2001:db8:0:1::5"), of("192.0.2.1")), (429, 200, 200));
 }
 
 /// A Redis of our own; dropped, it is killed.

@@ -33,13 +33,15 @@ const ORIGIN_REFUSED: ProblemKind = ProblemKind {
 };
 
 /// What a page may be told beside `Access-Control-Allow-Origin`: an app behind us must not say more than the policy.
-const OF_CORS: [HeaderName; 6] = [
+const OF_CORS: [HeaderName; 7] = [
     ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_ALLOW_CREDENTIALS,
     ACCESS_CONTROL_ALLOW_METHODS,
     ACCESS_CONTROL_ALLOW_HEADERS,
     ACCESS_CONTROL_EXPOSE_HEADERS,
     ACCESS_CONTROL_MAX_AGE,
+    // A page of the web that may reach into the network of whoever reads it: nobody is let (Private Network Access, 3.1).
+    HeaderName::from_static("access-control-allow-private-network"),
 ];
 
 /// The layer; its answers are made once, when the config loads.
@@ -234,6 +236,7 @@ mod tests {
             let headers = response.headers_mut();
             headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
             headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+            headers.insert("access-control-allow-private-network", HeaderValue::from_static("true"));
             headers.insert("x-from", HeaderValue::from_static("app"));
             Ok::<_, Infallible>(response)
         });

@@ -104,7 +104,7 @@ impl Default for CorsSettings {
             credentials: false,
             methods: list(&["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]),
             headers: Vec::new(),
-            expose: list(&["x-request-id", "retry-after"]),
+            expose: list(&["x-request-id", "retry-after", "ratelimit", "ratelimit-policy"]),
             max_age: HumanDuration::seconds(600),
         }
     }

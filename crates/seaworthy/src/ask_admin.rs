@@ -1,13 +1,15 @@
 //! Commands that show what a running Seaworthy knows: one question to its admin API.
 
-use std::{path::Path, time::Duration};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
+use clap::Args;
 use seaworthy_check::{Client, Endpoint, Transcript};
 use serde_json::Value;
 
 use crate::{
     config::{Config, ConfigSource},
     failure::Failure,
+    terminal,
 };
 
 /// What is asked for.
@@ -20,15 +22,40 @@ pub struct Question<'a> {
     pub code: &'static str,
 }
 
-/// Asks at the address that was named, else at the config's.
-pub fn ask_admin(
-    named: Option<&str>,
-    (config, profile): (Option<&Path>, Option<&str>),
+/// Which Seaworthy is asked, and for whom its answer is.
+#[derive(Debug, Args)]
+pub struct AskArguments {
+    /// The admin address of the running Seaworthy [default: admin.listen of the config]
+    #[arg(long, value_name = "ADDR")]
+    pub admin: Option<String>,
+    /// For a machine: one object
+    #[arg(long)]
+    pub json: bool,
+    /// The config file [default: seaworthy.toml, when there is one]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Lay seaworthy.NAME.toml over it [default: what the variable SEAWORTHY_PROFILE says]
+    #[arg(long, value_name = "NAME")]
+    pub profile: Option<String>,
+}
+
+/// Asks, and prints the answer; `text` is how a person reads it.
+pub fn show(
+    arguments: &AskArguments,
     question: &Question<'_>,
-) -> Result<Value, Failure> {
-    let source = ConfigSource::new(config, profile);
-    let admin = match named {
-        Some(address) => address.to_owned(),
+    text: impl Fn(&Value) -> String,
+) -> Result<ExitCode, Failure> {
+    let told = ask_admin(arguments, question)?;
+    let shown = if arguments.json { told.to_string() } else { text(&told) };
+    terminal::line(shown.trim_end());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Asks at the address that was named, else at the config's.
+fn ask_admin(arguments: &AskArguments, question: &Question<'_>) -> Result<Value, Failure> {
+    let source = ConfigSource::new(arguments.config.as_deref(), arguments.profile.as_deref());
+    let admin = match &arguments.admin {
+        Some(address) => address.clone(),
         None => Config::load_with(&source).map_err(|error| Failure::Config(error, 2))?.admin.listen,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

@@ -9,6 +9,8 @@ use clap::{Args, Parser, Subcommand};
 pub use config::{CompletionsArguments, ConfigArguments, ConfigCommand, ExplainArguments};
 pub use prover::{AttestArguments, EvidenceArguments, EvidenceCommand, Place, ShowArguments, VerifyArguments};
 
+use crate::ask_admin::AskArguments;
+
 /// Makes a web app production-ready, and proves it.
 #[derive(Debug, Parser)]
 #[command(name = "seaworthy", version, about, arg_required_else_help = true, max_term_width = 100)]
@@ -47,10 +49,10 @@ pub enum Command {
     Csp(CspArguments),
     /// Show which operations will go away, and who still calls them.
     #[command(after_help = DEPRECATED_EXAMPLES)]
-    Deprecated(DeprecatedArguments),
+    Deprecated(AskArguments),
     /// Show how requests compare with the API's OpenAPI document.
     #[command(after_help = OPENAPI_EXAMPLES)]
-    Openapi(OpenapiArguments),
+    Openapi(AskArguments),
     /// Print the completions of a shell.
     #[command(after_help = config::COMPLETIONS_EXAMPLES)]
     Completions(CompletionsArguments),
@@ -242,55 +244,11 @@ pub struct CheckArguments {
 /// `seaworthy csp`.
 #[derive(Debug, Args)]
 pub struct CspArguments {
-    /// The admin address of the running Seaworthy [default: admin.listen of the config]
-    #[arg(long, value_name = "ADDR")]
-    pub admin: Option<String>,
     /// Propose only what at least so many addresses reported
     #[arg(long, value_name = "N", default_value_t = 2)]
     pub min_clients: usize,
-    /// For a machine: one object
-    #[arg(long)]
-    pub json: bool,
-    /// The config file [default: seaworthy.toml, when there is one]
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
-    /// Lay seaworthy.NAME.toml over it [default: what the variable SEAWORTHY_PROFILE says]
-    #[arg(long, value_name = "NAME")]
-    pub profile: Option<String>,
-}
-
-/// `seaworthy deprecated`.
-#[derive(Debug, Args)]
-pub struct DeprecatedArguments {
-    /// The admin address of the running Seaworthy [default: admin.listen of the config]
-    #[arg(long, value_name = "ADDR")]
-    pub admin: Option<String>,
-    /// For a machine: one object
-    #[arg(long)]
-    pub json: bool,
-    /// The config file [default: seaworthy.toml, when there is one]
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
-    /// Lay seaworthy.NAME.toml over it [default: what the variable SEAWORTHY_PROFILE says]
-    #[arg(long, value_name = "NAME")]
-    pub profile: Option<String>,
-}
-
-/// `seaworthy openapi`.
-#[derive(Debug, Args)]
-pub struct OpenapiArguments {
-    /// The admin address of the running Seaworthy [default: admin.listen of the config]
-    #[arg(long, value_name = "ADDR")]
-    pub admin: Option<String>,
-    /// For a machine: one object
-    #[arg(long)]
-    pub json: bool,
-    /// The config file [default: seaworthy.toml, when there is one]
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
-    /// Lay seaworthy.NAME.toml over it [default: what the variable SEAWORTHY_PROFILE says]
-    #[arg(long, value_name = "NAME")]
-    pub profile: Option<String>,
+    #[command(flatten)]
+    pub ask: AskArguments,
 }
 
 /// `seaworthy demo`.

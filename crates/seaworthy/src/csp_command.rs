@@ -5,24 +5,16 @@ use std::{fmt::Write as _, process::ExitCode};
 use serde_json::Value;
 
 use crate::{
-    ask_admin::{Question, ask_admin},
+    ask_admin::{Question, show},
     cli::CspArguments,
     failure::Failure,
-    terminal,
 };
 
 /// Asks the admin API and prints what it says.
 pub fn main(arguments: &CspArguments) -> Result<ExitCode, Failure> {
     let question =
         Question { path: &format!("/csp?min_clients={}", arguments.min_clients), list: "seen", code: "SEA_CSP_ADMIN" };
-    let config = (arguments.config.as_deref(), arguments.profile.as_deref());
-    let told = ask_admin(arguments.admin.as_deref(), config, &question)?;
-    if arguments.json {
-        terminal::line(&told.to_string());
-    } else {
-        terminal::line(text(&told).trim_end());
-    }
-    Ok(ExitCode::SUCCESS)
+    show(&arguments.ask, &question, text)
 }
 
 /// For a person.

@@ -5,26 +5,17 @@ use std::{fmt::Write as _, process::ExitCode};
 use serde_json::Value;
 
 use crate::{
-    ask_admin::{Question, ask_admin},
-    cli::DeprecatedArguments,
+    ask_admin::{AskArguments, Question, show},
     failure::Failure,
-    terminal,
 };
 
 /// So many callers of a route are shown to a person.
 const SHOWN: usize = 20;
 
 /// Asks the admin API and prints what it says.
-pub fn main(arguments: &DeprecatedArguments) -> Result<ExitCode, Failure> {
+pub fn main(arguments: &AskArguments) -> Result<ExitCode, Failure> {
     let question = Question { path: "/deprecated", list: "routes", code: "SEA_DEPRECATED_ADMIN" };
-    let config = (arguments.config.as_deref(), arguments.profile.as_deref());
-    let told = ask_admin(arguments.admin.as_deref(), config, &question)?;
-    if arguments.json {
-        terminal::line(&told.to_string());
-    } else {
-        terminal::line(text(&told).trim_end());
-    }
-    Ok(ExitCode::SUCCESS)
+    show(arguments, &question, text)
 }
 
 /// For a person.

@@ -5,23 +5,14 @@ use std::{fmt::Write as _, process::ExitCode};
 use serde_json::Value;
 
 use crate::{
-    ask_admin::{Question, ask_admin},
-    cli::OpenapiArguments,
+    ask_admin::{AskArguments, Question, show},
     failure::Failure,
-    terminal,
 };
 
 /// Asks the admin API and prints what it says.
-pub fn main(arguments: &OpenapiArguments) -> Result<ExitCode, Failure> {
+pub fn main(arguments: &AskArguments) -> Result<ExitCode, Failure> {
     let question = Question { path: "/openapi", list: "operations", code: "SEA_OPENAPI_ADMIN" };
-    let config = (arguments.config.as_deref(), arguments.profile.as_deref());
-    let told = ask_admin(arguments.admin.as_deref(), config, &question)?;
-    if arguments.json {
-        terminal::line(&told.to_string());
-    } else {
-        terminal::line(text(&told).trim_end());
-    }
-    Ok(ExitCode::SUCCESS)
+    show(arguments, &question, text)
 }
 
 /// For a person.

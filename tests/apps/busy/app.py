@@ -1,4 +1,4 @@
-"""An app with two doors: a sign-in that knows one password, and work that four workers do, 50 ms each."""
+"""An app with two doors: a sign-in that knows one password, and work that four workers do, 50 ms each. `/hang` never ends."""
 
 import json
 import sys
@@ -26,10 +26,14 @@ class Handler(BaseHTTPRequestHandler):
         if self.path.startswith("/work"):
             with WORKERS:
                 time.sleep(0.05)
+        if self.path == "/hang":
+            time.sleep(3600)
         self.answer(200, json.dumps(SEEN) if self.path == "/seen" else "ok")
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers.get("content-length", "0"))).decode()
+        if self.path == "/slow":
+            time.sleep(2)
         SEEN["logins"] += 1
         SEEN["last"] = body
         if body.startswith("{"):
@@ -44,6 +48,7 @@ class Handler(BaseHTTPRequestHandler):
 
 class Server(ThreadingHTTPServer):
     request_queue_size = 512
+    daemon_threads = True
 
 
 Server(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()

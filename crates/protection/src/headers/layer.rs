@@ -4,19 +4,24 @@ use std::{
     convert::Infallible,
     future::Future,
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll, ready},
 };
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode,
-    header::{ACCEPT, ACCEPT_ENCODING, CONTENT_SECURITY_POLICY, STRICT_TRANSPORT_SECURITY, X_FRAME_OPTIONS},
+    header::{
+        ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, STRICT_TRANSPORT_SECURITY, X_FRAME_OPTIONS,
+    },
 };
 use seaworthy_core::{Body, RequestContext};
 use tower::{Layer, Service};
 
 use super::{
-    csp::{Nonce, Template, can_take_nonces, make_private, with_nonces},
+    csp::{Nonce, Template, can_take_nonces, is_page, make_private, with_nonces},
     settings::{FromApp, HeaderSettings, on},
     values,
 };
@@ -39,6 +44,8 @@ struct Values {
     marker: String,
     replace: bool,
     removed: Names,
+    /// Whether it was said that a page cannot be read.
+    told: AtomicBool,
 }
 
 /// A few names; nearly every other name is told from them by its length.
@@ -83,6 +90,7 @@ impl Values {
             marker: settings.csp.nonce_marker.clone(),
             replace: settings.from_app == FromApp::Replace,
             removed: Names::new(&settings.remove),
+            told: AtomicBool::new(false),
         }
     }
 
@@ -137,10 +145,15 @@ impl Values {
                 }
                 return response;
             }
-            let nonce = (!enforces && can_take_nonces(&response)).then(Nonce::fresh).flatten();
+            let nonce = (!enforces && is_page(&response)).then(Nonce::fresh).flatten();
             if let Some((value, nonce)) = nonce.and_then(|nonce| Some((policy.with(&nonce)?, nonce))) {
                 response.headers_mut().insert(&policy.name, value);
                 self.name_endpoints(response.headers_mut(), policy);
+                if !can_take_nonces(&response) {
+                    // Its tags cannot be found: none of them has this nonce, and none of its scripts may run.
+                    self.tell_of_coding(response.headers());
+                    return response;
+                }
                 make_private(response.headers_mut());
                 return with_nonces(response, &nonce, policy.styles, &self.marker);
             }
@@ -150,6 +163,14 @@ impl Values {
             self.name_endpoints(response.headers_mut(), policy);
         }
         response
+    }
+
+    /// Once: nobody would know why a page stays blank.
+    fn tell_of_coding(&self, headers: &HeaderMap) {
+        if !self.told.swap(true, Ordering::Relaxed) {
+            let coding = headers.get(CONTENT_ENCODING);
+            tracing::warn!(?coding, "an HTML answer cannot be read, and gets no nonces: no script of it runs");
+        }
     }
 
     /// One more, beside those that the app has for itself.
@@ -371,11 +392,9 @@ mod tests {
     #[tokio::test]
     async fn no_nonce_where_no_tag_can_carry_it() {
         let body_of = async |response: Response<Body>| response.into_body().collect().await.unwrap().to_bytes();
-        for set in [&[("content-type", "text/plain")][..], &[HTML, ("content-encoding", "gzip")]] {
-            let response = answer_of(&with_nonces_on(), "http", 200, set).await;
-            assert!(!response.headers()["content-security-policy"].to_str().unwrap().contains("nonce"), "{set:?}");
-            assert_eq!(body_of(response).await, PAGE);
-        }
+        let text = answer_of(&with_nonces_on(), "http", 200, &[("content-type", "text/plain")]).await;
+        assert!(!text.headers()["content-security-policy"].to_str().unwrap().contains("nonce"));
+        assert_eq!(body_of(text).await, PAGE);
         // A page that was not sent again keeps the policy that came with it.
         let unchanged = answer_of(&with_nonces_on(), "http", 304, &[HTML]).await;
         assert!(!unchanged.headers().contains_key("content-security-policy"));
@@ -389,6 +408,20 @@ mod tests {
             answer_of(&learning, "http", 200, &[HTML, ("content-security-policy", "script-src 'nonce-own'")]).await;
         assert!(own.headers().contains_key("content-security-policy-report-only"));
         assert_eq!(body_of(own).await, PAGE, "the app's nonces stay");
+    }
+
+    #[tokio::test]
+    async fn a_page_that_cannot_be_read_runs_no_scripts() {
+        for set in [&[HTML, ("content-encoding", "br")][..], &[("content-type", "text/html; charset=utf-16")]] {
+            let response = answer_of(&with_nonces_on(), "http", 200, set).await;
+            let policy = response.headers()["content-security-policy"].to_str().unwrap().to_owned();
+            assert!(policy.contains("script-src 'strict-dynamic' 'nonce-"), "{set:?}: {policy}");
+            let body = response.into_body().collect().await.unwrap().to_bytes();
+            assert_eq!(body, PAGE, "no tag has it");
+        }
+        let script = answer_of(&with_nonces_on(), "http", 200, &[("content-type", "text/javascript")]).await;
+        let policy = script.headers()["content-security-policy"].to_str().unwrap();
+        assert!(!policy.contains("script-src"), "a worker goes by its own: {policy}");
     }
 
     #[tokio::test]

@@ -1,27 +1,39 @@
-//! Which account a sign-in is for, from a body that a stranger wrote.
+//! Which account a sign-in is for, from a request that a stranger wrote.
 //!
 //! The body is read as JSON and as a form, whatever its `Content-Type` says, and the query too: an app that reads it the
 //! other way must not see an account that we have not counted. Of a name that is given twice, both values count.
 
-use std::fmt;
-
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use base64::{
+    Engine,
+    alphabet::STANDARD,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+};
+use http::{HeaderMap, HeaderValue, header};
 use sha2::{Digest, Sha256};
+
+use super::{form, json, multipart, name::fold};
 
 /// More names in one request are no sign-in.
 const MOST: usize = 8;
-/// A longer name is no name; it is counted by its beginning.
-const LONGEST: usize = 320;
+/// Among the fields it stands for the name in HTTP Basic.
+const AUTHORIZATION: &str = "authorization";
+/// As lenient as any reader of Basic.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true),
+);
 
-/// What was found.
+/// What was found. Names are in the form in which they are compared: all spellings of one are the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Accounts {
-    /// These, as they are compared: without surrounding blanks, in small letters.
+    /// These.
     Named(Vec<String>),
     /// It can be read, and names none.
     None,
-    /// It cannot be read.
-    Unreadable,
+    /// It cannot be read, or not to its end; these were found all the same, and others may be in it.
+    Unreadable(Vec<String>),
 }
 
 /// A short stand-in, the same on every node: half of a SHA-256.
@@ -31,41 +43,60 @@ pub(super) fn fingerprint(kind: &str, name: &str) -> u128 {
 }
 
 /// Reads the accounts that a request names in these fields.
-pub fn read(query: Option<&str>, body: &[u8], encoded: bool, fields: &[String]) -> Accounts {
-    let mut found = Found { values: Vec::new(), too_many: false };
-    form(query.unwrap_or_default().as_bytes(), fields, &mut found);
-    form(body, fields, &mut found);
-    let paths: Vec<Vec<&str>> = fields.iter().map(|field| field.split('.').collect()).collect();
+pub fn read(query: Option<&str>, headers: &HeaderMap, body: &[u8], fields: &[String]) -> Accounts {
+    let mut found = Found::default();
+    form::read(query.unwrap_or_default().as_bytes(), fields, &mut found);
+    form::read(body, fields, &mut found);
     let text = trim(body);
-    let mut reader = serde_json::Deserializer::from_slice(text);
-    let seed = Looking { paths: paths.iter().map(Vec::as_slice).collect(), found: &mut found };
-    let is_json = seed.deserialize(&mut reader).is_ok() && reader.end().is_ok();
-    // Where our reader gives up, another one may go on, and find another name.
-    let gave_up = matches!(text.first(), Some(b'{' | b'[')) && !is_json;
-    if encoded || found.too_many || gave_up {
-        return Accounts::Unreadable;
+    let is_json = json::read(text, fields, &mut found);
+    let mut readable = match Kind::of(headers) {
+        Kind::Parts(boundary) => multipart::read(boundary, body, |name, value| {
+            if fields.iter().any(|field| form::is_named(name, field)) {
+                found.add(value);
+            }
+        }),
+        Kind::Plain => is_json || form::is_one(text),
+        Kind::Strange => false,
+    };
+    // Beside an account that the request names, Basic is most often the client's own name (RFC 6749, 2.3.1) or the door of
+    // a site that is not public yet: counted, one user's failures would be everybody's.
+    if found.values.is_empty() || fields.iter().any(|field| field.eq_ignore_ascii_case(AUTHORIZATION)) {
+        readable &= basic(headers).all(|name| name.inspect(|name| found.add(name)).is_some());
     }
-    if !found.values.is_empty() {
-        return Accounts::Named(found.values);
+    match (readable && !found.too_many, found.values.is_empty()) {
+        (false, _) => Accounts::Unreadable(found.values),
+        (true, false) => Accounts::Named(found.values),
+        (true, true) => Accounts::None,
     }
-    // What a form may consist of; anything else is for somebody with another reader.
-    let is_form = text.iter().all(|byte| byte.is_ascii_graphic());
-    if is_json || is_form { Accounts::None } else { Accounts::Unreadable }
+}
+
+/// The names in HTTP Basic (RFC 7617, 2); `None` for one that cannot be read.
+pub(super) fn basic(headers: &HeaderMap) -> impl Iterator<Item = Option<String>> {
+    headers.get_all(header::AUTHORIZATION).iter().filter_map(|value| {
+        let (scheme, rest) = value.as_bytes().trim_ascii().split_at_checked(5)?;
+        if !scheme.eq_ignore_ascii_case(b"basic") || !rest.first().is_none_or(u8::is_ascii_whitespace) {
+            return None;
+        }
+        let pair = BASE64.decode(rest.trim_ascii()).ok();
+        let name = pair.and_then(|pair| pair.split(|byte| *byte == b':').next().map(<[u8]>::to_vec));
+        Some(name.map(|name| String::from_utf8_lossy(&name).into_owned()))
+    })
 }
 
 fn trim(body: &[u8]) -> &[u8] {
     body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii()
 }
 
-struct Found {
+/// The names so far.
+#[derive(Default)]
+pub(super) struct Found {
     values: Vec<String>,
     too_many: bool,
 }
 
 impl Found {
-    fn add(&mut self, value: &str) {
-        let name: String = value.trim().chars().take(LONGEST).flat_map(char::to_lowercase).collect();
-        let name = name.trim().to_owned();
+    pub(super) fn add(&mut self, value: &str) {
+        let name = fold(value);
         if name.is_empty() || self.values.contains(&name) {
             return;
         }
@@ -77,145 +108,66 @@ impl Found {
     }
 }
 
-/// `application/x-www-form-urlencoded`.
-fn form(text: &[u8], fields: &[String], found: &mut Found) {
-    for pair in text.split(|byte| *byte == b'&') {
-        let cut = pair.iter().position(|byte| *byte == b'=').unwrap_or(pair.len());
-        let (name, value) = pair.split_at(cut);
-        let name = decode(name);
-        if fields.iter().any(|field| is_named(&name, field)) {
-            found.add(&decode(value.get(1..).unwrap_or_default()));
-        }
-    }
+/// How the headers say that the body is to be read.
+enum Kind<'a> {
+    /// JSON or a form: both are tried.
+    Plain,
+    /// A form in parts, with this boundary.
+    Parts(&'a str),
+    /// Compressed, in another encoding than UTF-8, or in parts that nobody could tell apart.
+    Strange,
 }
 
-/// `email`, or `user[email]` for `user.email`.
-fn is_named(name: &str, field: &str) -> bool {
-    // Some apps take names in any case, and drop spaces before them.
-    let (name, field) = (name.trim().to_ascii_lowercase(), field.to_ascii_lowercase());
-    if name == field {
-        return true;
-    }
-    let mut parts = field.split('.');
-    let Some(mut rest) = parts.next().and_then(|first| name.strip_prefix(first)) else { return false };
-    for part in parts {
-        let inner = rest.strip_prefix('[').and_then(|rest| rest.strip_prefix(part)?.strip_prefix(']'));
-        let Some(inner) = inner else { return false };
-        rest = inner;
-    }
-    rest.is_empty() || rest == "[]"
-}
-
-fn decode(text: &[u8]) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.iter().copied();
-    let digit = |byte: Option<u8>| byte.and_then(|byte| char::from(byte).to_digit(16));
-    while let Some(byte) = rest.next() {
-        let mut ahead = rest.clone();
-        match (byte, digit(ahead.next()), digit(ahead.next())) {
-            (b'+', ..) => bytes.push(b' '),
-            (b'%', Some(high), Some(low)) => {
-                bytes.push(u8::try_from(high * 16 + low).unwrap_or(b'?'));
-                rest = ahead;
+impl<'a> Kind<'a> {
+    fn of(headers: &'a HeaderMap) -> Self {
+        let coded = headers.get_all(header::CONTENT_ENCODING).iter().any(|value| value != "identity");
+        let mut types = headers.get_all(header::CONTENT_TYPE).iter().map(HeaderValue::to_str);
+        match (coded, types.next(), types.next()) {
+            (false, None, None) => Self::Plain,
+            (false, Some(Ok(one)), None) if charset_is_usual(one) => {
+                let is =
+                    |start: &str| one.trim_start().get(..start.len()).is_some_and(|it| it.eq_ignore_ascii_case(start));
+                match multipart::boundary(one) {
+                    Some(boundary) => Self::Parts(boundary),
+                    None if is("multipart/") => Self::Strange,
+                    None => Self::Plain,
+                }
             }
-            _ => bytes.push(byte),
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
-/// Looks for values at the ends of these paths; what is on none of them is passed over. serde_json bounds the depth.
-struct Looking<'a, 'f> {
-    paths: Vec<&'a [&'a str]>,
-    found: &'f mut Found,
-}
-
-impl<'de> DeserializeSeed<'de> for Looking<'_, '_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        if self.paths.is_empty() {
-            return deserializer.deserialize_any(IgnoredAny).map(drop);
-        }
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl Looking<'_, '_> {
-    fn value(self, text: &str) {
-        if self.paths.iter().any(|path| path.is_empty()) {
-            self.found.add(text);
+            _ => Self::Strange,
         }
     }
 }
 
-impl<'de> Visitor<'de> for Looking<'_, '_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("any JSON")
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<(), E> {
-        self.value(text);
-        Ok(())
-    }
-
-    fn visit_u64<E>(self, number: u64) -> Result<(), E> {
-        self.value(&number.to_string());
-        Ok(())
-    }
-
-    fn visit_i64<E>(self, number: i64) -> Result<(), E> {
-        self.value(&number.to_string());
-        Ok(())
-    }
-
-    fn visit_f64<E>(self, number: f64) -> Result<(), E> {
-        self.value(&number.to_string());
-        Ok(())
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_unit<E>(self) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
-        // An app that takes a list for a name takes one of them.
-        let inside = || self.paths.clone();
-        while items.next_element_seed(Looking { paths: inside(), found: &mut *self.found })?.is_some() {}
-        Ok(())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
-        while let Some(name) = members.next_key::<String>()? {
-            let below = self.paths.iter().filter_map(|path| match path.split_first() {
-                // Some apps take names in any case.
-                Some((first, rest)) if first.eq_ignore_ascii_case(name.trim()) => Some(rest),
-                _ => None,
-            });
-            let paths = below.collect();
-            members.next_value_seed(Looking { paths, found: &mut *self.found })?;
-        }
-        Ok(())
-    }
+/// Whether names are written in UTF-8 or ASCII by this media type: there are encodings in which `email` is no `email`.
+pub(super) fn charset_is_usual(content_type: &str) -> bool {
+    content_type.split(';').skip(1).all(|parameter| {
+        let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+        let value = value.trim().trim_matches(['"', '\'']).to_ascii_lowercase();
+        let usual = matches!(value.as_str(), "utf-8" | "utf8" | "us-ascii" | "ascii");
+        usual || !name.trim().to_ascii_lowercase().starts_with("charset")
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn accounts(body: &str, fields: &[&str]) -> Accounts {
+    fn asked(headers: &[(header::HeaderName, &str)], body: &[u8], fields: &[&str]) -> Accounts {
         let fields: Vec<String> = fields.iter().map(|field| (*field).to_owned()).collect();
-        read(None, body.as_bytes(), false, &fields)
+        let headers = headers.iter().map(|(name, value)| (name.clone(), HeaderValue::from_str(value).unwrap()));
+        read(None, &headers.collect(), body, &fields)
     }
 
-    fn named(names: &[&str]) -> Accounts {
-        Accounts::Named(names.iter().map(|name| (*name).to_owned()).collect())
+    fn accounts(body: &str, fields: &[&str]) -> Accounts {
+        asked(&[], body.as_bytes(), fields)
+    }
+
+    fn names(names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    fn named(all: &[&str]) -> Accounts {
+        Accounts::Named(names(all))
     }
 
     #[test]
@@ -224,7 +176,9 @@ mod tests {
         for (body, expected) in [
             (r#"{"email":" Ann@Example.com ","password":"p"}"#, named(&["ann@example.com"])),
             ("\u{feff} {\"user\":{\"name\":42}}\r\n", named(&["42"])),
+            (r#"{"USER.name":"x"}"#, named(&["x"])),
             ("email=ann%40example.com&password=p", named(&["ann@example.com"])),
+            ("email=ａｎｎ%EF%BC%A0example.com&password=a b", named(&["ann@example.com"])),
             ("password=p&user%5Bname%5D=A+B", named(&["a b"])),
             ("user[name]=x&user[other]=y", named(&["x"])),
             (r#"{"password":"email"}"#, Accounts::None),
@@ -233,7 +187,7 @@ mod tests {
         ] {
             assert_eq!(accounts(body, &fields), expected, "{body}");
         }
-        let query = read(Some("email=q%40x"), b"password=p", false, &["email".to_owned()]);
+        let query = read(Some("email=q%40x"), &HeaderMap::new(), b"password=p", &["email".to_owned()]);
         assert_eq!(query, named(&["q@x"]));
     }
 
@@ -244,23 +198,101 @@ mod tests {
             // Given twice; hidden in what another reader takes for a value; in a list.
             (r#"{"email":"decoy","email":"victim"}"#, named(&["decoy", "victim"])),
             (r#"{"e\u006dail":"victim"}"#, named(&["victim"])),
+            (r#"{"email":"v\u200bi\uff43tim "}"#, named(&["victim"])),
             (r#"{"a":"&email=victim&password=p&"}"#, named(&["victim"])),
             (r#"{"email":["decoy",{"x":1},"victim"]}"#, named(&["decoy", "victim"])),
             ("email=decoy&email=victim", named(&["decoy", "victim"])),
+            ("email=decoy&email[0]=victim", named(&["decoy", "victim"])),
+            ("password=p;email=victim", named(&["victim"])),
+            ("a=b&email=decoy;email=victim", named(&["decoy;email=victim", "decoy", "victim"])),
             ("%65mail=victim", named(&["victim"])),
         ] {
             assert_eq!(accounts(body, &fields), expected, "{body}");
         }
-        let many: String = (0..20).map(|number| format!("email={number}&")).collect();
-        let deep = "[".repeat(1_000);
         let behind =
             format!("{{\"email\":\"decoy\",\"x\":{}{},\"email\":\"victim\"}}", "[".repeat(500), "]".repeat(500));
         assert_eq!(accounts(&behind, &fields), named(&["decoy", "victim"]), "what is not asked for may be deep");
-        let cut = r#"{"email":"decoy","#;
+    }
+
+    #[test]
+    fn what_cannot_be_read_says_so_and_names_what_it_shows() {
+        let fields = ["email"];
+        let many: String = (0..20).map(|number| format!("email={number}&")).collect();
+        let deep = "[".repeat(1_000);
         let parts = "--b\r\ncontent-disposition: form-data; name=\"email\"\r\n\r\nvictim\r\n--b--";
-        for body in [many.as_str(), &deep, cut, parts, "{\"x\":", "\u{0}"] {
-            assert_eq!(accounts(body, &fields), Accounts::Unreadable, "{body}");
+        for body in
+            [many.as_str(), &deep, parts, "{\"x\":", "\u{0}", "<email>victim</email>", "email: victim\npassword: p"]
+        {
+            assert!(matches!(accounts(body, &fields), Accounts::Unreadable(_)), "{body}");
         }
-        assert_eq!(read(None, b"email=x", true, &["email".to_owned()]), Accounts::Unreadable, "compressed");
+        let cut = r#"{"email":"victim","#;
+        assert_eq!(accounts(cut, &fields), Accounts::Unreadable(names(&["victim"])));
+        let coded = asked(&[(header::CONTENT_ENCODING, "gzip")], b"email=x", &fields);
+        assert_eq!(coded, Accounts::Unreadable(names(&["x"])));
+    }
+
+    /// The query names a decoy; the app reads the body in its own way.
+    #[test]
+    fn a_decoy_that_can_be_read_hides_no_body_that_cannot() {
+        let json = r#"{"email":"victim","password":"guess"}"#;
+        let wide: Vec<u8> = json.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let marked: Vec<u8> = [0xff, 0xfe].into_iter().chain(wide.iter().copied()).collect();
+        for body in [&wide, &marked] {
+            let found = read(Some("email=decoy"), &HeaderMap::new(), body, &["email".to_owned()]);
+            assert_eq!(found, Accounts::Unreadable(names(&["decoy"])));
+        }
+        for kind in ["application/json; charset=utf-7", "application/x-www-form-urlencoded; charset=\"cp037\""] {
+            let found = asked(&[(header::CONTENT_TYPE, kind)], b"email=decoy", &["email"]);
+            assert_eq!(found, Accounts::Unreadable(names(&["decoy"])), "{kind}");
+        }
+        let usual = asked(&[(header::CONTENT_TYPE, "application/json; charset=UTF-8")], json.as_bytes(), &["email"]);
+        assert_eq!(usual, named(&["victim"]));
+        let types = [(header::CONTENT_TYPE, "text/plain"), (header::CONTENT_TYPE, "multipart/form-data; boundary=b")];
+        let fields = ["email".to_owned()];
+        let mut twice = HeaderMap::new();
+        types.iter().for_each(|(name, value)| _ = twice.append(name, HeaderValue::from_static(value)));
+        assert!(matches!(read(None, &twice, b"email=decoy", &fields), Accounts::Unreadable(_)));
+    }
+
+    #[test]
+    fn a_form_in_parts_names_its_account() {
+        let kind = (header::CONTENT_TYPE, "multipart/form-data; boundary=b");
+        let part = |name: &str, value: &str| {
+            format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+        };
+        let sign_in = |name: &str| format!("{}{}--b--\r\n", part("password", "p"), part(name, " Victim"));
+        assert_eq!(asked(std::slice::from_ref(&kind), sign_in("email").as_bytes(), &["email"]), named(&["victim"]));
+        assert_eq!(
+            asked(std::slice::from_ref(&kind), sign_in("user[email]").as_bytes(), &["user.email"]),
+            named(&["victim"])
+        );
+        let twice = format!("{}{}", part("email", "decoy"), sign_in("email"));
+        assert_eq!(asked(std::slice::from_ref(&kind), twice.as_bytes(), &["email"]), named(&["decoy", "victim"]));
+        assert_eq!(asked(std::slice::from_ref(&kind), sign_in("other").as_bytes(), &["email"]), Accounts::None);
+        let cut = twice.trim_end().strip_suffix("--").unwrap();
+        assert_eq!(asked(&[kind], cut.as_bytes(), &["email"]), Accounts::Unreadable(names(&["decoy", "victim"])));
+        for strange in
+            ["multipart/form-data", "multipart/form-data; boundary=b; boundary=c", "multipart/mixed; boundary=b"]
+        {
+            let found = asked(&[(header::CONTENT_TYPE, strange)], twice.as_bytes(), &["email"]);
+            assert!(matches!(found, Accounts::Unreadable(_)), "{strange}");
+        }
+    }
+
+    #[test]
+    fn basic_names_an_account_where_nothing_else_does_or_where_it_is_asked_for() {
+        // "Victim:a:b", and the same without padding.
+        let basic = |value: &'static str, body: &str, fields: &[&str]| {
+            asked(&[(header::AUTHORIZATION, value)], body.as_bytes(), fields)
+        };
+        for value in ["Basic VmljdGltOmE6Yg==", "basic   VmljdGltOmE6Yg"] {
+            assert_eq!(basic(value, "", &["email"]), named(&["victim"]), "{value}");
+        }
+        let right = "Basic VmljdGltOmE6Yg==";
+        assert_eq!(basic(right, "email=user", &["email"]), named(&["user"]), "a client of OAuth, and its user");
+        assert_eq!(basic(right, "email=decoy", &["email", "authorization"]), named(&["decoy", "victim"]));
+        assert_eq!(basic("Basic %%%", "", &["email"]), Accounts::Unreadable(Vec::new()));
+        assert_eq!(basic("Bearer VmljdGltOmE6Yg==", "", &["email"]), Accounts::None);
+        assert_eq!(basic("Basically VmljdGltOmE6Yg==", "", &["email"]), Accounts::None);
     }
 }

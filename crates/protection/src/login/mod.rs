@@ -5,7 +5,11 @@
 //! A refusal is 429 with `Retry-After` (RFC 6585, 4; RFC 9110, 10.2.3), and the app never sees the try.
 
 mod account;
+mod form;
 mod guesses;
+mod json;
+mod multipart;
+mod name;
 mod service;
 mod settings;
 

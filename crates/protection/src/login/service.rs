@@ -19,13 +19,15 @@ use tower::Service;
 
 use super::{
     LOGIN_BODY, PAUSED, STALLED, Watch,
-    account::{Accounts, fingerprint, read},
+    account::{Accounts, basic, fingerprint, read},
     settings::LogAccount,
 };
 use crate::rate_limit::{self, client_name};
 
 /// A sign-in is a few hundred bytes.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// In the log in place of an account that nobody knows; what was found beside it stands behind it.
+const UNREADABLE: &str = "(unreadable)";
 
 /// The service of [`super::Login`].
 #[derive(Clone)]
@@ -55,15 +57,21 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let context = request.extensions().get::<Arc<RequestContext>>().cloned();
-        // To show the form is no try.
-        let Some(context) =
-            context.filter(|_| !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS))
-        else {
+        let Some(context) = context.filter(|_| is_try(&request)) else {
             return Box::pin(self.inner.call(request));
         };
         let fresh = self.inner.clone();
         let inner = std::mem::replace(&mut self.inner, fresh);
         Box::pin(sign_in(inner, self.watch.clone(), request, context))
+    }
+}
+
+/// To show the form is no try, unless a browser's own form comes with it.
+fn is_try(request: &Request<Body>) -> bool {
+    match *request.method() {
+        Method::OPTIONS => false,
+        Method::GET | Method::HEAD => basic(request.headers()).next().is_some(),
+        _ => true,
     }
 }
 
@@ -80,8 +88,7 @@ where
 {
     let (parts, body) = request.into_parts();
     let Some(bytes) = collect(body).await else { return Ok(stalled(&context)) };
-    let encoded = parts.headers.get(header::CONTENT_ENCODING).is_some_and(|value| value != "identity");
-    let accounts = read(parts.uri.query(), &bytes, encoded, &watch.settings.account);
+    let accounts = read(parts.uri.query(), &parts.headers, &bytes, &watch.settings.account);
     let attempt = match Attempt::begin(&watch, &context, &accounts).await {
         Ok(attempt) => attempt,
         Err(refusal) => return Ok(refusal),
@@ -142,23 +149,21 @@ impl Attempt {
     async fn begin(watch: &Watch, context: &RequestContext, accounts: &Accounts) -> Result<Self, Response<Body>> {
         let seconds = |duration: Duration| rate_limit::ceiling(duration).max(1);
         let by_address = watch.addresses.take(context.client).await;
+        let unreadable = matches!(accounts, Accounts::Unreadable(_));
         if by_address.is_last() {
-            security_event("login_address_limited", "-", context, 0, by_address.retry());
+            let account = if unreadable { UNREADABLE } else { "-" };
+            security_event("login_address_limited", account, context, 0, by_address.retry());
         }
         if !by_address.is_allowed() {
             metrics::counter!("seaworthy_login_refusals_total", "by" => "address").increment(1);
             return Err(paused(seconds(by_address.retry()), context));
         }
-        let place = fingerprint("place", &client_name(context.client));
-        let names: Vec<u128> = match accounts {
-            Accounts::Named(names) => names.iter().map(|name| fingerprint("account", name)).collect(),
-            Accounts::None => Vec::new(),
-            // Of this client alone: one stranger must not keep everybody out of a sign-in that cannot be read.
-            Accounts::Unreadable => {
-                vec![fingerprint("unreadable", &format!("{}\0{}", watch.route, client_name(context.client)))]
-            }
-        };
-        let unreadable = matches!(accounts, Accounts::Unreadable);
+        let client = client_name(context.client);
+        let place = fingerprint("place", &client);
+        // Of this client alone: one stranger must not keep everybody out of a sign-in that cannot be read.
+        let of_client = unreadable.then(|| fingerprint("unreadable", &format!("{}\0{client}", watch.route)));
+        let of_names = named(accounts).iter().map(|name| fingerprint("account", name));
+        let names: Vec<u128> = of_client.into_iter().chain(of_names).collect();
         let mut attempt = Self { tries: Vec::with_capacity(names.len()), unreadable, shown: shown(watch, accounts) };
         for account in names {
             let guess = Guess { account, place };
@@ -205,16 +210,22 @@ impl Attempt {
     }
 }
 
-fn shown(watch: &Watch, accounts: &Accounts) -> String {
-    let Accounts::Named(names) = accounts else { return "-".to_owned() };
-    match watch.settings.log_account {
-        LogAccount::Off => "-".to_owned(),
-        LogAccount::Plain => names.join(" "),
-        LogAccount::Hash => {
-            let hashes = names.iter().map(|name| format!("{:016x}", fingerprint("account", name) >> 64));
-            hashes.collect::<Vec<_>>().join(" ")
-        }
+fn named(accounts: &Accounts) -> &[String] {
+    match accounts {
+        Accounts::Named(names) | Accounts::Unreadable(names) => names,
+        Accounts::None => &[],
     }
+}
+
+fn shown(watch: &Watch, accounts: &Accounts) -> String {
+    let unreadable = matches!(accounts, Accounts::Unreadable(_)).then(|| UNREADABLE.to_owned());
+    let names = named(accounts).iter().filter_map(|name| match watch.settings.log_account {
+        LogAccount::Off => None,
+        LogAccount::Plain => Some(name.clone()),
+        LogAccount::Hash => Some(format!("{:016x}", fingerprint("account", name) >> 64)),
+    });
+    let words: Vec<String> = unreadable.into_iter().chain(names).collect();
+    if words.is_empty() { "-".to_owned() } else { words.join(" ") }
 }
 
 /// What alerts listen to. Never the password, and the account as the settings say.
@@ -264,6 +275,11 @@ mod tests {
     }
 
     async fn knock(login: &Login, method: Method, body: &'static str, status: u16) -> u16 {
+        knock_from(login, "192.0.2.1", Request::builder().method(method).body(body).unwrap(), status).await
+    }
+
+    async fn knock_from(login: &Login, client: &str, request: Request<&'static str>, status: u16) -> u16 {
+        let (parts, body) = request.into_parts();
         let app = tower::service_fn(move |request: Request<Body>| async move {
             let seen = request.into_body().collect().await.unwrap().to_bytes();
             assert_eq!(seen, body, "the app gets what was sent");
@@ -271,10 +287,9 @@ mod tests {
             *response.status_mut() = status.try_into().unwrap();
             Ok::<_, Infallible>(response)
         });
-        let mut request = Request::new(full_body(body));
-        *request.method_mut() = method;
+        let mut request = Request::from_parts(parts, full_body(body));
         let mut context = RequestContext::new(RequestId::from_client(&HeaderValue::from_static("r")).unwrap());
-        context.client = Some("192.0.2.1".parse().unwrap());
+        context.client = Some(client.parse().unwrap());
         request.extensions_mut().insert(Arc::new(context));
         login.layer(app).oneshot(request).await.unwrap().status().as_u16()
     }
@@ -326,6 +341,57 @@ mod tests {
             assert!(asked.is_err());
         }
         assert_eq!(knock(&login, Method::POST, "email=eve", 200).await, 429);
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_read_is_counted_by_client_and_by_what_it_shows() {
+        let login = login(LoginSettings { failures: 2, ..LoginSettings::default() });
+        let from = async |client, body, status| {
+            knock_from(&login, client, Request::post("/login").body(body).unwrap(), status).await
+        };
+        let unreadable = "--b\r\nname=\"email\"\r\n";
+        for _ in 0..3 {
+            from("192.0.2.1", unreadable, 401).await;
+        }
+        assert_eq!(from("192.0.2.1", unreadable, 200).await, 429);
+        assert_eq!(from("192.0.2.2", unreadable, 200).await, 200, "one stranger keeps nobody else out");
+        assert_eq!(from("2001:db8::1", unreadable, 401).await, 401);
+        for client in ["2001:db8::2", "2001:db8::3"] {
+            from(client, unreadable, 401).await;
+        }
+        assert_eq!(from("2001:db8::4", unreadable, 200).await, 429, "a network is one client");
+        for client in ["192.0.2.3", "192.0.2.4", "192.0.2.5"] {
+            assert_eq!(from(client, "{\"email\":\"victim\",", 401).await, 401);
+        }
+        assert_eq!(from("192.0.2.6", "email=Victim", 200).await, 429, "what it names is counted too");
+        let plain = LoginSettings { log_account: LogAccount::Plain, ..LoginSettings::default() };
+        let watch = super::super::Login::layer("/", &plain, &Guesses::default(), &RateLimits::default()).0;
+        assert_eq!(shown(&watch, &Accounts::Unreadable(vec!["ann".into()])), "(unreadable) ann");
+        assert_eq!(shown(&watch, &Accounts::None), "-");
+    }
+
+    #[tokio::test]
+    async fn basic_is_a_try_with_whatever_method() {
+        let login = login(LoginSettings { failures: 2, ..LoginSettings::default() });
+        let from = async |client, pair: &str, status| {
+            let request = Request::get("/login").header(header::AUTHORIZATION, pair).body("");
+            knock_from(&login, client, request.unwrap(), status).await
+        };
+        for client in ["192.0.2.1", "192.0.2.2", "192.0.2.3"] {
+            assert_eq!(from(client, "Basic YW5uOmE=", 401).await, 401);
+        }
+        assert_eq!(from("192.0.2.4", "Basic QU5OOmI=", 200).await, 429, "another spelling and password");
+        assert_eq!(from("192.0.2.4", "Basic Ym9iOmE=", 200).await, 200, "another account");
+        assert_eq!(from("192.0.2.4", "Bearer YW5uOmE=", 401).await, 401);
+    }
+
+    #[tokio::test]
+    async fn spellings_of_a_name_share_their_tries() {
+        let login = login(LoginSettings { failures: 2, ..LoginSettings::default() });
+        for body in ["email=%EF%BD%81nn", "{\"email\":\"A\\u200bnn\"}", "email=decoy;email=ann%20"] {
+            assert_eq!(knock(&login, Method::POST, body, 401).await, 401);
+        }
+        assert_eq!(knock(&login, Method::POST, "email=ann", 200).await, 429);
     }
 
     #[tokio::test]

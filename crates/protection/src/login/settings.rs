@@ -13,7 +13,7 @@ use crate::rate_limit::{Per, RatePolicy, RateSetting};
 #[serde(default)]
 pub struct LoginSettings {
     /// Fields that name the account, in JSON, a form or the query. `user.email` is `email` within `user` (`user[email]` in
-    /// a form).
+    /// a form). `authorization` is the name in HTTP Basic, which counts without it only where nothing else names an account.
     pub account: Vec<String>,
     /// So many failures of one account have no pause.
     pub failures: u64,
@@ -37,7 +37,7 @@ pub enum LogAccount {
     /// A part of its SHA-256.
     #[default]
     Hash,
-    /// As it was written.
+    /// In the form in which names are compared.
     Plain,
     /// Not at all.
     Off,

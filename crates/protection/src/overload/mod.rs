@@ -5,6 +5,7 @@
 //! the app: what a cache answers costs the app nothing, and is not counted.
 
 mod places;
+mod sending;
 mod service;
 mod settings;
 mod shedder;
@@ -89,7 +90,9 @@ impl Load {
         let shedding = own.or(settings.latency_target.map(|target| ("", target)));
         let shedding =
             shedding.map(|(name, target)| (find(&mut known.shedders, name, || Shedder::new(Instant::now())), target.0));
-        let guard = Guard { priority: policy.priority, places, shedding, health: health.map(str::to_owned) };
+        // It is known by its path; what stands behind `?` is for the app.
+        let health = health.and_then(|health| health.split('?').next()).map(str::to_owned);
+        let guard = Guard { priority: policy.priority, places, shedding, health };
         (!guard.places.is_empty() || guard.shedding.is_some()).then(|| Overload(Arc::new(guard)))
     }
 }

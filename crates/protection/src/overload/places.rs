@@ -20,6 +20,11 @@ impl Places {
         // Counted first: of two that come for the last place one alone gets it. The place that is dropped counts back.
         (self.0.fetch_add(1, Ordering::Relaxed) < most).then_some(place)
     }
+
+    #[cfg(test)]
+    pub(super) fn taken(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 impl Drop for Place {

@@ -16,7 +16,7 @@ use http_body_util::BodyExt;
 use seaworthy_core::{Body, BoxError, Delivery, Problem, ProblemKind, RequestContext};
 use tower::Service;
 
-use super::{FULL, Guard, SHED, places::Place, shedder::Admitted};
+use super::{FULL, Guard, SHED, places::Place, sending::Sending, shedder::Admitted};
 
 /// The service of [`super::Overload`].
 #[derive(Clone)]
@@ -73,7 +73,16 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         match self.guard.enter(request.uri().path(), Instant::now()) {
-            Ok((admitted, held)) => {
+            Ok((mut admitted, held)) => {
+                let request = match &mut admitted {
+                    Some(admitted) => {
+                        let (parts, body) = request.into_parts();
+                        let (sending, body) = Sending::watch(body);
+                        admitted.without(sending);
+                        Request::from_parts(parts, body)
+                    }
+                    None => request,
+                };
                 OverloadFuture { inner: Some(self.inner.call(request)), refusal: None, admitted, held }
             }
             Err(kind) => {
@@ -113,6 +122,14 @@ pin_project_lite::pin_project! {
         refusal: Option<Response<Body>>,
         admitted: Option<Admitted>,
         held: Held,
+    }
+
+    impl<F> PinnedDrop for OverloadFuture<F> {
+        fn drop(this: Pin<&mut Self>) {
+            if let Some(admitted) = this.project().admitted.take() {
+                admitted.given_up(Instant::now());
+            }
+        }
     }
 }
 
@@ -165,7 +182,11 @@ impl HttpBody for HeldBody {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use futures_util::FutureExt;
     use http::HeaderValue;
+    use seaworthy_config::HumanDuration;
     use seaworthy_core::{RequestId, full_body};
     use tower::{Layer, ServiceExt};
 
@@ -193,12 +214,115 @@ mod tests {
         let refused = ask(&layer, "/a").await;
         assert_eq!((first.status().as_u16(), refused.status().as_u16()), (200, 503));
         assert!(refused.headers().contains_key("retry-after"));
+        let delivery = refused.extensions().get::<Delivery>();
+        assert_eq!(delivery, Some(&Delivery::NotSent), "nobody may keep it as the app's answer");
         assert_eq!(ask(&layer, "/health").await.status(), 200);
         let other = load.layer("/b", &all, &route(Some(1), Priority::Normal), None).unwrap();
         assert_eq!(ask(&other, "/b").await.status(), 200, "each route has its own");
         assert_eq!(first.into_body().collect().await.unwrap().to_bytes(), "hello");
         assert_eq!(ask(&layer, "/a").await.status(), 200);
         assert!(load.layer("/c", &all, &route(None, Priority::Low), None).is_none(), "what is off is absent");
+        let with_query = load.layer("/d", &all, &route(Some(0), Priority::Low), Some("/health?deep=1")).unwrap();
+        assert_eq!(ask(&with_query, "/health?deep=1").await.status(), 200);
+    }
+
+    fn taken(layer: &super::super::Overload) -> usize {
+        layer.0.places.iter().map(|(places, _)| places.taken()).sum()
+    }
+
+    /// A request to this service below the layer.
+    async fn ask_of<F>(layer: super::super::Overload, app: fn() -> F) -> Response<Body>
+    where
+        F: Future<Output = Result<Response<Body>, Infallible>>,
+    {
+        let app = tower::service_fn(move |_: Request<Body>| app());
+        layer.layer(app).oneshot(Request::new(seaworthy_core::empty_body())).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn however_a_request_ends_its_places_are_free_once() {
+        let all = OverloadSettings { concurrency: Some(5), latency_target: Some(HumanDuration::seconds(1)) };
+        let load = Load::default();
+        let layer = load.layer("/a", &all, &route(Some(5), Priority::High), None).unwrap();
+        let (shedder, _) = layer.0.shedding.clone().unwrap();
+        let kept = ask(&layer, "/a").await;
+        let is_one = |told: &str| assert_eq!((taken(&layer), shedder.waiting()), (2, 0), "{told}");
+        is_one("the one that is kept");
+        let panicked =
+            std::panic::AssertUnwindSafe(ask_of(layer.clone(), || async { panic!("a defect") })).catch_unwind().await;
+        assert!(panicked.is_err());
+        is_one("a panic");
+        let mut gone = Box::pin(ask_of(layer.clone(), std::future::pending));
+        assert!(futures_util::poll!(&mut gone).is_pending());
+        assert_eq!((taken(&layer), shedder.waiting()), (4, 1));
+        drop(gone);
+        is_one("a client that has gone");
+        let upgraded = ask_of(layer.clone(), || async {
+            let mut response = Response::new(seaworthy_core::empty_body());
+            *response.status_mut() = http::StatusCode::SWITCHING_PROTOCOLS;
+            Ok(response)
+        });
+        let upgraded = upgraded.await;
+        is_one("a WebSocket has been answered");
+        drop(upgraded);
+        let stream = ask_of(layer.clone(), || async {
+            let first = Ok(Frame::data(Bytes::from_static(b"data: 1\n\n")));
+            let stream = futures_util::StreamExt::chain(
+                futures_util::stream::iter([first]),
+                futures_util::stream::pending::<Result<Frame<Bytes>, BoxError>>(),
+            );
+            Ok(Response::new(http_body_util::StreamBody::new(stream).boxed_unsync()))
+        });
+        let mut stream = stream.await.into_body();
+        assert!(stream.frame().await.is_some());
+        assert_eq!((taken(&layer), shedder.waiting()), (4, 0), "a stream is not at its end");
+        drop(stream);
+        is_one("a stream that nobody reads on");
+        drop(kept);
+        assert_eq!(taken(&layer), 0);
+    }
+
+    #[tokio::test]
+    async fn a_client_chooses_no_priority() {
+        let load = Load::default();
+        let all = OverloadSettings { concurrency: Some(10), latency_target: None };
+        let low = load.layer("/l", &all, &route(None, Priority::Low), None).unwrap();
+        let mut held = Vec::new();
+        for _ in 0..6 {
+            held.push(ask(&low, "/").await);
+        }
+        let app = tower::service_fn(|_| async { Ok::<_, Infallible>(Response::new(full_body("hello"))) });
+        let request = Request::get("/?priority=high").header("priority", "u=0").header("x-priority", "high");
+        let request = request.body(seaworthy_core::empty_body()).unwrap();
+        assert_eq!(low.layer(app).oneshot(request).await.unwrap().status(), 503);
+    }
+
+    #[tokio::test]
+    async fn a_client_that_sends_slowly_does_not_make_the_app_look_slow() {
+        let all =
+            OverloadSettings { concurrency: None, latency_target: Some(HumanDuration(Duration::from_millis(20))) };
+        let layer = Load::default().layer("/a", &all, &route(None, Priority::High), None).unwrap();
+        let (shedder, _) = layer.0.shedding.clone().unwrap();
+        // The clock of the shedder is the real one.
+        let slow_body = || {
+            let wait = async {
+                tokio::time::sleep(Duration::from_millis(60)).await;
+                Ok::<_, BoxError>(Frame::data(Bytes::from_static(b"late")))
+            };
+            http_body_util::StreamBody::new(futures_util::stream::once(wait)).boxed_unsync()
+        };
+        let reads = tower::service_fn(|request: Request<Body>| async {
+            request.into_body().collect().await.unwrap();
+            Ok::<_, Infallible>(Response::new(full_body("hello")))
+        });
+        layer.layer(reads).oneshot(Request::new(slow_body())).await.unwrap();
+        assert_eq!(shedder.judged(), (1, 0));
+        let works = tower::service_fn(|_: Request<Body>| async {
+            tokio::time::sleep(Duration::from_millis(60)).await;
+            Ok::<_, Infallible>(Response::new(full_body("hello")))
+        });
+        layer.layer(works).oneshot(Request::new(slow_body())).await.unwrap();
+        assert_eq!(shedder.judged(), (2, 1), "what the app does not read is not waited for");
     }
 
     #[tokio::test]

@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::settings::Priority;
+use super::{sending::Sending, settings::Priority};
 
 /// No limit was ever needed, or not for long.
 const UNLIMITED: usize = usize::MAX;
@@ -48,6 +48,7 @@ pub(super) struct Admitted {
     shedder: Arc<Shedder>,
     since: Instant,
     target: Duration,
+    sending: Option<Sending>,
 }
 
 impl Shedder {
@@ -69,13 +70,24 @@ impl Shedder {
     pub(super) fn admit(self: &Arc<Self>, priority: Priority, target: Duration, now: Instant) -> Option<Admitted> {
         self.turn(target.max(SHORTEST), now);
         let before = self.waiting.fetch_add(1, Ordering::Relaxed);
-        let admitted = Admitted { shedder: self.clone(), since: now, target };
+        let admitted = Admitted { shedder: self.clone(), since: now, target, sending: None };
         let limit = self.limit.load(Ordering::Relaxed);
         if limit != UNLIMITED && before >= priority.share(limit) {
             return None;
         }
         self.peak.fetch_max(before + 1, Ordering::Relaxed);
         Some(admitted)
+    }
+
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Answers of this window, and how many of them were slow.
+    #[cfg(test)]
+    pub(super) fn judged(&self) -> (usize, usize) {
+        (self.answers.load(Ordering::Relaxed), self.slow.load(Ordering::Relaxed))
     }
 
     /// At the end of a window one caller judges it.
@@ -108,10 +120,26 @@ impl Shedder {
 }
 
 impl Admitted {
+    /// The time that its own client takes is not the app's.
+    pub(super) fn without(&mut self, sending: Option<Sending>) {
+        self.sending = sending;
+    }
+
     /// The app has answered. An error that comes at once says nothing of a queue.
     pub(super) fn answered(self, is_error: bool, now: Instant) {
-        let is_slow = now.saturating_duration_since(self.since) > self.target;
-        if is_slow || !is_error {
+        self.judge(is_error, now);
+    }
+
+    /// The client has gone before the app answered. When it had waited for too long that is a slow answer, or an app that
+    /// hangs would look well as soon as nobody waits for it; when it had not, nobody knows.
+    pub(super) fn given_up(self, now: Instant) {
+        self.judge(true, now);
+    }
+
+    fn judge(&self, only_if_slow: bool, now: Instant) {
+        let of_client = self.sending.as_ref().map(|sending| sending.waited(now)).unwrap_or_default();
+        let is_slow = now.saturating_duration_since(self.since).saturating_sub(of_client) > self.target;
+        if is_slow || !only_if_slow {
             self.shedder.answers.fetch_add(1, Ordering::Relaxed);
             self.shedder.slow.fetch_add(usize::from(is_slow), Ordering::Relaxed);
         }
@@ -235,5 +263,39 @@ mod tests {
         long.unwrap().answered(false, at(5_000));
         assert_eq!(shedder.limit.load(Ordering::Relaxed), UNLIMITED);
         assert_eq!(shedder.waiting.load(Ordering::Relaxed), 0);
+    }
+
+    /// Ten requests a second that hang until their clients give up, and one that is answered at once.
+    fn hung(give_up_after: u64) -> Arc<Shedder> {
+        let start = Instant::now();
+        let at = |millis: u64| start + Duration::from_millis(millis);
+        let shedder = Arc::new(Shedder::new(start));
+        let mut waiting = VecDeque::new();
+        for millis in (0..10_000).step_by(20) {
+            while waiting.front().is_some_and(|(since, _)| since + give_up_after <= millis) {
+                let (_, gone): (u64, Admitted) = waiting.pop_front().unwrap();
+                gone.given_up(at(millis));
+            }
+            waiting.extend(shedder.admit(Priority::High, TARGET, at(millis)).map(|admitted| (millis, admitted)));
+            if millis % 100 == 0
+                && let Some(quick) = shedder.admit(Priority::High, TARGET, at(millis))
+            {
+                quick.answered(false, at(millis + 2));
+            }
+        }
+        waiting.clear();
+        assert_eq!(shedder.waiting.load(Ordering::Relaxed), 0);
+        shedder
+    }
+
+    #[test]
+    fn an_app_that_hangs_is_seen_though_its_clients_hang_up() {
+        let limit = hung(400).limit.load(Ordering::Relaxed);
+        assert!(limit < 10, "{limit}");
+    }
+
+    #[test]
+    fn clients_that_change_their_minds_say_nothing_of_the_app() {
+        assert_eq!(hung(100).limit.load(Ordering::Relaxed), UNLIMITED);
     }
 }

@@ -182,6 +182,14 @@ pub(crate) fn again(seconds: u64) -> String {
     }
 }
 
+/// Who is counted as one client: an address, or the network of an IPv6 address.
+pub(crate) fn network(client: IpAddr) -> IpAddr {
+    match Key::of(Some(client)) {
+        Key::Client(address) => address,
+        _ => client,
+    }
+}
+
 /// Who is counted as one client, as text: an address, or the network of an IPv6 address.
 pub(crate) fn client_name(client: Option<IpAddr>) -> String {
     match Key::of(client) {

@@ -11,7 +11,7 @@ mod summary;
 mod template;
 
 pub use endpoint::{CspReports, CspReportsService};
-pub(super) use nonce::{Nonce, can_take_nonces, make_private, with_nonces};
+pub(super) use nonce::{Nonce, can_take_nonces, is_page, make_private, with_nonces};
 pub use settings::{CspOverrides, CspSettings, Directives, Sources};
 pub use summary::{CspFindings, Seen};
 pub(super) use template::Template;

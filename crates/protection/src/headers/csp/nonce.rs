@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    io::{self, Write},
     pin::Pin,
     sync::{Arc, LazyLock, Mutex, PoisonError},
     task::{Context, Poll, ready},
@@ -10,6 +11,7 @@ use std::{
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use bytes::Bytes;
 use encoding_rs::Encoding;
+use flate2::write::MultiGzDecoder;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use http_body::{Body as HttpBody, Frame};
 use http_body_util::BodyExt;
@@ -59,9 +61,35 @@ pub(in crate::headers) fn can_take_nonces(response: &Response<Body>) -> bool {
     let whole =
         !matches!(response.status(), StatusCode::PARTIAL_CONTENT | StatusCode::NOT_MODIFIED | StatusCode::NO_CONTENT)
             && !response.status().is_informational();
-    let plain =
-        headers.get(header::CONTENT_ENCODING).is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"identity"));
-    whole && plain && encoding(headers).is_some() && response.extensions().get::<ProblemKind>().is_none()
+    whole && is_page(response) && coding(headers).is_some() && encoding(headers).is_some()
+}
+
+/// Whether browsers would show it as HTML, and it is no page of our own.
+pub(in crate::headers) fn is_page(response: &Response<Body>) -> bool {
+    let kind = response.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    let essence = kind.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+    essence.eq_ignore_ascii_case(b"text/html") && response.extensions().get::<ProblemKind>().is_none()
+}
+
+/// How an answer is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Coding {
+    Plain,
+    /// By apps that do so although nobody asked for it.
+    Gzip,
+}
+
+/// `None`: in a way that is not read here.
+fn coding(headers: &HeaderMap) -> Option<Coding> {
+    let mut values = headers.get_all(header::CONTENT_ENCODING).iter().map(|value| value.as_bytes().trim_ascii());
+    match (values.next(), values.next()) {
+        (None, _) => Some(Coding::Plain),
+        (Some(one), None) if one.eq_ignore_ascii_case(b"identity") => Some(Coding::Plain),
+        (Some(one), None) if one.eq_ignore_ascii_case(b"gzip") || one.eq_ignore_ascii_case(b"x-gzip") => {
+            Some(Coding::Gzip)
+        }
+        _ => None,
+    }
 }
 
 /// The encoding of an HTML answer; `None` when it is no HTML, or its tags cannot be found byte by byte.
@@ -119,11 +147,14 @@ pub(in crate::headers) fn with_nonces(
     styles: bool,
     marker: &str,
 ) -> Response<Body> {
-    let (parts, body) = response.into_parts();
+    let (mut parts, body) = response.into_parts();
+    let is_zipped = coding(&parts.headers) == Some(Coding::Gzip);
+    parts.headers.remove(header::CONTENT_ENCODING);
     let Some(encoding) = encoding(&parts.headers).filter(|_| !body.is_end_stream()) else {
         return Response::from_parts(parts, body);
     };
-    let body = NonceBody::new(body, encoding, nonce.clone(), styles, marker.to_owned());
+    let mut body = NonceBody::new(body, encoding, nonce.clone(), styles, marker.to_owned());
+    body.unzip = is_zipped.then(|| MultiGzDecoder::new(Vec::new()));
     Response::from_parts(parts, body.boxed_unsync())
 }
 
@@ -151,6 +182,8 @@ struct NonceBody {
     /// `None` once the last byte went through it.
     rewriter: Option<HtmlRewriter<'static, Output>>,
     output: Output,
+    /// What comes is compressed.
+    unzip: Option<MultiGzDecoder<Vec<u8>>>,
     /// What came behind the body, while the end of the body is still on its way.
     trailers: Option<Frame<Bytes>>,
 }
@@ -175,7 +208,31 @@ impl NonceBody {
             strict: false,
             ..Settings::new_send()
         };
-        Self { inner, rewriter: Some(HtmlRewriter::new(settings, output.clone())), output, trailers: None }
+        Self { inner, rewriter: Some(HtmlRewriter::new(settings, output.clone())), output, unzip: None, trailers: None }
+    }
+
+    /// Takes what came.
+    fn write(&mut self, data: &[u8]) -> Result<(), BoxError> {
+        let plain = self.unzip.as_mut().map(|unzip| -> io::Result<Vec<u8>> {
+            unzip.write_all(data)?;
+            unzip.flush()?;
+            Ok(std::mem::take(unzip.get_mut()))
+        });
+        let plain = plain.transpose()?;
+        match &mut self.rewriter {
+            Some(rewriter) => Ok(rewriter.write(plain.as_deref().unwrap_or(data))?),
+            None => Ok(()),
+        }
+    }
+
+    /// The last byte has come.
+    fn finish(&mut self) -> Result<(), BoxError> {
+        if let Some(mut unzip) = self.unzip.take() {
+            unzip.try_finish()?;
+            let rest = std::mem::take(unzip.get_mut());
+            self.write(&rest)?;
+        }
+        self.rewriter.take().map_or(Ok(()), |rewriter| Ok(rewriter.end()?))
     }
 }
 
@@ -206,30 +263,24 @@ impl HttpBody for NonceBody {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
         loop {
-            let Some(rewriter) = &mut this.rewriter else {
+            if this.rewriter.is_none() {
                 return Poll::Ready(this.trailers.take().map(Ok));
-            };
-            match ready!(Pin::new(&mut this.inner).poll_frame(cx)) {
+            }
+            let taken = match ready!(Pin::new(&mut this.inner).poll_frame(cx)) {
                 Some(Err(error)) => {
                     this.rewriter = None;
                     return Poll::Ready(Some(Err(error)));
                 }
-                Some(Ok(frame)) if frame.is_data() => {
-                    let written = frame.data_ref().map_or(Ok(()), |data| rewriter.write(data));
-                    if let Err(error) = written {
-                        this.rewriter = None;
-                        tracing::warn!(%error, "an HTML answer could not get its nonces, and was cut");
-                        return Poll::Ready(Some(Err(error.into())));
-                    }
-                }
+                Some(Ok(frame)) if frame.is_data() => this.write(frame.data_ref().map_or(&[][..], |data| &data[..])),
                 last => {
                     this.trailers = last.and_then(Result::ok);
-                    if let Some(rewriter) = this.rewriter.take()
-                        && let Err(error) = rewriter.end()
-                    {
-                        return Poll::Ready(Some(Err(error.into())));
-                    }
+                    this.finish()
                 }
+            };
+            if let Err(error) = taken {
+                (this.rewriter, this.trailers) = (None, None);
+                tracing::warn!(%error, "an HTML answer could not get its nonces, and was cut");
+                return Poll::Ready(Some(Err(error)));
             }
             let ready = this.output.take();
             if !ready.is_empty() {
@@ -317,11 +368,35 @@ mod tests {
         };
         let html = ("content-type", "text/html");
         assert!(answer(200, &[html]) && answer(404, &[html]) && answer(500, &[html, ("content-encoding", "identity")]));
-        assert!(!answer(200, &[html, ("content-encoding", "gzip")]));
+        assert!(
+            answer(200, &[html, ("content-encoding", "GZIP")]) && !answer(200, &[html, ("content-encoding", "br")])
+        );
+        assert!(!answer(200, &[html, ("content-encoding", "gzip, gzip")]));
         assert!(!answer(206, &[html]) && !answer(304, &[html]) && !answer(200, &[]));
         assert!(!answer(200, &[("content-type", "application/json")]));
         assert!(!answer(200, &[("content-type", "text/html; charset=utf-16")]));
         assert!(!answer(200, &[("content-type", "text/html; charset=klingon")]));
+    }
+
+    #[tokio::test]
+    async fn a_page_that_comes_compressed_gets_them_too() {
+        let html = "<title>é</title><script>1</script>".repeat(2_000);
+        let mut zip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        zip.write_all(html.as_bytes()).unwrap();
+        let zipped = zip.finish().unwrap();
+        let answer = async |bytes: &[u8]| {
+            let chunks: Vec<Result<Frame<Bytes>, BoxError>> =
+                bytes.chunks(7).map(|chunk| Ok(Frame::data(Bytes::copy_from_slice(chunk)))).collect();
+            let body = http_body_util::StreamBody::new(futures_util::stream::iter(chunks)).boxed_unsync();
+            let response = Response::builder().header("content-type", "text/html").header("content-encoding", "gzip");
+            let response = with_nonces(response.body(body).unwrap(), &Nonce::fixed("N"), true, "");
+            assert!(!response.headers().contains_key("content-encoding"));
+            response.into_body().collect().await.map(|body| body.to_bytes())
+        };
+        let expected = html.replace("<script>", "<script nonce=\"N\">");
+        assert_eq!(answer(&zipped).await.unwrap(), expected);
+        assert!(answer(&zipped[..zipped.len() - 9]).await.is_err(), "a half is no whole page");
+        assert!(answer(b"no gzip").await.is_err());
     }
 
     #[tokio::test]

@@ -125,7 +125,7 @@ impl Table {
         if let Some(client) = client
             && count.clients.len() < MOST_CLIENTS
         {
-            count.clients.insert(client.to_canonical());
+            count.clients.insert(crate::rate_limit::network(client));
         }
     }
 
@@ -164,6 +164,11 @@ mod tests {
         assert_eq!((seen[0].reports, seen[0].clients, seen[0].blocked.as_str()), (30, 10, "https://cdn.example"));
         assert_eq!((seen[0].first_seen, seen[0].last_seen), (0, 29));
         assert_eq!((seen[1].reports, seen[1].clients), (1, 1));
+        for number in 0..20_u16 {
+            findings.add(batch("forged"), Some([0x2001, 0xdb8, 0, 0, 0, 0, 0, number].into()), 60 + i64::from(number));
+        }
+        let forged = findings.seen().into_iter().find(|one| one.blocked == "https://forged.example").unwrap();
+        assert_eq!(forged.clients, 1, "whoever has one address of IPv6 has the whole network");
     }
 
     #[test]
