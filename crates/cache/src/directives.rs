@@ -24,6 +24,8 @@ pub(crate) struct Directives {
     pub must_revalidate: bool,
     pub proxy_revalidate: bool,
     pub must_understand: bool,
+    /// Of a request: whatever is stored, or nothing.
+    pub only_if_cached: bool,
     /// They come from a field that is for shared caches alone; `Cache-Control` and `Expires` do not count then.
     pub targeted: bool,
 }
@@ -82,6 +84,7 @@ impl Directives {
             b"must-revalidate" => self.must_revalidate = true,
             b"proxy-revalidate" => self.proxy_revalidate = true,
             b"must-understand" => self.must_understand = true,
+            b"only-if-cached" => self.only_if_cached = true,
             _ => {}
         }
     }

@@ -17,6 +17,7 @@ use tokio::time::timeout_at;
 
 use crate::{
     app::App,
+    directives::Directives,
     fill::Fill,
     freshness::{Received, terms},
     key::Key,
@@ -176,7 +177,7 @@ impl Exchange {
                 self.route.tell(&mut answer, Outcome::StoodIn { status });
                 answer
             }
-            _ => self.keep(fill, response, why, (now, received)),
+            (_, stale) => self.keep(fill, stale.as_ref(), response, why, (now, received)),
         }
     }
 
@@ -213,7 +214,14 @@ impl Exchange {
     }
 
     /// Passes the app's answer on, and stores it on the way where that is allowed.
-    fn keep(&self, fill: Fill, response: Response<Body>, why: &'static str, at: (Instant, Received)) -> Response<Body> {
+    fn keep(
+        &self,
+        fill: Fill,
+        stale: Option<&Arc<Stored>>,
+        response: Response<Body>,
+        why: &'static str,
+        at: (Instant, Received),
+    ) -> Response<Body> {
         let (now, received) = at;
         let (mut parts, body) = response.into_parts();
         let mut tags = Vec::new();
@@ -227,6 +235,9 @@ impl Exchange {
         let body = match terms {
             None => {
                 fill.refuse();
+                if let Some(stale) = stale.filter(|_| !ours && self.supersedes(status)) {
+                    self.route.store.remove(&self.key, stale);
+                }
                 body
             }
             Some(terms) => {
@@ -239,6 +250,16 @@ impl Exchange {
         let mut response = Response::from_parts(parts, body);
         self.route.tell(&mut response, Outcome::Forwarded { why, status, stored });
         response
+    }
+
+    /// Whether what the app says now holds for all who share the stale answer, so that this is given no longer, not even
+    /// while it would be refreshed (RFC 5861, 3): something else, or nothing at all, is there. A refusal says nothing of it,
+    /// and neither does what somebody in particular was answered.
+    fn supersedes(&self, status: StatusCode) -> bool {
+        let gone = matches!(status, StatusCode::NOT_FOUND | StatusCode::GONE);
+        (status.is_success() || status.is_redirection() || gone)
+            && self.partition != Partition::Named
+            && !Directives::of_cache_control(&self.parts.headers).no_store
     }
 
     /// The request for the app, with these headers.

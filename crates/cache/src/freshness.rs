@@ -59,7 +59,9 @@ pub(crate) fn terms(
         return None;
     }
     let says = Directives::of_answer(answer);
-    if says.no_store || says.private || (says.must_understand && !UNDERSTOOD.contains(&status.as_u16())) {
+    // RFC 9111, 5.2.2.3: `no-store` beside `must-understand` is for caches that do not know the status.
+    let understood = UNDERSTOOD.contains(&status.as_u16());
+    if says.private || (if says.must_understand { !understood } else { says.no_store }) {
         return None;
     }
     if Directives::of_cache_control(request).no_store {
@@ -246,6 +248,9 @@ mod tests {
         assert!(judge(&Policy::default(), &HeaderMap::new(), 599, &answer).is_some());
         let understand = [("cache-control", "max-age=60, must-understand")];
         assert_eq!(judge(&Policy::default(), &HeaderMap::new(), 599, &understand), None);
+        let known = [("cache-control", "max-age=60, must-understand, no-store")];
+        assert!(judge(&Policy::default(), &HeaderMap::new(), 200, &known).is_some());
+        assert_eq!(judge(&Policy::default(), &HeaderMap::new(), 599, &known), None);
         let no_store = headers(&[("cache-control", "no-store")]);
         assert_eq!(judge(&Policy::default(), &no_store, 200, &answer), None);
     }

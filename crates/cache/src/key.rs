@@ -1,6 +1,6 @@
 //! What tells stored answers apart before `Vary` does: scheme, host, target, and what the route's policy adds.
 
-use http::{HeaderMap, HeaderValue, Request, Uri, header::HOST, uri::PathAndQuery};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri, header::HOST, uri::PathAndQuery};
 use seaworthy_core::{Body, RequestContext};
 
 use crate::policy::{Partition, Policy};
@@ -42,11 +42,7 @@ impl Key {
             bytes.extend_from_slice(digest);
         }
         for name in &policy.vary {
-            bytes.push(b'v');
-            for value in request.headers().get_all(name) {
-                bytes.extend_from_slice(value.as_bytes());
-                bytes.push(END);
-            }
+            write_field(&mut bytes, name, request.headers());
         }
         Self { bytes, site, target: end }
     }
@@ -64,6 +60,20 @@ impl Key {
     pub(crate) fn target(&self) -> &[u8] {
         &self.bytes[self.site + 1..self.target]
     }
+}
+
+/// One field with all of its lines: each text after its length, and the lines after their number, so that no two sets of
+/// fields look alike. The name too: the store outlives a reload, and the policy may then name another one.
+fn write_field(bytes: &mut Vec<u8>, name: &HeaderName, headers: &HeaderMap) {
+    let text = |bytes: &mut Vec<u8>, text: &[u8]| {
+        bytes.extend_from_slice(&(text.len() as u64).to_le_bytes());
+        bytes.extend_from_slice(text);
+    };
+    bytes.push(b'v');
+    text(bytes, name.as_str().as_bytes());
+    let lines = headers.get_all(name);
+    bytes.extend_from_slice(&(lines.iter().count() as u64).to_le_bytes());
+    lines.iter().for_each(|line| text(bytes, line.as_bytes()));
 }
 
 /// Path and query as the app sees them.
@@ -130,5 +140,33 @@ pub(crate) mod tests {
             assert_ne!(first, *other, "{number}");
             assert!(others[..number].iter().all(|before| before != other), "{number}");
         }
+    }
+
+    #[test]
+    fn no_two_sets_of_varied_fields_have_one_key() {
+        let key = |vary: &[&'static str], headers: &[(&'static str, &'static str)]| {
+            let vary = vary.iter().map(|name| HeaderName::from_static(name)).collect();
+            let policy = Policy { vary, ..Policy::default() };
+            Key::of(&request("/", headers), &context(), &policy, Partition::Everyone, None)
+        };
+        let both = |headers: &[(&'static str, &'static str)]| key(&["a", "b"], headers);
+        // A line that begins as the next field would: written without lengths, these two were one.
+        assert_ne!(both(&[("a", "x"), ("a", "vy"), ("b", "z")]), both(&[("a", "x"), ("b", "y"), ("b", "vz")]));
+        let all = [
+            both(&[]),
+            both(&[("a", "")]),
+            both(&[("b", "")]),
+            both(&[("a", ""), ("a", "")]),
+            both(&[("a", "x"), ("a", "x"), ("b", "x")]),
+            both(&[("a", "x"), ("b", "x"), ("b", "x")]),
+            both(&[("a", "x"), ("a", "x"), ("a", "x")]),
+            both(&[("b", "x"), ("b", "x"), ("b", "x")]),
+            both(&[("a", "x, x"), ("b", "x")]),
+        ];
+        for (number, one) in all.iter().enumerate() {
+            assert!(all[..number].iter().all(|before| before != one), "{number}");
+        }
+        let after_reload = key(&["a"], &[("a", "x")]);
+        assert_ne!(after_reload, key(&["b"], &[("b", "x")]), "another policy for what is still stored");
     }
 }

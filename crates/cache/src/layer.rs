@@ -11,17 +11,18 @@ use std::{
 };
 
 use http::{
-    Method, Request, Response,
+    Method, Request, Response, StatusCode,
     header::{IF_MATCH, IF_UNMODIFIED_SINCE, UPGRADE},
 };
 use http_body::Body as HttpBody;
-use seaworthy_core::{Body, RequestContext, Shutdown};
+use seaworthy_core::{Body, Problem, ProblemKind, RequestContext, Shutdown};
 use tower::{Layer, Service};
 
 use crate::{
     answer,
     app::App,
     counts::RouteCounts,
+    directives::Directives,
     exchange::Exchange,
     invalidation,
     key::Key,
@@ -32,6 +33,14 @@ use crate::{
     status::{self, Outcome},
     store::{Found, Store},
     stored::Stored,
+};
+
+/// A client wants what is stored or nothing, and nothing is (RFC 9111, 5.2.1.7).
+const NOT_STORED: ProblemKind = ProblemKind {
+    code: "SEA_CACHE_NOT_STORED",
+    status: StatusCode::GATEWAY_TIMEOUT,
+    title: "No stored answer may be given to this request",
+    advice: "Send the request without `Cache-Control: only-if-cached`: then the app is asked.",
 };
 
 /// The layer of one route. Absent where the route caches nothing.
@@ -139,6 +148,30 @@ impl Route {
         response
     }
 
+    /// For who wants what is stored or nothing (RFC 9111, 5.2.1.7): a stale answer that may still be given, or 504. The app
+    /// is not asked.
+    fn stored_only(
+        &self,
+        found: Found,
+        partition: Partition,
+        request: &Request<Body>,
+        context: &RequestContext,
+    ) -> Response<Body> {
+        let now = context.received;
+        match found {
+            Found::Answer(stored) if stored.serves_while_revalidating(now) && Self::may_share(partition, &stored) => {
+                self.counts.stale.increment(1);
+                self.hit(&stored, request.method(), request.headers(), now)
+            }
+            _ => {
+                self.counts.pass.increment(1);
+                let mut response = Problem::new(NOT_STORED).into_response(context);
+                self.tell(&mut response, Outcome::NotStored);
+                response
+            }
+        }
+    }
+
     pub(crate) fn tell(&self, response: &mut Response<Body>, outcome: Outcome) {
         if self.tells {
             status::tell(response.headers_mut(), outcome);
@@ -201,14 +234,19 @@ where
             Plan::Look(key, partition) => (key, partition),
         };
         let headers = request.headers();
+        // The edge has looked at the clock for this request already.
+        let now = context.received;
         match self.route.store.find(&key, headers) {
-            Found::Answer(stored) if !Route::may_share(partition, &stored) => return self.pass(request, "bypass"),
-            // The edge has looked at the clock for this request already.
-            Found::Answer(stored) if stored.is_fresh(context.received) => {
+            Found::Answer(stored) if stored.is_fresh(now) && Route::may_share(partition, &stored) => {
                 self.route.counts.hit.increment(1);
-                let answer = self.route.hit(&stored, request.method(), headers, context.received);
+                let answer = self.route.hit(&stored, request.method(), headers, now);
                 return CacheFuture::Ready { answer: Some(answer) };
             }
+            found if Directives::of_cache_control(headers).only_if_cached => {
+                let answer = self.route.stored_only(found, partition, &request, &context);
+                return CacheFuture::Ready { answer: Some(answer) };
+            }
+            Found::Answer(stored) if !Route::may_share(partition, &stored) => return self.pass(request, "bypass"),
             _ if *request.method() == Method::HEAD => return self.pass(request, "uri-miss"),
             _ => {}
         }
@@ -270,5 +308,131 @@ where
             }
             CacheFutureProjection::Long { future } => future.as_mut().poll(cx).map(Ok),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    };
+
+    use http::{HeaderMap, header::CACHE_CONTROL};
+    use http_body_util::BodyExt;
+    use seaworthy_core::{empty_body, full_body};
+    use tower::ServiceExt;
+
+    use super::*;
+    use crate::{key::tests::context, settings::CacheSetting, stored::tests::headers};
+
+    type Lines<'a> = &'a [(&'static str, &'static str)];
+
+    /// An app that answers as it was last told, behind a cache that believes its headers.
+    struct Behind {
+        says: Arc<Mutex<(u16, HeaderMap)>>,
+        asked: Arc<AtomicUsize>,
+        cache: seaworthy_core::Handler,
+    }
+
+    impl Behind {
+        fn new() -> Self {
+            let (says, asked) = (Arc::new(Mutex::new((200, HeaderMap::new()))), Arc::new(AtomicUsize::new(0)));
+            let (said, count) = (says.clone(), asked.clone());
+            let app = tower::service_fn(move |_: Request<Body>| {
+                count.fetch_add(1, Ordering::Relaxed);
+                let (status, headers) = said.lock().unwrap().clone();
+                let mut response = Response::new(full_body("hello"));
+                *response.status_mut() = StatusCode::from_u16(status).unwrap();
+                *response.headers_mut() = headers;
+                async { Ok::<_, Infallible>(response) }
+            });
+            let store = Store::default();
+            store.resize(1 << 20);
+            let policy = CacheSetting::Switch(true).policy().unwrap();
+            let layer = Cache::layer("*", &store, policy, &Settings::default(), &Shutdown::new());
+            Self { says, asked, cache: seaworthy_core::Handler::new(layer.layer(app)) }
+        }
+
+        fn says(&self, status: u16, lines: Lines<'_>) {
+            *self.says.lock().unwrap() = (status, headers(lines));
+        }
+
+        /// The status, and how often the app was asked by then.
+        async fn get(&self, path: &'static str, lines: Lines<'_>) -> (u16, usize, Response<()>) {
+            let mut request = Request::new(empty_body());
+            *request.uri_mut() = path.parse().unwrap();
+            *request.headers_mut() = headers(lines);
+            request.extensions_mut().insert(Arc::new(context()));
+            let (parts, body) = self.cache.clone().oneshot(request).await.unwrap().into_parts();
+            body.collect().await.unwrap();
+            (parts.status.as_u16(), self.asked.load(Ordering::Relaxed), Response::from_parts(parts, ()))
+        }
+    }
+
+    #[tokio::test]
+    async fn who_wants_what_is_stored_or_nothing_never_asks_the_app() {
+        const ONLY: (&str, &str) = ("cache-control", "Only-If-Cached");
+        let behind = Behind::new();
+        behind.says(200, &[("cache-control", "max-age=60")]);
+        let (status, asked, answer) = behind.get("/a", &[ONLY]).await;
+        assert_eq!((status, asked), (504, 0));
+        assert_eq!(answer.headers()["cache-status"], "seaworthy; detail=only-if-cached");
+        assert_eq!(answer.headers()[CACHE_CONTROL], "no-store");
+        assert_eq!(behind.get("/a", &[]).await.1, 1);
+        let (status, asked, _) = behind.get("/a", &[ONLY]).await;
+        assert_eq!((status, asked), (200, 1));
+        behind.says(200, &[("cache-control", "max-age=0"), ("etag", "\"a\"")]);
+        assert_eq!(behind.get("/stale", &[]).await.1, 2);
+        assert_eq!((behind.get("/stale", &[ONLY]).await.0, behind.get("/stale", &[ONLY]).await.1), (504, 2));
+        behind.says(200, &[("cache-control", "max-age=0, stale-while-revalidate=60")]);
+        assert_eq!(behind.get("/while", &[]).await.1, 3);
+        assert_eq!((behind.get("/while", &[ONLY]).await.0, behind.get("/while", &[ONLY]).await.1), (200, 3));
+    }
+
+    #[tokio::test]
+    async fn what_is_gone_is_not_given_while_it_is_refreshed() {
+        const STALE: (&str, &str) = ("cache-control", "max-age=0, stale-while-revalidate=600");
+        for (path, status, goes) in [("/gone", 404, true), ("/moved", 302, true), ("/busy", 429, false)] {
+            let behind = Behind::new();
+            behind.says(200, &[STALE]);
+            assert_eq!(behind.get(path, &[]).await.0, 200);
+            behind.says(status, &[]);
+            assert_eq!(behind.get(path, &[]).await.0, 200, "the stale one, and the app is asked behind it");
+            let mut last = 200;
+            for _ in 0..1_000 {
+                tokio::task::yield_now().await;
+                let (now, asked, _) = behind.get(path, &[]).await;
+                last = now;
+                if now == status || asked > 5 {
+                    break;
+                }
+            }
+            assert_eq!(last == status, goes, "{path}");
+        }
+        // What somebody in particular is answered says nothing to the others.
+        let behind = Behind::new();
+        behind.says(200, &[STALE]);
+        assert_eq!(behind.get("/a", &[]).await.0, 200);
+        behind.says(404, &[("cache-control", "no-store")]);
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+            assert_eq!(behind.get("/a", &[("authorization", "Bearer x")]).await.0, 200);
+        }
+        assert!(behind.asked.load(Ordering::Relaxed) > 1);
+        assert_eq!(behind.get("/a", &[]).await.0, 200);
+    }
+
+    #[tokio::test]
+    async fn what_was_confirmed_without_a_date_is_fresh_again() {
+        const OLD: &str = "Tue, 14 Nov 2023 22:13:20 GMT";
+        let behind = Behind::new();
+        behind.says(200, &[("cache-control", "max-age=60"), ("etag", "\"a\""), ("date", OLD)]);
+        assert_eq!(behind.get("/a", &[]).await.1, 1);
+        behind.says(304, &[("cache-control", "max-age=60"), ("etag", "\"a\"")]);
+        let (status, asked, answer) = behind.get("/a", &[]).await;
+        assert_eq!((status, asked, &answer.headers()["age"]), (200, 2, &http::HeaderValue::from_static("0")));
+        assert_ne!(answer.headers()["date"], OLD);
+        assert_eq!(behind.get("/a", &[]).await.1, 2, "a hit");
     }
 }

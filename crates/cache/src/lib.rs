@@ -31,7 +31,7 @@ mod storing;
 
 pub use compression::{
     CodingName, Compress, CompressService, CompressionPolicy, CompressionSetting, CompressionSettings, Encoders,
-    Negotiate, NegotiateService, WithCredentials,
+    Negotiate, NegotiateService, OwnTags, OwnTagsService, WithCredentials,
 };
 pub use etag::{Etags, EtagsService};
 pub use invalidation::{Invalidate, InvalidateService};

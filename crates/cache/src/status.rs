@@ -15,6 +15,8 @@ pub(crate) enum Outcome {
     Forwarded { why: &'static str, status: StatusCode, stored: bool },
     /// The app failed, and what was stored stood in.
     StoodIn { status: StatusCode },
+    /// Nothing is stored, and the client wanted the app not to be asked.
+    NotStored,
 }
 
 /// Adds ours behind those of caches nearer to the app.
@@ -26,6 +28,7 @@ pub(crate) fn tell(headers: &mut HeaderMap, outcome: Outcome) {
             let stored = if stored { "; stored" } else { "" };
             format!("seaworthy; fwd={why}; fwd-status={}{stored}", status.as_u16())
         }
+        Outcome::NotStored => "seaworthy; detail=only-if-cached".to_owned(),
         Outcome::StoodIn { status } => {
             format!("seaworthy; fwd=stale; fwd-status={}; detail=stale-if-error", status.as_u16())
         }

@@ -61,9 +61,11 @@ impl Stored {
         Self { status, headers, body, terms, at, tags: Vec::new(), vary }
     }
 
-    /// The same, confirmed by a 304 with these headers (RFC 9111, 4.3.4); its terms are still the old ones.
+    /// The same, confirmed by a 304 with these headers (RFC 9111, 4.3.4); its terms are still the old ones. A 304 without a
+    /// date came now (RFC 9110, 6.6.1): by the date of the first answer, what was just confirmed would be as old as that.
     pub(crate) fn confirmed_headers(&self, confirmation: &HeaderMap) -> HeaderMap {
         let mut headers = self.headers.clone();
+        headers.remove(DATE);
         for name in confirmation.keys().filter(|name| !OF_THE_BODY.contains(name)) {
             headers.remove(name);
             for value in confirmation.get_all(name) {
@@ -195,6 +197,9 @@ pub(crate) mod tests {
         assert_eq!(merged.get_all("x").iter().collect::<Vec<_>>(), ["2", "3"]);
         assert_eq!(merged["y"], "1");
         assert_eq!(merged["content-type"], "b/c");
+        assert!(old.headers.contains_key(DATE) && !merged.contains_key(DATE), "not as old as the first answer");
+        let date = "Tue, 14 Nov 2023 22:13:20 GMT";
+        assert_eq!(old.confirmed_headers(&headers(&[("date", date)]))[DATE], date);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use optional::Optional;
 use seaworthy_api::{Callers, Deprecated, Idempotency, IdempotencyLayer, Rewrite};
-use seaworthy_cache::{Cache, CacheSetting, Compress, Encoders, Etags, Invalidate, Negotiate, Policy, Store};
+use seaworthy_cache::{Cache, CacheSetting, Compress, Encoders, Etags, Invalidate, Negotiate, OwnTags, Policy, Store};
 use seaworthy_config::ByteSize;
 use seaworthy_core::{Handler, Shutdown};
 use seaworthy_edge::{ErrorPages, Files, Forward, NothingHere, OwnAnswers, Pattern, Pool, RouteError, RouteTable};
@@ -187,6 +187,7 @@ fn pipeline(name: &str, route: &RouteEntry, files: Option<Files>, place: Place, 
         .layer(invalidate) // what a write changes is taken out, wherever it is stored
         .layer(compression.in_cache); // what is cached is compressed
     let last = ServiceBuilder::new()
+        .layer(OwnTags) // where nothing is compressed, clients may still know what was
         .option_layer(Etags::layer(route.cache.etags.unwrap_or(config.cache.etags)))
         .option_layer(ErrorPages::layer(errors))
         .option_layer(Disclosure::layer(traces)); // sees what the app said itself, also where `errors` lets it pass

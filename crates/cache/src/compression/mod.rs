@@ -9,6 +9,7 @@ mod encoder;
 mod encoders;
 mod layer;
 mod negotiate;
+mod own_tags;
 mod settings;
 pub(crate) mod tags;
 
@@ -16,4 +17,5 @@ pub use encoders::Encoders;
 pub use layer::{Compress, CompressService};
 pub(crate) use negotiate::negotiated;
 pub use negotiate::{Negotiate, NegotiateService};
+pub use own_tags::{OwnTags, OwnTagsService};
 pub use settings::{CodingName, CompressionPolicy, CompressionSetting, CompressionSettings, WithCredentials};

@@ -1,6 +1,6 @@
 //! `cache.response`: a read that is repeated is answered from a copy, the copy is the same, and it is nobody's private one.
 //!
-//! A copy shows by itself: an `Age` (RFC 9111, 5.1), or a `Cache-Status` (RFC 9211) or `X-Cache` that says *hit*.
+//! A copy shows by itself (`copies.rs`).
 
 use std::{io, sync::Mutex};
 
@@ -11,6 +11,7 @@ use crate::{
     fixture::{self, reply},
     http::{Answer, Client, HttpError},
     probe::{About, Cases, Probe, Sighting, Working},
+    probes::copies::{is_copy, twice},
     subject::{Fixture, Subject},
 };
 
@@ -67,7 +68,7 @@ async fn look(subject: &Subject) -> Sighting {
         match twice(&client, path).await {
             Ok((first, second)) => {
                 answered += usize::from(first.status == StatusCode::OK);
-                let hit = first.status == StatusCode::OK && is_copy(&second);
+                let hit = first.status == StatusCode::OK && is_copy(&first, &second);
                 if hit {
                     hits.push(*path);
                     cases.plan_more(3);
@@ -96,40 +97,35 @@ async fn look(subject: &Subject) -> Sighting {
     ))
 }
 
-/// Twice the same, one after the other.
-async fn twice(client: &Client, path: &str) -> Result<(Answer, Answer), HttpError> {
-    let first = client.get(path).await?;
-    let second = client.get(path).await?;
-    Ok((first, second))
-}
-
-/// Whether an answer says that it comes from a store.
-fn is_copy(answer: &Answer) -> bool {
-    let says_hit = |name: &str| answer.header(name).is_some_and(|text| text.to_ascii_lowercase().contains("hit"));
-    answer.header("age").is_some_and(|age| age.parse::<u64>().is_ok())
-        || says_hit("cache-status")
-        || says_hit("x-cache")
-}
-
 /// What a copy must not do: differ, hand out somebody's cookie, or be given to another sender of credentials.
 async fn harmless(cases: &mut Cases, client: &Client, path: &str, first: &Answer, second: &Answer) {
     cases.tried(first.body == second.body, format!("GET {path}: the copy has {} bytes, the same", second.length));
     let cookie = second.header("set-cookie").is_some();
     cases.tried(!cookie, format!("GET {path}: the copy {} a cookie", if cookie { "sets" } else { "does not set" }));
+    not_shared(cases, client, path).await;
+}
+
+/// What one sender of credentials was answered no other gets, unless the answer says that it is for all (RFC 9111, 3.5).
+pub(super) async fn not_shared(cases: &mut Cases, client: &Client, path: &str) {
     // An address that nobody has asked for yet, so that what is there comes from these two.
-    let joint = if path.contains('?') { '&' } else { '?' };
-    let own = format!("{path}{joint}seaworthy-check={:016x}", fastrand::u64(..));
+    let own = fresh(path);
     let answers = (as_somebody(client, &own, "one").await, as_somebody(client, &own, "two").await);
     match answers {
         (Ok(one), Ok(two)) => {
             let allowed = ["public", "s-maxage", "must-revalidate"];
             let says = one.header("cache-control").unwrap_or_default().to_ascii_lowercase();
-            let shared = is_copy(&two) && !allowed.iter().any(|word| says.contains(word));
+            let shared = is_copy(&one, &two) && !allowed.iter().any(|word| says.contains(word));
             let seen = if shared { "gets the first one's answer" } else { "gets an answer of its own" };
             cases.tried(!shared, format!("GET {path} with a token, then with another one: the second {seen}"));
         }
         (Err(error), _) | (_, Err(error)) => cases.told_nothing(error.to_string()),
     }
+}
+
+/// A path that nobody has asked for yet.
+pub(super) fn fresh(path: &str) -> String {
+    let joint = if path.contains('?') { '&' } else { '?' };
+    format!("{path}{joint}seaworthy-check={:016x}", fastrand::u64(..))
 }
 
 async fn as_somebody(client: &Client, path: &str, who: &str) -> Result<Answer, HttpError> {

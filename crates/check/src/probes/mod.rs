@@ -7,6 +7,7 @@ mod api_openapi;
 mod api_versioning;
 mod cached_responses;
 mod compression;
+mod copies;
 mod cors;
 mod counted;
 mod environments;
@@ -40,6 +41,7 @@ mod starts;
 mod static_assets;
 mod status_codes;
 mod store;
+mod strategy;
 mod tls_certificate;
 mod upload_chunked;
 mod upload_scan;
@@ -79,6 +81,7 @@ fn looking() -> Vec<Box<dyn Probe>> {
         Box::new(static_assets::StaticAssets),
         Box::new(etag::Etag),
         Box::new(cached_responses::CachedResponses),
+        Box::new(strategy::CacheStrategy),
         Box::new(compression::Compression),
         Box::new(pagination::Pagination),
         Box::new(filtering_sorting::FilteringSorting),

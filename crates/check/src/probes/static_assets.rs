@@ -176,7 +176,7 @@ async fn again(client: &Client, path: &str, first: &Answer) -> Result<Option<Str
 }
 
 /// Everything of this host that the page loads, in its order, each once.
-fn linked(html: &str, base: &str, host: &str) -> Vec<String> {
+pub(super) fn linked(html: &str, base: &str, host: &str) -> Vec<String> {
     static LINKS: LazyLock<Regex> = LazyLock::new(|| {
         #[expect(clippy::expect_used, reason = "a constant pattern, compiled in every test")]
         Regex::new(r#"(?i)\b(?:src|href)\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))"#).expect("the pattern is valid")
@@ -228,7 +228,7 @@ fn is_text(path: &str) -> bool {
 }
 
 /// A part of the name or the query that changes with the content: eight or more letters and digits with both among them.
-fn is_hashed(path: &str) -> bool {
+pub(super) fn is_hashed(path: &str) -> bool {
     let (name, query) = path.split_once('?').unwrap_or((path, ""));
     let looks = |part: &str| {
         part.len() >= 8
@@ -266,7 +266,7 @@ fn lifetime(answer: &Answer) -> Option<u64> {
     control.split(',').find_map(|directive| directive.trim().strip_prefix("max-age=")?.trim_matches('"').parse().ok())
 }
 
-fn is_immutable(answer: &Answer) -> bool {
+pub(super) fn is_immutable(answer: &Answer) -> bool {
     answer.header("cache-control").is_some_and(|control| control.to_lowercase().contains("immutable"))
 }
 

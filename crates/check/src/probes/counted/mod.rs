@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use crate::{
     http::Client,
     probe::{Probe, Sighting},
+    probes::cached_responses::fresh,
     stores::Named,
     subject::Subject,
 };
@@ -91,12 +92,6 @@ fn risen(before: &Calls, after: &Calls) -> Calls {
         (more > 0 && of_the_app).then(|| (text.clone(), more))
     });
     grown.collect()
-}
-
-/// A path that nobody has asked for yet.
-fn fresh(path: &str) -> String {
-    let joint = if path.contains('?') { '&' } else { '?' };
-    format!("{path}{joint}seaworthy-check={:016x}", fastrand::u64(..))
 }
 
 /// A client that lists no request of a load.

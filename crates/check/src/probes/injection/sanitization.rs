@@ -173,7 +173,7 @@ fn is_html(answer: &Answer) -> bool {
 async fn stored(visit: &Visit<'_>, client: &Client, canary: &Canary, cases: &mut Cases) -> Result<(), BrowserError> {
     let marked = Marked::new();
     cases.plan_more(canary.pages.len());
-    if let Err(why) = write(client, canary, &marked).await {
+    if let Err(why) = write(client, canary, &marked.text).await {
         cases.told_nothing(why);
         return Ok(());
     }
@@ -188,14 +188,15 @@ async fn stored(visit: &Visit<'_>, client: &Client, canary: &Canary, cases: &mut
     Ok(())
 }
 
-async fn write(client: &Client, canary: &Canary, marked: &Marked) -> Result<(), String> {
+/// Writes this text as the team says that it may be.
+pub(in crate::probes) async fn write(client: &Client, canary: &Canary, text: &str) -> Result<(), String> {
     let json = canary.body.trim_start().starts_with(['{', '[']);
     let (text, kind) = match json {
         true => {
-            let quoted = serde_json::to_string(&marked.text).unwrap_or_default();
+            let quoted = serde_json::to_string(text).unwrap_or_default();
             (quoted.trim_matches('"').to_owned(), "application/json")
         }
-        false => (encoded(&marked.text), "application/x-www-form-urlencoded"),
+        false => (encoded(text), "application/x-www-form-urlencoded"),
     };
     let mut request = client.request(Method::POST, &canary.post);
     request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
