@@ -217,8 +217,12 @@ impl Exchange {
     }
 
     /// Whom an upload of nobody is counted for: an address, or the network of one (RFC 6177: a site has at least a /64).
+    /// Behind loopback may stand a proxy with all clients there are.
     pub(super) fn client(&self) -> Option<String> {
         let client = self.context.as_ref()?.client?.to_canonical();
+        if client.is_loopback() {
+            return None;
+        }
         Some(match client {
             IpAddr::V4(address) => address.to_string(),
             IpAddr::V6(address) => {

@@ -58,8 +58,10 @@ impl Ledger {
     /// that make place for it.
     pub(super) fn reserve(&mut self, one: &Description, limits: Limits) -> Result<Vec<String>, Full> {
         let (mut begun, mut sum, mut sum_each, mut kept) = (0, 0_u64, 0_u64, Vec::new());
+        // Whose address nobody knows is not one client.
+        let is_known = !one.client().is_empty();
         for (id, counted) in &self.0 {
-            let its = counted.client == one.client();
+            let its = is_known && counted.client == one.client();
             if counted.complete {
                 kept.extend(its.then_some((counted.expires_ms, id)));
                 continue;
@@ -70,7 +72,7 @@ impl Ledger {
                 sum_each = sum_each.saturating_add(counted.length);
             }
         }
-        if begun >= limits.each || sum_each.saturating_add(one.length) > limits.room_each {
+        if is_known && (begun >= limits.each || sum_each.saturating_add(one.length) > limits.room_each) {
             return Err(Full::Client);
         }
         let too_many = (begun + kept.len() + 1).saturating_sub(MOST_EACH);
@@ -130,6 +132,10 @@ mod tests {
         assert_eq!(ledger.reserve(&one(0, "d", 171), LIMITS), Err(Full::All));
         ledger.complete("a-00000");
         assert_eq!(ledger.reserve(&one(3, "a", 10), LIMITS), Ok(vec![]), "what is complete is not counted");
+        assert_eq!(ledger.reserve(&one(0, "", 100), LIMITS), Ok(vec![]));
+        assert_eq!(ledger.reserve(&one(1, "", 40), LIMITS), Ok(vec![]), "unknown ones share nothing");
+        ledger.remove("-00000");
+        ledger.remove("-00001");
         ledger.remove("a-00003");
         assert_eq!(ledger.reserve(&one(4, "a", 10), LIMITS), Ok(vec![]));
     }
@@ -139,13 +145,13 @@ mod tests {
         let mut ledger = Ledger::default();
         for number in 0..MOST_EACH {
             let one = one(number, "a", 10);
-            assert_eq!(ledger.reserve(&one, LIMITS), Ok(vec![]));
+            ledger.add(&one);
             ledger.complete(&one.id);
         }
         assert_eq!(ledger.reserve(&one(2000, "a", 10), LIMITS), Ok(vec!["a-00000".into()]), "the oldest goes");
         for number in 0..MOST - MOST_EACH {
             let one = one(0, &format!("{number}"), 0);
-            assert_eq!(ledger.reserve(&one, LIMITS), Ok(vec![]));
+            ledger.add(&one);
             ledger.complete(&one.id);
         }
         assert_eq!(ledger.reserve(&one(0, "z", 0), LIMITS), Err(Full::All));

@@ -16,8 +16,6 @@ mod headers;
 mod layer;
 mod ledger;
 mod store;
-#[cfg(test)]
-mod tests;
 
 pub use layer::{Resumable, ResumableService};
 pub(crate) use store::Store;
@@ -115,3 +113,6 @@ pub(crate) fn checksum_mismatch() -> ProblemKind {
         advice: "Send it again: nothing of it was kept.",
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -306,13 +306,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::new(folder.path());
         let made = make(&store, 60, HOUR);
-        assert_eq!(store.create(description(41), HOUR, LIMITS).unwrap(), Err(Full::Client), "no room");
+        assert_eq!(store.create(description(41), HOUR, LIMITS).unwrap(), Err(Full::All), "no room");
         let file = store.open(&made.id).unwrap();
         file.write_all_at(b"12345", 0).unwrap();
         store.settle(&made.id, &file, 3).unwrap();
         let again = Store::new(folder.path());
         assert_eq!((again.find(&made.id), again.offset(&made.id).unwrap()), (Some(made.clone()), 3));
-        assert_eq!(again.create(description(41), HOUR, LIMITS).unwrap(), Err(Full::Client), "counted from the disk");
+        assert_eq!(again.create(description(41), HOUR, LIMITS).unwrap(), Err(Full::All), "counted from the disk");
         assert_eq!(again.find("../../../../etc/passwd"), None);
         let short = make(&store, 1, Duration::ZERO);
         assert_eq!(store.find(&short.id), None, "expired");
