@@ -1,5 +1,5 @@
 """Resumable uploads by clients that are not ours: tus-js-client (cut and resumed) and tuspy, through a Seaworthy whose memory
-is watched.
+is watched; then what else pages do with tus-js-client (clients.mjs).
 
     python3 tests/uploads/resume.py --seaworthy target/release/seaworthy --tus target/test-uploads/node_modules/tus-js-client \
         --tuspy target/test-uploads/bin/python --megabytes 1000 --cuts 10
@@ -7,7 +7,7 @@ is watched.
 import argparse, hashlib, json, os, pathlib, random, subprocess, sys, tempfile, threading, time
 
 APP = r'''
-import hashlib, http.server, json, sys
+import hashlib, http.server, json, re, sys
 class App(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     def answer(self, value):
@@ -20,7 +20,7 @@ class App(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         left, kept, file, inside = int(self.headers["content-length"]), b"", hashlib.sha256(), False
         end = b"\r\n--" + self.headers["content-type"].split("boundary=")[1].encode() + b"--\r\n"
-        length = 0
+        length, fields = 0, []
         while left:
             piece = self.rfile.read(min(left, 1 << 20))
             left -= len(piece)
@@ -28,11 +28,13 @@ class App(http.server.BaseHTTPRequestHandler):
             if not inside:
                 at = kept.find(b"\r\n\r\n", kept.index(b"filename="))
                 if at < 0: continue
+                fields = re.findall(rb'name="([^"]*)"\r\n\r\n(.*?)\r\n--', kept[:at], re.S)
                 kept, inside = kept[at + 4:], True
             cut = max(0, len(kept) - len(end))
             file.update(kept[:cut]); length += cut
             kept = kept[cut:]
-        self.answer({"sha256": file.hexdigest(), "length": length, "ends_well": kept == end})
+        fields = {name.decode(): value.decode() for name, value in fields}
+        self.answer({"sha256": file.hexdigest(), "length": length, "ends_well": kept == end, "fields": fields})
     def log_message(self, *rest): pass
 http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), App).serve_forever()
 '''
@@ -86,6 +88,10 @@ def main():
                 if not right:
                     failed.append(f"{name}: {told} {run.stderr[-2000:]}")
             done.set()
+            run = subprocess.run(["node", scripts / "clients.mjs", endpoint], text=True, timeout=600, stdout=subprocess.PIPE,
+                                 stderr=subprocess.STDOUT, env={**os.environ, "TUS": os.path.abspath(arguments.tus)})
+            print(run.stdout, end="")
+            if run.returncode: failed.append("clients.mjs failed")
             growth = most[0] - before
             print(f"memory: {before:.1f} MiB before, {most[0]:.1f} MiB at most, growth {growth:.1f} MiB")
             if growth >= 64: failed.append("memory grew by 64 MiB or more")

@@ -139,7 +139,7 @@ impl Route {
         });
         let length = length.await?;
         let form = parser.map(Parser::finish).transpose()?;
-        let place = joint.place().await?;
+        let place = joint.place(&self.name).await?;
         let (policy, route) = (self.policy.clone(), self.name.clone());
         let name = name_of(&parts.uri).map(str::to_owned);
         let judged = spawn_blocking({
@@ -228,4 +228,52 @@ pub(crate) fn refuse(refusal: &Refusal, context: Option<&RequestContext>) -> Res
     };
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use seaworthy_config::ByteSize;
+    use seaworthy_core::full_body;
+    use tokio::time::sleep;
+    use tower::{ServiceExt, service_fn};
+
+    use super::*;
+    use crate::{scanner::tests::slow_scanner, settings::Settings};
+
+    #[tokio::test]
+    async fn a_place_is_held_until_the_scan_ends_whoever_has_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let (address, go) = slow_scanner();
+        let settings = Settings {
+            folder: folder.path().display().to_string(),
+            clamd: Some(address),
+            scan_max: ByteSize(100_000),
+            ..Settings::default()
+        };
+        let uploads = Uploads::new(settings);
+        let policy = UploadPolicy { types: vec!["txt".into()], scan: true, ..UploadPolicy::default() };
+        let layer = uploads.layer("/files", Some(&policy)).unwrap();
+        let app = service_fn(async |_: Request<Body>| Ok::<_, Infallible>(Response::new(empty_body())));
+        let request = Request::put("/files/a.txt").header("content-type", "text/plain");
+        let asking = Box::pin(layer.layer(app).oneshot(request.body(full_body("slow")).unwrap()));
+        let places = uploads.joint().judging.clone();
+        let looked_at = async {
+            while places.held("/files") == 0 {
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        // The client hangs up while its file is looked at.
+        tokio::select! {
+            _ = asking => panic!("the scanner has not answered"),
+            () = looked_at => {}
+        }
+        sleep(Duration::from_millis(100)).await;
+        assert_eq!(places.held("/files"), 1, "the scan goes on");
+        go.send(()).unwrap();
+        while places.held("/files") > 0 {
+            sleep(Duration::from_millis(5)).await;
+        }
+    }
 }

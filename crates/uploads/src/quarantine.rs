@@ -36,7 +36,7 @@ impl QuarantineFolder {
             return Ok(None);
         }
         receive::folder(&self.folder)?;
-        self.make_room(self.limit - file.len())?;
+        self.make_room(self.limit.saturating_sub(file.len().max(SMALLEST)))?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         about.id = format!("{:013}-{:016x}", now.as_millis(), fastrand::u64(..));
         about.size = file.len();
@@ -114,5 +114,36 @@ mod tests {
         assert!(!path.exists());
         assert!(quarantine.remove(&second) && !quarantine.remove(&second));
         assert!(!quarantine.remove("../../etc/passwd"));
+    }
+
+    #[test]
+    fn small_files_are_bounded_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let small = Slice::new(&Arc::new(tempfile::tempfile().unwrap()), 0..0);
+        let narrow = QuarantineFolder::new(folder.path(), 10_000);
+        for _ in 0..6 {
+            narrow.keep(&small, Quarantined::default()).unwrap();
+        }
+        assert_eq!(narrow.list().len(), 2, "each takes a block of the disk, the last one too");
+        let wide = QuarantineFolder::new(folder.path(), 1 << 40);
+        for number in 0..MOST {
+            let about = Quarantined { id: format!("0-{number}"), ..Quarantined::default() };
+            let path = folder.path().join("quarantine").join(format!("{}.json", about.id));
+            fs::write(path, serde_json::to_vec(&about).unwrap()).unwrap();
+        }
+        let last = wide.keep(&small, Quarantined::default()).unwrap().unwrap();
+        let left = wide.list();
+        assert_eq!((left.len(), left.last().map(|one| &one.id)), (MOST, Some(&last)), "the oldest have gone");
+    }
+
+    #[test]
+    fn half_of_one_is_not_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let quarantine = QuarantineFolder::new(folder.path(), 100_000);
+        // It cannot be read: it is open for writing alone.
+        let path = folder.path().join("unreadable");
+        let unreadable = Arc::new(File::create(&path).unwrap());
+        assert!(quarantine.keep(&Slice::new(&unreadable, 0..5), Quarantined::default()).is_err());
+        assert_eq!(fs::read_dir(folder.path().join("quarantine")).unwrap().count(), 0);
     }
 }

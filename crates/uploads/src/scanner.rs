@@ -253,13 +253,27 @@ fn test_virus(size: u64) -> impl Read {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::{net::TcpListener, thread};
+pub(crate) mod tests {
+    use std::{
+        net::TcpListener,
+        sync::mpsc::{Receiver, Sender, channel},
+        thread,
+    };
 
     use super::*;
 
     /// A scanner that reads so much of a file and finds the test virus at its beginning, or says what it is told to.
     fn scanner(limit: usize, says: Option<&'static str>) -> String {
+        answering(limit, says, channel().1)
+    }
+
+    /// One that takes its time for what begins with `slow`: until it is told to go on.
+    pub(crate) fn slow_scanner() -> (String, Sender<()>) {
+        let (go, gate) = channel();
+        (answering(1 << 20, None, gate), go)
+    }
+
+    fn answering(limit: usize, says: Option<&'static str>, gate: Receiver<()>) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = format!("tcp:{}", listener.local_addr().unwrap());
         thread::spawn(move || {
@@ -278,6 +292,9 @@ mod tests {
                     if stream.read_exact(&mut content[begin..]).is_err() {
                         break;
                     }
+                }
+                if content.starts_with(b"slow") {
+                    let _ = gate.recv();
                 }
                 let found = content.len() <= limit && content.starts_with(b"X5O!P");
                 let said = says.unwrap_or(if found { "stream: Eicar FOUND\0" } else { "stream: OK\0" });

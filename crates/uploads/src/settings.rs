@@ -34,6 +34,11 @@ pub struct Settings {
     pub resumable_for: HumanDuration,
     /// The largest sum of all resumable uploads that are not complete, by the lengths that were announced.
     pub resumable_room: ByteSize,
+    /// The same of one client: of who is signed in, else of an address (of a network, where it is IPv6). One upload as
+    /// large as its route takes always fits.
+    pub resumable_room_each: ByteSize,
+    /// The most resumable uploads of one client that are not complete.
+    pub resumable_each: usize,
 }
 
 /// Limits on what archives may turn into, counted while they are really unpacked.
@@ -64,6 +69,8 @@ impl Default for Settings {
             idle: HumanDuration::seconds(30),
             resumable_for: HumanDuration::seconds(86_400),
             resumable_room: ByteSize(10_000_000_000),
+            resumable_room_each: ByteSize(2_000_000_000),
+            resumable_each: 100,
         }
     }
 }
@@ -221,8 +228,9 @@ impl Section for Settings {
             let help = "write \"unix:/run/clamav/clamd.ctl\" or \"tcp:127.0.0.1:3310\"";
             findings.add("uploads.clamd", "SEA_CONFIG_ADDRESS", message, help);
         }
-        if self.parts == 0 || self.archives.ratio == 0 || self.scan_max.0 < 1024 || self.idle.0.is_zero() {
-            let message = "parts, archives.ratio and idle are at least 1, scan_max at least 1KB";
+        let none = self.parts == 0 || self.archives.ratio == 0 || self.resumable_each == 0;
+        if none || self.scan_max.0 < 1024 || self.idle.0.is_zero() {
+            let message = "parts, archives.ratio, resumable_each and idle are at least 1, scan_max at least 1KB";
             findings.add("uploads", "SEA_CONFIG_WRONG_VALUE", message, "leave them out for the defaults");
         }
     }

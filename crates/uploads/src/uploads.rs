@@ -3,14 +3,11 @@
 use std::{io, path::Path, sync::Arc, thread, time::Duration};
 
 use seaworthy_core::Shutdown;
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    task::spawn_blocking,
-    time::{sleep, timeout},
-};
+use tokio::{task::spawn_blocking, time::sleep};
 
 use crate::{
     layer::Upload,
+    places::{Place, Places},
     problems::Refusal,
     quarantine::QuarantineFolder,
     scanner::Scanner,
@@ -35,8 +32,8 @@ pub(crate) struct Joint {
     pub quarantine: QuarantineFolder,
     /// Resumable uploads.
     pub store: Store,
-    /// Looking at a file takes a thread, and often a core.
-    judging: Arc<Semaphore>,
+    /// Of all routes.
+    pub judging: Places,
 }
 
 impl Default for Uploads {
@@ -52,8 +49,9 @@ impl Uploads {
         let scanner = settings.clamd.as_deref();
         let scanner = scanner.map(|address| Scanner::new(address, settings.scan_timeout.0, settings.scan_max.0));
         let quarantine = QuarantineFolder::new(&folder, settings.quarantine.0);
-        let at_once = thread::available_parallelism().map_or(4, |cores| cores.get() * 2).max(4);
-        let (store, judging) = (Store::new(&folder), Arc::new(Semaphore::new(at_once)));
+        // One route alone has half of them.
+        let at_once = thread::available_parallelism().map_or(8, |cores| cores.get() * 4).max(8);
+        let (store, judging) = (Store::new(&folder), Places::new(at_once));
         Self(Arc::new(Joint { settings, folder, scanner, quarantine, store, judging }))
     }
 
@@ -108,11 +106,9 @@ impl Uploads {
 }
 
 impl Joint {
-    /// A place among those that are looked at now, to be held by whoever looks and not by whoever waits for it: a client
-    /// that hangs up does not end the looking.
-    pub(crate) async fn place(&self) -> Result<OwnedSemaphorePermit, Refusal> {
+    /// A place among those of the route that are looked at now.
+    pub(crate) async fn place(&self, route: &str) -> Result<Place, Refusal> {
         let full = || Refusal::storage(&io::Error::other("too many files are looked at already"));
-        let place = timeout(PLACE_WITHIN, self.judging.clone().acquire_owned()).await;
-        place.map_err(|_| full())?.map_err(|_| full())
+        self.judging.take(route, PLACE_WITHIN).await.ok_or_else(full)
     }
 }

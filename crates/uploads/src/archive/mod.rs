@@ -24,6 +24,9 @@ use crate::{
 /// Unpacked bytes that are fine whatever the ratio is.
 const FREE: u64 = 1 << 20;
 const HEAD: usize = 512;
+/// Of a name in an archive, in bytes, with its folders; and how many of these.
+const LONGEST_PATH: usize = 4096;
+const DEEPEST_FOLDER: usize = 100;
 
 /// Looks into one upload.
 pub(crate) struct Inspection<'a> {
@@ -178,12 +181,16 @@ fn inner(head: &[u8]) -> Inner {
     }
 }
 
-/// Whether a path stays where it is unpacked to.
-fn stays_inside(path: &[u8]) -> bool {
+/// Why a path is not taken: it has to stay where it is unpacked to, and to be one that systems can have (`PATH_MAX`).
+fn fault_of_path(path: &[u8]) -> Option<&'static str> {
     let drive = path.get(1) == Some(&b':');
     let bad = |byte: &u8| byte.is_ascii_control() || *byte == b'\\';
     let up = path.split(|byte| *byte == b'/').any(|part| part == b"..");
-    !path.is_empty() && !path.starts_with(b"/") && !drive && !up && !path.iter().any(bad)
+    if path.is_empty() || path.starts_with(b"/") || drive || up || path.iter().any(bad) {
+        return Some("It has a name that leads out of it.");
+    }
+    let deep = path.split(|byte| *byte == b'/').filter(|part| !part.is_empty()).count() > DEEPEST_FOLDER;
+    (deep || path.len() > LONGEST_PATH).then_some("It has a name that is too long, or in too many folders.")
 }
 
 /// Counts what comes out of an archive, and ends at what is too much.

@@ -157,3 +157,30 @@ fn what_only_some_readers_would_find_is_refused() {
     let link = link.finish().unwrap().into_inner();
     assert!(verdict_of(Content::Zip, &link).unwrap_err().contains("no file"));
 }
+
+#[test]
+fn names_that_are_longer_than_any_are_refused() {
+    let entry = |kind, content: &[u8]| {
+        let whole = tar("a", kind, content);
+        whole[..whole.len() - 1024].to_vec()
+    };
+    let plain = tar("a.txt", tar::EntryType::Regular, b"x");
+    let long = |kind, length: usize| [entry(kind, &vec![b'n'; length]), plain.clone()].concat();
+    assert_eq!(verdict_of(Content::Tar, &long(tar::EntryType::GNULongName, 200)), Ok(()));
+    for kind in [tar::EntryType::GNULongName, tar::EntryType::GNULongLink, tar::EntryType::XHeader] {
+        let why = verdict_of(Content::Tar, &long(kind, 300_000)).unwrap_err();
+        assert!(why.contains("of more than 262144 bytes"), "{why}");
+    }
+    assert!(verdict_of(Content::Tar, &long(tar::EntryType::GNULongName, 5000)).unwrap_err().contains("too long"));
+    let deep = "d/".repeat(101);
+    assert!(verdict_of(Content::Zip, &zip(&[(&deep, b"")])).unwrap_err().contains("too many folders"));
+    assert_eq!(verdict_of(Content::Zip, &zip(&[(&deep[..200], b"")])), Ok(()));
+    // `git archive` writes a comment for all entries; a name for all of them is one that readers differ about.
+    let comment = entry(tar::EntryType::XGlobalHeader, b"52 comment=0123456789012345678901234567890123456789\n");
+    assert_eq!(verdict_of(Content::Tar, &[comment, plain.clone()].concat()), Ok(()));
+    let name = entry(tar::EntryType::XGlobalHeader, b"14 path=../../x\n");
+    assert!(verdict_of(Content::Tar, &[name, plain].concat()).unwrap_err().contains("hold for all"));
+    let many: Vec<String> = (0..20).map(|number| format!("{number}{}", "n".repeat(600))).collect();
+    let many: Vec<(&str, &[u8])> = many.iter().map(|name| (name.as_str(), &b""[..])).collect();
+    assert!(verdict_of(Content::Zip, &zip(&many)).unwrap_err().contains("Its directory has more than 10240 bytes"));
+}

@@ -10,7 +10,7 @@ use std::{
 
 use zip::{ZipArchive, result::ZipError};
 
-use super::{Inspection, refused, stays_inside};
+use super::{Inspection, fault_of_path, refused};
 use crate::{
     kinds::Content,
     problems::{CONTENT, Refusal, TYPE},
@@ -24,8 +24,9 @@ const END: usize = 22;
 /// Of the method (APPNOTE 4.4.5): stored and deflated.
 const METHODS: [u16; 2] = [0, 8];
 
-/// A directory is read into memory, comments and all.
-const LARGEST_DIRECTORY: u32 = 8 << 20;
+/// A directory is read into memory, comments and all: so much of it for each entry that is taken, and so much at most.
+const LARGEST_OF_AN_ENTRY: u64 = 512;
+const LARGEST_DIRECTORY: u64 = 8 << 20;
 /// Of an entry of the directory, without name, extra field and comment (APPNOTE 4.3.12).
 const DIRECTORY_ENTRY: usize = 46;
 
@@ -34,6 +35,10 @@ type Opened = ZipArchive<BufReader<Slice>>;
 pub(super) fn look(inspection: &mut Inspection<'_>, content: Content, file: &Slice, depth: u32) -> Result<(), Refusal> {
     let (count, directory, end_at) =
         end(file).map_err(|error| inspection.broken(&error))?.ok_or_else(|| broken(inspection))?;
+    let largest = inspection.limits.entries.saturating_mul(LARGEST_OF_AN_ENTRY).min(LARGEST_DIRECTORY);
+    if end_at - directory > largest {
+        return refused(format!("Its directory has more than {largest} bytes."));
+    }
     // Before the directory is read: each entry costs memory.
     if u64::from(count) + inspection.entries > inspection.limits.entries {
         return refused(format!("It has more than {} entries.", inspection.limits.entries));
@@ -75,7 +80,7 @@ fn end(file: &Slice) -> io::Result<Option<(u16, u64, u64)>> {
     let fits = found.last() == Some(&at) && short(4) == 0 && short(8) == short(10);
     // The directory ends here: some readers find it by where it begins, others by its size.
     let end_at = file.len() - tail.len() as u64 + at as u64;
-    let fits = fits && u64::from(long(16)) + u64::from(long(12)) == end_at && long(12) <= LARGEST_DIRECTORY;
+    let fits = fits && u64::from(long(16)) + u64::from(long(12)) == end_at;
     // Sizes over 4 GiB are told elsewhere (zip64), and are more than is taken.
     Ok((fits && short(10) < u16::MAX && long(16) < u32::MAX).then(|| (short(10), u64::from(long(16)), end_at)))
 }
@@ -98,8 +103,8 @@ fn layout(
             Err(_) => return Err(broken(inspection)),
         };
         let name = entry.name_raw().to_vec();
-        if !stays_inside(&name) {
-            return refused("It has a name that leads out of it.");
+        if let Some(fault) = fault_of_path(&name) {
+            return refused(fault);
         }
         let (start, data, central) = (entry.header_start(), entry.data_start(), entry.central_header_start());
         places.push((start, data.unwrap_or(start).saturating_add(entry.compressed_size())));

@@ -1,6 +1,9 @@
 //! What an SVG may not have: it is a document, and a browser that opens one runs it.
 
-use std::{borrow::Cow, io::BufRead};
+use std::{
+    borrow::Cow,
+    io::{self, BufRead, Read},
+};
 
 use quick_xml::{
     events::{BytesStart, Event},
@@ -10,19 +13,53 @@ use quick_xml::{
 /// Elements that run or load something.
 const ACTIVE: [&str; 9] =
     ["script", "foreignobject", "iframe", "embed", "object", "handler", "listener", "audio", "video"];
-/// One event of a hostile file could be as long as the file.
-const LONGEST_EVENT: u64 = 8 << 20;
+/// One tag or text of a hostile file could be as long as the file, and the parser keeps one whole. Pictures stand in
+/// attributes.
+const LONGEST_EVENT: usize = 8 << 20;
 const DEEPEST: usize = 256;
+/// The parser keeps the names of all elements that are open.
+const LONGEST_NAME: usize = 1024;
+/// Of an element: each is compared with all before it.
+const MOST_ATTRIBUTES: usize = 1000;
+
+/// Ends when one event is too long.
+struct Guarded<R> {
+    reader: R,
+    left: usize,
+}
+
+impl<R: BufRead> Read for Guarded<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let room = into.len().min(self.left);
+        let read = self.reader.read(&mut into[..room])?;
+        self.left -= read;
+        Ok(read)
+    }
+}
+
+impl<R: BufRead> BufRead for Guarded<R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.left == 0 {
+            return Err(io::Error::other(format!("a tag or a text of more than {LONGEST_EVENT} bytes")));
+        }
+        let filled = self.reader.fill_buf()?;
+        Ok(&filled[..filled.len().min(self.left)])
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.left = self.left.saturating_sub(amount);
+        self.reader.consume(amount);
+    }
+}
 
 /// Why it is none, or has what is not taken. With `active`, scripts are taken, and declarations still are not.
 pub(super) fn check(reader: impl BufRead, active: bool) -> Result<(), String> {
-    let mut reader = Reader::from_reader(reader);
+    let mut reader = Reader::from_reader(Guarded { reader, left: LONGEST_EVENT });
     let (mut buffer, mut depth, mut some) = (Vec::new(), 0_usize, false);
-    let mut last = 0;
     loop {
         buffer.clear();
-        let event =
-            reader.read_event_into(&mut buffer).map_err(|error| format!("it is not well-formed XML ({error})"))?;
+        reader.get_mut().left = LONGEST_EVENT;
+        let event = reader.read_event_into(&mut buffer).map_err(|error| broken(&error))?;
         let ends = match &event {
             Event::Start(element) | Event::Empty(element) => {
                 if !some && local(element.name().as_ref()) != "svg" {
@@ -32,6 +69,7 @@ pub(super) fn check(reader: impl BufRead, active: bool) -> Result<(), String> {
                     return Err("it has two roots".into());
                 }
                 some = true;
+                bounded(element)?;
                 if !active {
                     inactive(element)?;
                 }
@@ -59,15 +97,31 @@ pub(super) fn check(reader: impl BufRead, active: bool) -> Result<(), String> {
             Event::Eof => true,
             _ => false,
         };
-        let position = reader.buffer_position();
-        if depth > DEEPEST || position - last > LONGEST_EVENT {
-            return Err("it is nested too deep, or has too large a part".into());
+        if depth > DEEPEST {
+            return Err("it is nested too deep".into());
         }
-        last = position;
         if ends {
             return if some && depth == 0 { Ok(()) } else { Err("it is not complete".into()) };
         }
     }
+}
+
+fn broken(error: &quick_xml::Error) -> String {
+    match error {
+        quick_xml::Error::Io(error) => format!("it has {error}"),
+        error => format!("it is not well-formed XML ({error})"),
+    }
+}
+
+fn bounded(element: &BytesStart<'_>) -> Result<(), String> {
+    if element.name().as_ref().len() > LONGEST_NAME {
+        return Err(format!("it has a name of more than {LONGEST_NAME} bytes"));
+    }
+    // Unchecked: the check for repeated ones is what costs.
+    if element.attributes().with_checks(false).take(MOST_ATTRIBUTES + 1).count() > MOST_ATTRIBUTES {
+        return Err(format!("it has an element of more than {MOST_ATTRIBUTES} attributes"));
+    }
+    Ok(())
 }
 
 fn inactive(element: &BytesStart<'_>) -> Result<(), String> {
@@ -84,8 +138,8 @@ fn inactive(element: &BytesStart<'_>) -> Result<(), String> {
         let value = quick_xml::escape::unescape(&attribute.value)
             .map_err(|_| "it uses entities that are not XML's own".to_owned())?;
         // Browsers leave white space and control characters out of a scheme.
-        let plain: String = value.chars().filter(|one| !one.is_whitespace() && !one.is_control()).collect();
-        let plain = plain.to_lowercase();
+        let shown = value.chars().filter(|one| !one.is_whitespace() && !one.is_control());
+        let plain: String = shown.flat_map(char::to_lowercase).collect();
         let loads = matches!(key.as_str(), "href" | "src" | "data" | "action" | "from" | "to" | "values" | "by");
         if plain.contains("javascript:") || plain.contains("vbscript:") || plain.contains("data:text/") {
             return Err(format!("it has a script in `{key}`"));
@@ -124,6 +178,22 @@ mod tests {
         ];
         for inside in plain {
             assert_eq!(check(svg(inside).as_bytes(), false), Ok(()), "{inside}");
+        }
+        let large = "x".repeat(LONGEST_EVENT + 1);
+        let many: String = (0..=MOST_ATTRIBUTES).map(|number| format!(" a{number}=\"\"")).collect();
+        for (inside, why) in [
+            (format!("<rect a=\"{large}\"/>"), "a tag or a text"),
+            (format!("<!--{large}-->"), "a tag or a text"),
+            (large.clone(), "a tag or a text"),
+            (format!("<a{large}/>"), "a tag or a text"),
+            (format!("<{}/>", &large[..=LONGEST_NAME]), "a name"),
+            (format!("<rect{many}/>"), "attributes"),
+            (format!("{}{}", "<g>".repeat(256), "</g>".repeat(256)), "too deep"),
+        ] {
+            for active in [false, true] {
+                let said = check(svg(&inside).as_bytes(), active).unwrap_err();
+                assert!(said.contains(why), "{said}");
+            }
         }
         let active = [
             "<script>alert(1)</script>",

@@ -2,7 +2,7 @@
 
 use aws_lc_rs::digest;
 use base64::{Engine, engine::general_purpose::STANDARD};
-use http::HeaderMap;
+use http::{HeaderMap, Method, header};
 
 use super::REQUEST;
 use crate::problems::Refusal;
@@ -25,12 +25,19 @@ pub(super) fn number(headers: &HeaderMap, name: &str) -> Result<Option<u64>, Ref
     }
 }
 
+/// `Upload-Metadata` as it was sent, for whoever asks later; several fields are one list (RFC 9110, 5.3).
+pub(super) fn metadata_field(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
+    let lines: Result<Vec<&str>, _> = headers.get_all("upload-metadata").iter().map(|value| value.to_str()).collect();
+    match lines {
+        Ok(lines) => Ok(Some(lines.join(",")).filter(|field| !field.trim().is_empty())),
+        Err(_) => wrong("Upload-Metadata is no ASCII."),
+    }
+}
+
 /// `Upload-Metadata`: keys, and values in Base64.
-pub(super) fn metadata(headers: &HeaderMap) -> Result<Vec<(String, String)>, Refusal> {
+pub(super) fn metadata(field: &str) -> Result<Vec<(String, String)>, Refusal> {
     let mut found: Vec<(String, String)> = Vec::new();
-    let Some(value) = headers.get("upload-metadata") else { return Ok(found) };
-    let text = value.to_str().unwrap_or_default().trim();
-    for pair in text.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
+    for pair in field.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
         let (key, value) = pair.split_once(' ').unwrap_or((pair, ""));
         // Keys become names of fields in a form.
         let is_key =
@@ -42,6 +49,20 @@ pub(super) fn metadata(headers: &HeaderMap) -> Result<Vec<(String, String)>, Ref
         }
     }
     Ok(found)
+}
+
+/// The method that is meant: clients that cannot send PATCH or DELETE name it in a field (tus 1.0, X-HTTP-Method-Override).
+pub(super) fn method(sent: Method, headers: &HeaderMap) -> Result<Method, Refusal> {
+    let Some(named) = headers.get("x-http-method-override") else { return Ok(sent) };
+    let known = [Method::HEAD, Method::PATCH, Method::DELETE, Method::POST, Method::GET, Method::OPTIONS];
+    let found = known.into_iter().find(|method| method.as_str().as_bytes() == named.as_bytes());
+    found.map_or_else(|| wrong("X-HTTP-Method-Override names no method of tus."), Ok)
+}
+
+/// Whether the body is what a piece has to be.
+pub(super) fn is_piece(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/offset+octet-stream")
 }
 
 /// A running checksum, and what it must come to.
@@ -91,10 +112,24 @@ mod tests {
         for wrong in ["-1", "+1", "", "1.0", "99999999999999999999", "0x1"] {
             assert!(number(&with("upload-offset", wrong), "upload-offset").is_err(), "{wrong}");
         }
-        let pairs = metadata(&with("upload-metadata", "filename YS50eHQ=,is_private")).ok().unwrap();
+        let pairs = metadata("filename YS50eHQ=,is_private").ok().unwrap();
         assert_eq!(pairs, [("filename".into(), "a.txt".into()), ("is_private".into(), String::new())]);
         for wrong in ["filename ***", "a YQ==,a YQ==", "a\" YQ==", "x /w=="] {
-            assert!(metadata(&with("upload-metadata", wrong)).is_err(), "{wrong}");
+            assert!(metadata(wrong).is_err(), "{wrong}");
+        }
+        let mut two = with("upload-metadata", "a YQ==");
+        two.append("upload-metadata", HeaderValue::from_static("b"));
+        assert_eq!(metadata_field(&two).ok().unwrap().as_deref(), Some("a YQ==,b"));
+        assert_eq!(metadata_field(&HeaderMap::new()).ok().unwrap(), None);
+        let meant = |value: &'static str| method(Method::POST, &with("x-http-method-override", value));
+        assert_eq!(meant("PATCH").ok(), Some(Method::PATCH));
+        assert!(meant("patch").is_err() && meant("TRACE").is_err());
+        for (kind, is) in [
+            ("application/offset+octet-stream", true),
+            ("Application/Offset+Octet-Stream", true),
+            ("text/plain", false),
+        ] {
+            assert_eq!(is_piece(&with("content-type", kind)), is, "{kind}");
         }
         let mut right =
             Checksum::of(&with("upload-checksum", "sha1 qUqP5cyxm6YcTAhz05Hph5gvu9M=")).ok().unwrap().unwrap();

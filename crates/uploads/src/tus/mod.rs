@@ -4,12 +4,17 @@
 //! Below a route's path, `/tus` makes uploads and `/tus/{id}` takes their pieces. What was acknowledged is on the disk. When
 //! all is there it is looked at like any upload, and given to the app as one ordinary request; the answer is kept, so that a
 //! client that did not hear it can ask again.
+//!
+//! The protocol: <https://tus.io/protocols/resumable-upload> (1.0.0).
 
 mod append;
+mod completion;
+mod creation;
 mod delivery;
 mod exchange;
 mod headers;
 mod layer;
+mod ledger;
 mod store;
 
 pub use layer::{Resumable, ResumableService};
@@ -61,6 +66,44 @@ pub(crate) const ROOM: ProblemKind = ProblemKind {
     advice: "Try again later. Operators: `resumable_room` of [uploads].",
 };
 
+pub(crate) const SHARE: ProblemKind = ProblemKind {
+    code: "SEA_UPLOADS_TUS_SHARE",
+    status: StatusCode::TOO_MANY_REQUESTS,
+    title: "You have begun too many uploads, or too large ones, that are not complete",
+    advice: "Complete them, or end them with DELETE. Operators: `resumable_each` and `resumable_room_each` of [uploads].",
+};
+
+/// What a client of tus sends, for browsers that ask before they send it.
+pub const REQUEST_FIELDS: [&str; 10] = [
+    "content-type",
+    "idempotency-key",
+    "prefer",
+    "tus-resumable",
+    "upload-checksum",
+    "upload-length",
+    "upload-metadata",
+    "upload-offset",
+    "x-http-method-override",
+    "x-request-id",
+];
+/// What a client of tus reads, for browsers that show a page only what is named.
+pub const RESPONSE_FIELDS: [&str; 12] = [
+    "content-location",
+    "location",
+    "retry-after",
+    "tus-checksum-algorithm",
+    "tus-extension",
+    "tus-max-size",
+    "tus-resumable",
+    "tus-version",
+    "upload-expires",
+    "upload-length",
+    "upload-metadata",
+    "upload-offset",
+];
+/// Methods that a client of tus uses.
+pub const METHODS: [&str; 5] = ["DELETE", "GET", "HEAD", "PATCH", "POST"];
+
 /// The piece is not what its checksum says: a status of tus' own.
 pub(crate) fn checksum_mismatch() -> ProblemKind {
     ProblemKind {
@@ -70,3 +113,6 @@ pub(crate) fn checksum_mismatch() -> ProblemKind {
         advice: "Send it again: nothing of it was kept.",
     }
 }
+
+#[cfg(test)]
+mod tests;
