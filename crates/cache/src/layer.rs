@@ -16,6 +16,7 @@ use http::{
 };
 use http_body::Body as HttpBody;
 use seaworthy_core::{Body, RequestContext, Shutdown};
+use sha2::{Digest, Sha256};
 use tower::{Layer, Service};
 
 use crate::{
@@ -32,6 +33,7 @@ use crate::{
     status::{self, Outcome},
     store::{Found, Store},
     stored::Stored,
+    tiers::Tier,
 };
 
 /// The layer of one route. Absent where the route caches nothing.
@@ -42,6 +44,8 @@ pub struct Cache(Arc<Route>);
 pub(crate) struct Route {
     pub store: Store,
     pub policy: Policy,
+    /// Digest of the policy: below the memory, what another policy stored is not found.
+    pub policy_digest: [u8; 32],
     pub largest: usize,
     pub wait: Duration,
     pub tasks: Shutdown,
@@ -63,6 +67,7 @@ impl Cache {
     pub fn layer(route: &str, store: &Store, policy: Policy, settings: &Settings, tasks: &Shutdown) -> Self {
         Self(Arc::new(Route {
             store: store.clone(),
+            policy_digest: Sha256::digest(format!("{policy:?}")).into(),
             policy,
             largest: usize::try_from(settings.largest.0).unwrap_or(usize::MAX),
             wait: settings.wait.0,
@@ -129,12 +134,13 @@ impl Route {
         method: &Method,
         request: &http::HeaderMap,
         now: Instant,
+        from: Option<Tier>,
     ) -> Response<Body> {
         let mut response = answer::from_store(stored, method, request, now);
         if self.tells {
             let seconds = |time: Duration| i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
             let ttl = seconds(stored.terms.fresh_for).saturating_sub(seconds(stored.age(now)));
-            self.tell(&mut response, Outcome::Hit { ttl });
+            self.tell(&mut response, Outcome::Hit { ttl, from });
         }
         response
     }
@@ -206,7 +212,7 @@ where
             // The edge has looked at the clock for this request already.
             Found::Answer(stored) if stored.is_fresh(context.received) => {
                 self.route.counts.hit.increment(1);
-                let answer = self.route.hit(&stored, request.method(), headers, context.received);
+                let answer = self.route.hit(&stored, request.method(), headers, context.received, None);
                 return CacheFuture::Ready { answer: Some(answer) };
             }
             _ if *request.method() == Method::HEAD => return self.pass(request, "uri-miss"),
