@@ -1,6 +1,14 @@
 //! The cache below the memory: the disk over a kill, and Redis between two nodes.
 
-use std::{collections::HashSet, thread, time::Duration};
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
+};
 
 use libtest_mimic::Trial;
 use nix::sys::signal::{Signal, kill};
@@ -8,7 +16,8 @@ use nix::sys::signal::{Signal, kill};
 use crate::{
     cache::{App, purge},
     http::{Answer, get, send},
-    support::{Running, test, until},
+    rates::{REDIS, Redis, free_port},
+    support::{Running, test, test_with, until},
 };
 
 pub fn tests() -> Vec<Trial> {
@@ -17,6 +26,8 @@ pub fn tests() -> Vec<Trial> {
         test("many_that_wait_look_on_the_disk_once", many_that_wait_look_once),
         test("a_reload_keeps_the_disk_and_takes_it_away", a_reload_keeps_the_disk_and_takes_it_away),
         test("a_disk_that_cannot_be_used_costs_no_answer", a_disk_that_cannot_be_used_costs_no_answer),
+        test_with("two_nodes_share_answers_and_removals", &[REDIS], two_nodes_share_answers_and_removals),
+        test_with("a_redis_that_is_killed_costs_the_cache_no_answer", &[REDIS], a_redis_that_is_killed_costs_no_answer),
     ]
 }
 
@@ -154,4 +165,110 @@ fn a_disk_that_cannot_be_used_costs_no_answer() {
     assert_eq!(got(&running, "/a").text(), "answer 2");
     let said = running.stderr();
     assert!(said.contains("SEA_CACHE_DISK") && said.contains("/proc/no/such/folder"), "{said}");
+}
+
+fn node(app: &App, redis: &Redis, more: &str) -> Running {
+    let node = app.behind(&format!(
+        "[store]\nredis = \"redis://127.0.0.1:{}\"\npatience = \"500ms\"\n[cache]\npolicy = true\nshared = true\n{more}",
+        redis.port
+    ));
+    shares(&node);
+    node
+}
+
+fn shares(node: &Running) {
+    until("the nodes share", Duration::from_secs(20), || {
+        get(&node.admin, "/status").json()["cache"]["shared"].as_bool() == Some(true)
+    });
+}
+
+/// Asks until it is a hit there without the app; a write is on its way for a moment.
+fn becomes_a_hit(node: &Running, app: &App, path: &str, text: &str) -> Answer {
+    let asked = app.asked(path);
+    thread::sleep(Duration::from_millis(300));
+    let answer = got(node, path);
+    assert_eq!((answer.text().as_str(), app.asked(path)), (text, asked), "{path}: {:?}", answer.header("cache-status"));
+    answer
+}
+
+fn two_nodes_share_answers_and_removals() {
+    let app = App::start();
+    let redis = Redis::start(free_port());
+    let (one, other) = (node(&app, &redis, ""), node(&app, &redis, "disk = \"64MiB\"\n"));
+    let lasting = "cache-control: max-age=600\r\ncache-tag: docs\r\n";
+    for path in ["/url", "/prefix/1", "/tag", "/changed"] {
+        app.says(path, 200, lasting);
+        assert_eq!(got(&one, path).text(), "answer 1");
+        let hit = becomes_a_hit(&other, &app, path, "answer 1");
+        assert!(hit.header("cache-status").unwrap().ends_with("; detail=redis"), "{:?}", hit.header("cache-status"));
+        assert!(got(&other, path).header("cache-status").unwrap().starts_with("seaworthy; hit"));
+    }
+    for (path, order) in
+        [("/url", "{\"url\":\"/url\"}"), ("/prefix/1", "{\"prefix\":\"/prefix/\"}"), ("/tag", "{\"tag\":\"docs\"}")]
+    {
+        assert!(purge(&one, order).json()["purged"].as_u64() >= Some(1), "{order}");
+        let before = app.asked(path);
+        until("the purge holds on the other node", Duration::from_secs(5), || got(&other, path).text() != "answer 1");
+        assert_eq!(app.asked(path), before + 1);
+        assert_eq!(got(&one, path).text(), "answer 2", "{order}");
+    }
+    app.says("/changed", 200, lasting);
+    got(&other, "/changed");
+    let before = got(&other, "/changed").text();
+    assert_eq!(ask(&one.url, "PUT /changed", "content-length: 0\r\n").status, 200);
+    until("the change holds on the other node", Duration::from_secs(5), || got(&other, "/changed").text() != before);
+    // What is one user's stays that user's on the other node.
+    let policy = "[[route]]\nmatch = \"/own\"\ncache = { ttl = \"10m\", per = \"principal\", cookies = [\"sid\"] }\n";
+    let (one, other) = (node(&app, &redis, policy), node(&app, &redis, policy));
+    let own = |node: &Running, sid: &str| ask(&node.url, "GET /own", &format!("cookie: sid={sid}\r\n")).text();
+    let first = own(&one, "1");
+    thread::sleep(Duration::from_millis(300));
+    assert_eq!(own(&other, "1"), first);
+    assert_ne!(own(&other, "2"), first);
+    assert_ne!(ask(&other.url, "GET /own", "").text(), first);
+}
+
+fn a_redis_that_is_killed_costs_no_answer() {
+    let app = App::start();
+    let redis = Redis::start(free_port());
+    let port = redis.port;
+    let (one, other) = (node(&app, &redis, ""), node(&app, &redis, ""));
+    let stop = Arc::new(AtomicBool::new(false));
+    for number in 0..40 {
+        app.says(&format!("/{number}"), 200, "cache-control: max-age=1\r\n");
+    }
+    let clients: Vec<_> = [&one.url, &other.url]
+        .into_iter()
+        .map(|url| {
+            let (url, stop) = (url.clone(), stop.clone());
+            thread::spawn(move || {
+                let mut count = 0;
+                while !stop.load(Ordering::Relaxed) {
+                    let answer = ask(&url, &format!("GET /{}", count % 40), "");
+                    assert_eq!(answer.status, 200);
+                    count += 1;
+                }
+                count
+            })
+        })
+        .collect();
+    thread::sleep(Duration::from_millis(1_500));
+    drop(redis);
+    thread::sleep(Duration::from_millis(1_500));
+    let refused = purge(&one, "{\"url\":\"/1\"}");
+    assert_eq!((refused.status, refused.json()["code"].as_str()), (503, Some("SEA_CACHE_PURGE_INCOMPLETE")));
+    let redis = Redis::start(port);
+    shares(&one);
+    shares(&other);
+    thread::sleep(Duration::from_millis(500));
+    stop.store(true, Ordering::Relaxed);
+    assert!(clients.into_iter().all(|client| client.join().unwrap() > 50));
+    app.says("/again", 200, "cache-control: max-age=600\r\n");
+    until("answers are shared again", Duration::from_secs(20), || {
+        assert_eq!(purge(&one, "{\"url\":\"/again\"}").status, 200);
+        let text = got(&one, "/again").text();
+        thread::sleep(Duration::from_millis(300));
+        got(&other, "/again").text() == text
+    });
+    drop(redis);
 }

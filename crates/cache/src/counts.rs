@@ -54,6 +54,7 @@ pub(crate) struct OneTier {
 /// Of the tiers.
 pub(crate) struct TierCounts {
     pub disk: OneTier,
+    pub redis: OneTier,
 }
 
 impl TierCounts {
@@ -65,7 +66,7 @@ impl TierCounts {
         metrics::describe_counter!(TIER_LEFT_OUT, "Answers that a tier was too slow for, or could not take.");
         metrics::describe_counter!(TIER_EVICTED, "Answers that a tier gave up because it was full.");
         metrics::describe_gauge!(TIER_BYTES, "Bytes that a tier's answers take.");
-        Self { disk: OneTier::new("disk") }
+        Self { disk: OneTier::new("disk"), redis: OneTier::new("redis") }
     }
 }
 

@@ -207,7 +207,7 @@ impl Exchange {
         let received = Received { at: SystemTime::now(), delay: now.saturating_duration_since(asked) };
         match (response.status(), stored) {
             (StatusCode::NOT_MODIFIED, Some(stored)) if asked_if_current => {
-                self.confirm(fill, &stored, response.headers(), (now, received))
+                self.confirm(fill, &stored, response.headers(), (now, received)).await
             }
             (status, Some(stored)) if is_failure(status) && stored.serves_on_error(now) => {
                 drop(fill);
@@ -221,7 +221,7 @@ impl Exchange {
     }
 
     /// What is stored is current (RFC 9111, 4.3.4).
-    fn confirm(
+    async fn confirm(
         &self,
         fill: Fill,
         stored: &Arc<Stored>,
@@ -249,7 +249,7 @@ impl Exchange {
             // It was right for this once, and the app wants it kept no longer.
             self.route.store.remove(&self.key, stored);
             if let Some(tiers) = self.route.store.tiers() {
-                tiers.forget(&self.key, &self.route.policy_digest, stored);
+                tiers.forget(&self.key, &self.route.policy_digest, stored).await;
             }
         }
         answer

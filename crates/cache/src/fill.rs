@@ -98,6 +98,11 @@ impl Fill {
         Some(stored).filter(|_| !self.pending.is_spoilt())
     }
 
+    #[cfg(test)]
+    pub(crate) fn through_for_tests(&self) -> Through {
+        self.through.unwrap()
+    }
+
     /// Room for so many more bytes; false when there is none.
     pub(crate) fn reserve(&mut self, bytes: usize) -> bool {
         self.reserved += bytes;

@@ -33,6 +33,9 @@ pub struct Settings {
     pub disk: ByteSize,
     /// The file for that, an SQLite database, readable by its owner alone. One process uses it at a time.
     pub disk_path: PathBuf,
+    /// Share answers between nodes, in the Redis or Valkey of `[store] redis`: what one node has fetched is a hit on the
+    /// others, and what is removed on one is removed on all. A change takes effect after a restart.
+    pub shared: bool,
     /// Larger answers pass and are not stored.
     pub largest: ByteSize,
     /// How long a request waits for another one that already fetches the same answer, before it asks the app itself.
@@ -105,6 +108,7 @@ impl Default for Settings {
             memory: ByteSize(64 << 20),
             disk: ByteSize(0),
             disk_path: ".seaworthy/cache.db".into(),
+            shared: false,
             largest: ByteSize(4 << 20),
             wait: HumanDuration::seconds(5),
             status: true,

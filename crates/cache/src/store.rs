@@ -16,6 +16,7 @@ use std::{
 
 use http::HeaderMap;
 use seaworthy_core::{PurgeError, Shutdown};
+use seaworthy_store::Redis;
 
 use crate::{
     counts::StoreCounts,
@@ -24,7 +25,7 @@ use crate::{
     settings::Settings,
     shard::Shard,
     stored::Stored,
-    tiers::{Removal, Tiers},
+    tiers::{Removal, Removing, Tiers},
 };
 
 /// How long an order to remove waits until that is written down…
@@ -106,13 +107,18 @@ impl Store {
         self.0.bytes.load(Ordering::Relaxed)
     }
 
-    /// Opens the tiers below the memory that the settings name, or gives those that are open another size.
-    pub async fn open_tiers(&self, settings: &Settings, control: &Shutdown) {
+    /// Opens the tiers below the memory that the settings name, or gives the disk that is open another size. `redis`: where
+    /// nodes share answers.
+    pub async fn open_tiers(&self, settings: &Settings, redis: Option<&Redis>, control: &Shutdown) {
         let limit = settings.disk.0;
+        let redis = redis.filter(|_| settings.shared);
         match self.tiers() {
             Some(tiers) => tiers.resize(limit).await,
-            None if limit > 0 => {
-                let tiers = Tiers::open(&settings.disk_path, limit, control).await;
+            None if limit > 0 || redis.is_some() => {
+                if limit == 0 {
+                    Tiers::remove_left(&settings.disk_path);
+                }
+                let tiers = Tiers::open(self, &settings.disk_path, limit, redis, control).await;
                 // Opened by one task alone, at the start or by a reload.
                 let _ = self.0.tiers.set(tiers);
             }
@@ -122,6 +128,11 @@ impl Store {
 
     pub(crate) fn tiers(&self) -> Option<&Tiers> {
         self.0.tiers.get()
+    }
+
+    /// Whether nodes share answers now; `None` where they never do.
+    pub fn shares(&self) -> Option<bool> {
+        self.tiers().and_then(Tiers::shares)
     }
 
     /// Bytes on the disk, and its limit; `None` where there is none.
@@ -146,28 +157,44 @@ impl Store {
     /// # Errors
     /// They are gone from memory, but a tier could not be reached.
     pub(crate) async fn remove_everywhere(&self, removal: Removal) -> Result<usize, PurgeError> {
-        self.remove_within(&removal, ORDER_PATIENCE).await.inspect(|count| self.count_purged(*count))
+        let (removed, below) = self.begin_to_remove(&removal);
+        let below = match below {
+            Some(below) => below.done(ORDER_PATIENCE).await,
+            None => Ok(0),
+        };
+        let below = below.map_err(|left| PurgeError { removed, left: left.text() })?;
+        // What is in memory is on the disk too, as a rule.
+        let count = removed.max(below);
+        self.count_purged(count);
+        Ok(count)
     }
 
-    /// The same, as a request that has changed something asks for it; what a tier could not do is in the log.
+    /// The same, as a request that has changed something asks for it.
     pub(crate) async fn changed(&self, site: &[u8], targets: &[&str]) {
         for target in targets {
             let removal = Removal::Target { site: site.to_vec(), target: target.as_bytes().to_vec() };
-            match self.remove_within(&removal, CHANGE_PATIENCE).await {
-                Ok(count) => self.count_purged(count),
-                Err(error) => tracing::error!(%error, "a change did not take out of every tier what it made old"),
+            let (removed, below) = self.begin_to_remove(&removal);
+            let below = match below {
+                Some(below) => below.soon(CHANGE_PATIENCE).await,
+                None => Ok(0),
+            };
+            if let Err(left) = below {
+                let left = left.text();
+                tracing::error!(
+                    code = "SEA_CACHE_DISK",
+                    left,
+                    "a change did not take out of every tier what it made old"
+                );
             }
+            self.count_purged(removed.max(below.unwrap_or_default()));
         }
     }
 
-    async fn remove_within(&self, removal: &Removal, patience: Duration) -> Result<usize, PurgeError> {
+    fn begin_to_remove(&self, removal: &Removal) -> (usize, Option<Removing>) {
+        // In this order: what a tier gives meanwhile is refused, and what was stored before goes from below after it.
+        let number = self.tiers().map(|tiers| tiers.note(removal));
         let removed = self.take_out(removal);
-        let Some(tiers) = self.tiers() else { return Ok(removed) };
-        match tiers.remove(removal).done(patience).await {
-            // What is in memory is on the disk too, as a rule.
-            Ok(below) => Ok(removed.max(below)),
-            Err(left) => Err(PurgeError { removed, left }),
-        }
+        (removed, self.tiers().zip(number).map(|(tiers, number)| tiers.remove(number, removal)))
     }
 
     pub(crate) fn hash(&self, bytes: &[u8]) -> u64 {
@@ -184,7 +211,13 @@ impl Store {
     }
 
     /// Gives that place up. `stored` is what came of it; without, nothing could be stored.
-    pub(crate) fn finish(&self, key: &Key, pending: &Arc<Pending>, stored: Option<Arc<Stored>>, through: Option<Through>) {
+    pub(crate) fn finish(
+        &self,
+        key: &Key,
+        pending: &Arc<Pending>,
+        stored: Option<Arc<Stored>>,
+        through: Option<Through>,
+    ) {
         let target = self.hash(key.target());
         let mut shard = self.shard(target);
         shard.end(key, pending);

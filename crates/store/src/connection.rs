@@ -220,7 +220,8 @@ mod tests {
         let unknown = "ERR unknown command 'XADD', with args beginning with: 'secret' ";
         assert_eq!(refusal(&error(unknown)).as_deref(), Some("ERR unknown command 'XADD'"));
         assert!(refusal(&error("OOM command not allowed when used memory > 'maxmemory'.")).is_some());
-        for unwell in ["LOADING Redis is loading the dataset in memory", "NOAUTH Authentication required.", "canceled"] {
+        for unwell in ["LOADING Redis is loading the dataset in memory", "NOAUTH Authentication required.", "canceled"]
+        {
             assert_eq!(refusal(&error(unwell)), None, "{unwell}");
         }
     }

@@ -10,6 +10,7 @@ use super::{
 pub(super) enum Change {
     Put(Vec<Row>),
     Remove(Removal, Option<u64>),
+    Position(u64),
     Forget(Vec<Place>),
     Touch(Place),
 }
@@ -51,6 +52,7 @@ async fn one(table: &mut Table, change: &Change, limit: u64) -> Result<usize, Ta
             }
             return Ok(count);
         }
+        Change::Position(at) => table.set_position(*at).await?,
         Change::Forget(places) => {
             for place in places {
                 table.forget(place).await?;

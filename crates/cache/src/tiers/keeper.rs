@@ -43,6 +43,8 @@ pub(super) enum Order {
         at: Option<u64>,
         done: Option<oneshot::Sender<Option<usize>>>,
     },
+    /// Up to there the log is in the database.
+    Position(u64),
     /// What stands at these places is of no use any more.
     Forget(Vec<Place>),
     Touch([Option<Place>; 2]),
@@ -168,14 +170,15 @@ impl Keeper {
 
     async fn serve(&mut self, batch: Vec<Order>) {
         let (mut changes, mut waiting, mut resized) = (Vec::new(), Vec::new(), None);
-        let (mut removed, mut damaged) = (None, false);
+        let (mut removed, mut damaged) = (Vec::new(), false);
         for order in batch {
             match order {
                 Order::Write(write) => changes.push((self.write(*write), None)),
                 Order::Remove { removal, number, at, done } => {
-                    removed = Some(number);
+                    removed.push(number);
                     changes.push((Change::Remove(removal, at), done));
                 }
+                Order::Position(at) => changes.push((Change::Position(at), None)),
                 Order::Forget(places) => changes.push((Change::Forget(places), None)),
                 Order::Touch(places) => {
                     changes.extend(places.into_iter().flatten().map(|place| (Change::Touch(place), None)));
@@ -196,9 +199,7 @@ impl Keeper {
             self.start_again(true).await;
         }
         self.apply(changes).await;
-        if let Some(number) = removed {
-            self.inner.removals.wrote(number + 1);
-        }
+        removed.into_iter().for_each(|number| self.inner.removals.wrote(number));
         if let Some(done) = resized {
             self.resize().await;
             waiting.push(done);
@@ -220,14 +221,14 @@ impl Keeper {
         }
         let address = Address::of(&write.key, &write.through.policy);
         let bytes = record::of_answer(&address, &write.stored, write.through.since, (now, SystemTime::now()));
-        let row = |place, varies, ttl, record| Row {
+        let row = |place, varies, ttl, record: Vec<u8>| Row {
             place,
             site: address.site().to_vec(),
             target: address.target().to_vec(),
             varies,
             tags: if varies { Vec::new() } else { write.stored.tags.clone() },
             ttl,
-            record,
+            record: record.into(),
         };
         let vary = &write.stored.vary;
         let rows = if vary.is_empty() {
@@ -290,7 +291,7 @@ impl Keeper {
         match change {
             Change::Put(_) => self.inner.counts.disk.left_out.increment(1),
             Change::Remove(..) | Change::Forget(_) => return self.start_again(false).await.then_some(0),
-            Change::Touch(_) => {}
+            Change::Touch(_) | Change::Position(_) => {}
         }
         None
     }

@@ -11,8 +11,13 @@ mod changes;
 mod disk;
 mod files;
 mod keeper;
+mod looking;
 pub(crate) mod record;
 mod removal;
+mod removing;
+mod shared;
+#[cfg(test)]
+mod shared_tests;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -21,28 +26,29 @@ use std::{
     path::Path,
     sync::{
         Arc, PoisonError, RwLock, RwLockWriteGuard,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
-    time::{Duration, Instant, SystemTime},
+    time::Duration,
 };
 
-use ::bytes::Bytes;
 pub(crate) use address::Address;
-use address::Place;
 use disk::Readers;
 use http::HeaderMap;
 use keeper::{Keeper, Order, Write};
-use record::Record;
+use looking::{Source, Trouble, find};
 pub(crate) use record::Saved;
 pub(crate) use removal::Removal;
 use removal::Removals;
+pub(crate) use removing::Removing;
 use seaworthy_core::Shutdown;
+use seaworthy_store::Redis;
+use shared::{Shared, Untold};
 use tokio::{
     sync::{mpsc, oneshot},
     time::timeout,
 };
 
-use crate::{counts::TierCounts, fill::Through, key::Key, stored::Stored};
+use crate::{counts::TierCounts, fill::Through, key::Key, store::Store, stored::Stored};
 
 /// Bytes of answers that wait to be written down; more are left out.
 const WAITING_BYTES: usize = 32 << 20;
@@ -82,6 +88,9 @@ struct Inner {
     /// Of the disk, in bytes; 0: none.
     limit: AtomicU64,
     disk_bytes: AtomicU64,
+    /// What other nodes removed while this one was down is not known yet.
+    disk_waits: AtomicBool,
+    shared: Option<Shared>,
     counts: TierCounts,
 }
 
@@ -119,13 +128,32 @@ impl Inner {
         let _ = self.orders.send(order);
     }
 
-    fn write_shared(&self, _rows: &[table::Row], _since: u64) {}
+    /// Other nodes get what is written here. Not where it is not known which removals it is newer than.
+    fn write_shared(&self, rows: &[table::Row], since: u64) {
+        let Some(shared) = self.shared.as_ref().filter(|_| since != 0) else { return };
+        for row in rows {
+            let written = shared.write(row);
+            let count = if written { &self.counts.redis.written } else { &self.counts.redis.left_out };
+            count.increment(u64::from(!row.varies));
+        }
+    }
+
+    fn disk_may_be_read(&self) {
+        self.disk_waits.store(false, Ordering::Release);
+    }
 }
 
 impl Tiers {
     /// Opens what the settings name. What cannot be opened is said loudly, and the cache goes on without.
-    pub(crate) async fn open(path: &Path, limit: u64, control: &Shutdown) -> Self {
+    pub(crate) async fn open(
+        store: &Store,
+        path: &Path,
+        limit: u64,
+        redis: Option<&Redis>,
+        control: &Shutdown,
+    ) -> Self {
         let (orders, waiting) = mpsc::unbounded_channel();
+        let (shared, work) = redis.map(Shared::new).unzip();
         let tiers = Self(Arc::new(Inner {
             orders,
             queue: Queue::default(),
@@ -133,11 +161,17 @@ impl Tiers {
             readers: RwLock::default(),
             limit: AtomicU64::new(limit),
             disk_bytes: AtomicU64::new(0),
+            disk_waits: AtomicBool::new(shared.is_some()),
+            shared,
             counts: TierCounts::new(),
         }));
         let mut keeper = Keeper::new(tiers.0.clone(), path.to_owned());
-        keeper.open().await;
+        let since = keeper.open().await;
         control.spawn(keeper.run(waiting, control.clone()));
+        if let Some(work) = work {
+            tiers.0.removals.share();
+            work.start(store, &tiers.0, since, control);
+        }
         tiers
     }
 
@@ -166,12 +200,13 @@ impl Tiers {
     pub(crate) async fn look(&self, key: &Key, policy: &[u8; 32], request: &HeaderMap) -> Option<(Tier, Saved)> {
         let address = Address::of(key, policy);
         let readers = self.0.readers.read().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(readers) = readers
+        if let Some(readers) = readers.filter(|_| !self.0.disk_waits.load(Ordering::Acquire))
             && let Some(saved) = self.look_on_disk(&readers, &address, request).await
         {
             return Some((Tier::Disk, saved));
         }
-        None
+        let shared = self.0.shared.as_ref()?;
+        self.look_at_shared(shared, &address, request).await.map(|saved| (Tier::Redis, saved))
     }
 
     async fn look_on_disk(&self, readers: &Readers, address: &Address, request: &HeaderMap) -> Option<Saved> {
@@ -180,18 +215,18 @@ impl Tiers {
         let written = self.0.removals.written();
         let found = match timeout(DISK_PATIENCE, find(&Source::Disk(readers), address, request)).await {
             Ok(Ok(found)) => found,
-            Ok(Err(Trouble::Damaged)) => {
-                self.0.tell(Order::Damaged);
-                None
-            }
-            Ok(Err(Trouble::NoRecord(place))) => {
-                self.0.tell(Order::Forget(vec![place]));
-                None
-            }
-            // An error of the disk, or too late.
-            Ok(Err(Trouble::Failed)) | Err(_) => {
+            Ok(Err(trouble)) => {
+                match trouble {
+                    Trouble::Damaged => self.0.tell(Order::Damaged),
+                    Trouble::NoRecord(place) => self.0.tell(Order::Forget(vec![place])),
+                    Trouble::Failed => {}
+                }
                 counts.failed.increment(1);
-                None
+                return None;
+            }
+            Err(_) => {
+                counts.failed.increment(1);
+                return None;
             }
         };
         let found = found.filter(|found| {
@@ -208,6 +243,25 @@ impl Tiers {
         found.map(|found| found.saved)
     }
 
+    async fn look_at_shared(&self, shared: &Shared, address: &Address, request: &HeaderMap) -> Option<Saved> {
+        let counts = &self.0.counts.redis;
+        if !shared.is_up() {
+            return None;
+        }
+        let Ok(found) = find(&Source::Shared(shared), address, request).await else {
+            counts.failed.increment(1);
+            return None;
+        };
+        // Afterwards: what has been told until now counts.
+        let found = found.filter(|found| {
+            let (saved, at) = (&found.saved, (address.site(), address.target()));
+            shared.is_at(self.0.removals.position()) && !self.0.removals.hit_shared(saved.since, at, &saved.stored.tags)
+        });
+        let count = if found.is_some() { &counts.hits } else { &counts.misses };
+        count.increment(1);
+        found.map(|found| found.saved)
+    }
+
     /// Writes an answer down behind everybody's back, unless too many wait already. To be called while nobody can remove it.
     pub(crate) fn write(&self, key: &Key, through: &Through, stored: &Arc<Stored>) {
         let size = stored.body.len() + OVERHEAD;
@@ -219,22 +273,38 @@ impl Tiers {
     }
 
     /// Takes one answer out that is not to be kept any more.
-    pub(crate) fn forget(&self, key: &Key, policy: &[u8; 32], stored: &Stored) {
+    pub(crate) async fn forget(&self, key: &Key, policy: &[u8; 32], stored: &Stored) {
         let address = Address::of(key, policy);
         let place = match stored.vary.is_empty() {
             true => address.place(),
             false => address.variant(stored.vary.iter().map(|(name, had)| (name, had.clone()))),
         };
         self.0.tell(Order::Forget(vec![place]));
+        if let Some(shared) = &self.0.shared {
+            let _ = timeout(shared.patience, shared.forget(vec![place])).await;
+        }
     }
 
-    /// Takes out what the memory has just given up, everywhere. To be awaited: the answer is how many went, when that is
-    /// written down.
-    pub(crate) fn remove(&self, removal: &Removal) -> Removing {
-        let number = self.0.removals.add(removal.clone());
+    /// Notes a removal: what is found from now on is not given when it is named. The number is for [`Tiers::remove`].
+    pub(crate) fn note(&self, removal: &Removal) -> u64 {
+        self.0.removals.add(removal.clone())
+    }
+
+    /// Carries it out, when the memory has done so. To be awaited: the answer is how many went.
+    pub(crate) fn remove(&self, number: u64, removal: &Removal) -> Removing {
         let (done, disk) = oneshot::channel();
         self.0.tell(Order::Remove { removal: removal.clone(), number, at: None, done: Some(done) });
-        Removing { disk }
+        let told = self.0.shared.as_ref().map(|shared| {
+            let (told, was_told) = oneshot::channel();
+            shared.tell(Untold { number, removal: removal.clone(), told: Some(told) });
+            (was_told, shared.patience)
+        });
+        Removing { disk, told }
+    }
+
+    /// Whether nodes share answers now; `None` where they never do.
+    pub(crate) fn shares(&self) -> Option<bool> {
+        self.0.shared.as_ref().map(Shared::is_up)
     }
 
     /// Bytes on the disk, and its limit.
@@ -253,76 +323,4 @@ impl Tiers {
     pub(crate) fn leave_room(&self, pages: i64) {
         self.0.tell(Order::LeaveRoom(pages));
     }
-}
-
-/// A removal on its way.
-pub(crate) struct Removing {
-    disk: oneshot::Receiver<Option<usize>>,
-}
-
-impl Removing {
-    /// How many answers went from the disk; an error says what was not reached in time.
-    pub(crate) async fn done(self, patience: Duration) -> Result<usize, &'static str> {
-        match timeout(patience, self.disk).await {
-            Ok(Ok(Some(count))) => Ok(count),
-            Ok(Ok(None)) => Err("the disk cache could not be changed, and may give them after a restart"),
-            // The end: nobody asks any more.
-            Ok(Err(_)) => Ok(0),
-            Err(_) => Err("the disk cache was too slow to say that they are gone from it"),
-        }
-    }
-}
-
-/// Where bytes are read.
-enum Source<'a> {
-    Disk(&'a Readers),
-}
-
-/// What is found in a tier.
-struct FoundThere {
-    saved: Saved,
-    places: [Option<Place>; 2],
-}
-
-/// Why nothing could be read.
-enum Trouble {
-    Failed,
-    Damaged,
-    /// What is at the place is no record, or another address's.
-    NoRecord(Place),
-}
-
-impl Source<'_> {
-    async fn read(&self, place: &Place) -> Result<Option<Bytes>, Trouble> {
-        match self {
-            Self::Disk(readers) => readers.read(place).await.map_err(|error| match table::is_damage(&error) {
-                true => Trouble::Damaged,
-                false => Trouble::Failed,
-            }),
-        }
-    }
-
-    async fn record(&self, place: &Place, address: &Address) -> Result<Option<Record>, Trouble> {
-        let Some(bytes) = self.read(place).await? else { return Ok(None) };
-        let record = record::read(&bytes, address, (Instant::now(), SystemTime::now()));
-        record.map(Some).ok_or(Trouble::NoRecord(*place))
-    }
-}
-
-/// An answer of use to this request: at its own place, or at the place of its variant.
-async fn find(source: &Source<'_>, address: &Address, request: &HeaderMap) -> Result<Option<FoundThere>, Trouble> {
-    let place = address.place();
-    let (saved, places) = match source.record(&place, address).await? {
-        None => return Ok(None),
-        Some(Record::Answer(saved)) => (saved, [Some(place), None]),
-        Some(Record::Varies(names)) => {
-            let variant = address.variant_of(&names, request);
-            match source.record(&variant, address).await? {
-                Some(Record::Answer(saved)) => (saved, [Some(place), Some(variant)]),
-                _ => return Ok(None),
-            }
-        }
-    };
-    let of_use = saved.stored.matches(request) && !saved.stored.useful_for(Instant::now()).is_zero();
-    Ok(of_use.then_some(FoundThere { saved: *saved, places }))
 }

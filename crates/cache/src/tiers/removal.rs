@@ -1,7 +1,7 @@
 //! What is to be taken out, in words that hold for every tier and every node; and which of it happened lately.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeSet, VecDeque},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -126,8 +126,8 @@ struct Lately {
     known: VecDeque<Known>,
     /// The number of the next.
     next: u64,
-    /// Those with smaller numbers are on the disk.
-    written: u64,
+    /// The numbers of those that are not on the disk yet.
+    unwritten: BTreeSet<u64>,
     /// Answers of other nodes whose fetch began before this are not believed: who knows what was removed since.
     floor: u64,
     /// Up to where the log was read.
@@ -162,6 +162,9 @@ impl Removals {
     pub(crate) fn learn(&self, at: u64, removal: Removal) -> Option<u64> {
         let mut lately = self.lock();
         lately.position = lately.position.max(at);
+        if lately.known.iter().any(|known| known.at == Some(at)) {
+            return None;
+        }
         match lately.known.iter_mut().find(|known| known.at.is_none() && known.removal == removal) {
             Some(ours) => {
                 ours.at = Some(at);
@@ -189,19 +192,19 @@ impl Removals {
         self.lock().position
     }
 
-    /// All with smaller numbers are on the disk.
+    /// It is on the disk.
     pub(crate) fn wrote(&self, number: u64) {
         let mut lately = self.lock();
-        lately.written = lately.written.max(number);
+        lately.unwritten.remove(&number);
         if !lately.shares {
-            let written = lately.written;
+            let written = lately.written();
             lately.known.retain(|known| known.number >= written);
         }
     }
 
-    /// To be asked before something is read from the disk.
+    /// All with smaller numbers are on the disk. To be asked before something is read from there.
     pub(crate) fn written(&self) -> u64 {
-        self.lock().written
+        self.lock().written()
     }
 
     /// Whether one that was not on the disk when it was read names the answer.
@@ -230,12 +233,18 @@ impl Removals {
 }
 
 impl Lately {
+    fn written(&self) -> u64 {
+        self.unwritten.first().copied().unwrap_or(self.next)
+    }
+
     fn push(&mut self, at: Option<u64>, removal: Removal) -> u64 {
         let number = self.next;
         self.next += 1;
         self.known.push_back(Known { number, at, removal });
+        self.unwritten.insert(number);
+        // One that is not on the disk is needed for what is read there.
         if self.known.len() > REMEMBERED
-            && let Some(oldest) = self.known.pop_front()
+            && let Some(oldest) = self.known.pop_front_if(|oldest| !self.unwritten.contains(&oldest.number))
         {
             // Of one that is not in the log nobody knows which answers were there before it.
             self.floor = self.floor.max(oldest.at.unwrap_or(self.position));
@@ -284,10 +293,16 @@ mod tests {
         let before = removals.written();
         let number = removals.add(of_a());
         assert!(removals.hit_since(before, A, &[]) && !removals.hit_since(before, (A.0, b"/b"), &[]));
-        removals.wrote(number + 1);
+        removals.wrote(number);
         assert!(!removals.hit_since(removals.written(), A, &[]));
-        removals.add(Removal::Tag(7));
-        assert!(removals.hit_since(number + 1, A, &[7]) && !removals.hit_since(number + 1, A, &[8]));
+        let second = removals.add(Removal::Tag(7));
+        assert!(removals.hit_since(second, A, &[7]) && !removals.hit_since(second, A, &[8]));
+        // Whichever is written first.
+        let third = removals.add(of_a());
+        removals.wrote(third);
+        assert_eq!(removals.written(), second);
+        removals.wrote(second);
+        assert_eq!(removals.written(), third + 1);
     }
 
     #[test]
@@ -307,6 +322,9 @@ mod tests {
         assert!(removals.hit_shared(99, A, &[7]));
         assert!(removals.learn(120, Removal::Tag(7)).is_none());
         assert!(removals.hit_shared(119, A, &[7]) && !removals.hit_shared(120, A, &[7]));
+        let number = removals.add(Removal::Tag(9));
+        removals.stands(number, 125);
+        assert!(removals.learn(125, Removal::Tag(9)).is_none(), "whichever is heard first");
         removals.forget_before(130);
         assert!(removals.hit_shared(129, (A.0, b"/b"), &[]) && !removals.hit_shared(130, (A.0, b"/b"), &[]));
         assert_eq!(removals.position(), 130);
@@ -317,7 +335,8 @@ mod tests {
         let removals = Removals::default();
         removals.share();
         for at in 1..=REMEMBERED as u64 + 5 {
-            removals.learn(at, Removal::Tag(7));
+            let number = removals.learn(at, Removal::Tag(7)).unwrap();
+            removals.wrote(number);
         }
         assert!(removals.hit_shared(4, A, &[]) && !removals.hit_shared(5, A, &[]));
     }

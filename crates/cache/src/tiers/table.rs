@@ -101,7 +101,7 @@ pub(crate) struct Row {
     pub tags: Vec<u64>,
     /// How long it is of use.
     pub ttl: Duration,
-    pub record: Vec<u8>,
+    pub record: Bytes,
 }
 
 impl Row {
@@ -211,7 +211,8 @@ impl Table {
             .bind(self.used)
             .bind(now().saturating_add(i64::try_from(row.ttl.as_secs()).unwrap_or(i64::MAX)));
         let number = insert.execute(&mut self.connection).await?.last_insert_rowid();
-        let insert = sqlx::query("INSERT INTO records (answer, bytes) VALUES (?, ?)").bind(number).bind(&row.record);
+        let insert =
+            sqlx::query("INSERT INTO records (answer, bytes) VALUES (?, ?)").bind(number).bind(&row.record[..]);
         insert.execute(&mut self.connection).await?;
         for tag in &row.tags {
             let insert = sqlx::query("INSERT OR IGNORE INTO tags (tag, answer) VALUES (?, ?)");

@@ -32,7 +32,7 @@ impl Process {
     async fn start(folder: &TempDir, limit: u64) -> Self {
         let (store, control) = (Store::default(), Shutdown::new());
         store.resize(1 << 20);
-        store.open_tiers(&settings(folder, limit), &control).await;
+        store.open_tiers(&settings(folder, limit), None, &control).await;
         Self { store, control }
     }
 
@@ -210,7 +210,7 @@ async fn variants_are_chosen_by_their_headers() {
     assert!(process.below(&key("/a"), &headers(&[("accept-encoding", "br"), ("cookie", "sid=2")])).await.is_none());
     // The one that was found is the same one as before.
     let found = process.below(&key("/a"), &asking("br")).await.unwrap();
-    process.store.tiers().unwrap().forget(&key("/a"), &[0; 32], &found);
+    process.store.tiers().unwrap().forget(&key("/a"), &[0; 32], &found).await;
     process.flush().await;
     assert!(process.below(&key("/a"), &asking("br")).await.is_none());
     assert!(process.below(&key("/a"), &asking("gzip")).await.is_some());
@@ -235,13 +235,13 @@ async fn the_limit_holds_and_what_is_used_stays() {
     let size = std::fs::metadata(path(&folder)).unwrap().len();
     assert!(size < LIMIT + LIMIT / 8, "{size}");
     // A smaller limit holds at once, and none leaves nothing.
-    process.store.open_tiers(&settings(&folder, LIMIT / 2), &process.control).await;
+    process.store.open_tiers(&settings(&folder, LIMIT / 2), None, &process.control).await;
     assert!(process.store.disk().unwrap().0 <= LIMIT / 2);
-    process.store.open_tiers(&settings(&folder, 0), &process.control).await;
+    process.store.open_tiers(&settings(&folder, 0), None, &process.control).await;
     assert!(!path(&folder).exists() && process.store.disk().is_none());
     process.put(&key("/hot"), plain("x")).await;
     assert!(!process.has("/hot").await);
-    process.store.open_tiers(&settings(&folder, LIMIT), &process.control).await;
+    process.store.open_tiers(&settings(&folder, LIMIT), None, &process.control).await;
     process.put(&key("/hot"), plain("x")).await;
     assert!(process.has("/hot").await);
     process.end().await;

@@ -153,7 +153,7 @@ fn status(
 /// What the cache holds, by tier.
 fn cache(store: &Store) -> Value {
     let disk = store.disk().map(|(bytes, limit)| json!({ "bytes": bytes, "limit_bytes": limit }));
-    json!({ "memory": { "bytes": store.bytes() }, "disk": disk })
+    json!({ "memory": { "bytes": store.bytes() }, "disk": disk, "shared": store.shares() })
 }
 
 /// What is claimed of versions and deprecated operations.
