@@ -30,7 +30,7 @@ pub fn tests() -> Vec<Trial> {
 }
 
 /// An app that answers each path with what the test said, and the number of the request to that path in the body.
-struct App {
+pub struct App {
     address: String,
     asked: Arc<Mutex<HashMap<String, usize>>>,
     answers: Arc<Mutex<HashMap<String, Says>>>,
@@ -44,7 +44,7 @@ struct Says {
 }
 
 impl App {
-    fn start() -> Self {
+    pub fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let app = Self { address, asked: Arc::default(), answers: Arc::default() };
@@ -58,21 +58,21 @@ impl App {
         app
     }
 
-    fn says(&self, path: &str, status: u16, headers: &str) {
+    pub fn says(&self, path: &str, status: u16, headers: &str) {
         let says = Says { status, headers: headers.into(), pause: Duration::ZERO };
         self.answers.lock().unwrap().insert(path.into(), says);
     }
 
-    fn slowly(&self, path: &str, headers: &str, pause: Duration) {
+    pub fn slowly(&self, path: &str, headers: &str, pause: Duration) {
         let says = Says { status: 200, headers: headers.into(), pause };
         self.answers.lock().unwrap().insert(path.into(), says);
     }
 
-    fn asked(&self, path: &str) -> usize {
+    pub fn asked(&self, path: &str) -> usize {
         self.asked.lock().unwrap().get(path).copied().unwrap_or_default()
     }
 
-    fn behind(&self, config: &str) -> Running {
+    pub fn behind(&self, config: &str) -> Running {
         let folder = tempfile::tempdir().unwrap();
         let config = format!("[app]\nto = \"http://{}\"\n[edge]\nerrors = \"pass\"\n{config}", self.address);
         std::fs::write(folder.path().join("seaworthy.toml"), config).unwrap();
@@ -117,13 +117,23 @@ fn answer(mut stream: TcpStream, asked: &Mutex<HashMap<String, usize>>, answers:
     let _ = stream.write_all(format!("{head}{body}").as_bytes());
 }
 
-fn method(running: &Running, method: &str, path: &str, headers: &str, body: &str) -> Answer {
+pub fn method(running: &Running, method: &str, path: &str, headers: &str, body: &str) -> Answer {
     let request = format!(
         "{method} {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\ncontent-length: {}\r\n{headers}\r\n{body}",
         running.url,
         body.len()
     );
     send(&running.url, request.as_bytes()).unwrap()
+}
+
+/// An order to the cache, on the admin API.
+pub fn purge(running: &Running, order: &str) -> Answer {
+    let head = "content-type: application/json\r\n";
+    let request = format!(
+        "POST /cache/purge HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{head}content-length: {}\r\n\r\n{order}",
+        order.len()
+    );
+    send(&running.admin, request.as_bytes()).unwrap()
 }
 
 fn a_second_get_comes_from_the_cache() {
@@ -217,21 +227,13 @@ fn a_write_and_a_purge_take_answers_out() {
     // Another route, without a cache, and the same address.
     assert_eq!(method(&running, "PUT", "/docs/1", "", "new").status, 200);
     assert_eq!(current("/docs/1"), "answer 3");
-    let purge = |order: &str| {
-        let head = "content-type: application/json\r\n";
-        let request = format!(
-            "POST /cache/purge HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{head}content-length: {}\r\n\r\n{order}",
-            order.len()
-        );
-        send(&running.admin, request.as_bytes()).unwrap()
-    };
     for order in ["{\"tag\":\"one\"}", "{\"url\":\"/docs/1\"}", "{\"prefix\":\"/docs/\"}", "{\"all\":true}"] {
         let before = current("/docs/1");
-        assert_eq!(purge(order).json()["purged"], 1, "{order}");
+        assert_eq!(purge(&running, order).json()["purged"], 1, "{order}");
         assert_ne!(current("/docs/1"), before, "{order}");
     }
-    assert_eq!(purge("{\"tag\":\"two\"}").json()["purged"], 0);
-    let wrong = purge("{\"everything\":true}");
+    assert_eq!(purge(&running, "{\"tag\":\"two\"}").json()["purged"], 0);
+    let wrong = purge(&running, "{\"everything\":true}");
     assert_eq!((wrong.status, wrong.json()["code"].as_str()), (400, Some("SEA_CACHE_PURGE")));
 }
 

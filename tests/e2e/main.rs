@@ -14,6 +14,7 @@
 mod api;
 mod apps;
 mod cache;
+mod cache_tiers;
 mod check;
 mod command_line;
 mod compression;
@@ -46,6 +47,7 @@ fn main() {
         api::tests(),
         apps::tests(),
         cache::tests(),
+        cache_tiers::tests(),
         check::tests(),
         prover::tests(),
         command_line::tests(),

@@ -116,6 +116,11 @@ impl Running {
         wait_for(&mut self.child, patience).expect("seaworthy run did not end in time")
     }
 
+    /// Its folder, which then stays when it is gone.
+    pub fn take_folder(&mut self) -> TempDir {
+        std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap())
+    }
+
     /// The access log so far.
     pub fn access_log(&self) -> Vec<serde_json::Value> {
         let text = fs::read_to_string(self.folder.path().join("access.log")).unwrap_or_default();

@@ -7,6 +7,13 @@ const BYTES: &str = "seaworthy_cache_bytes";
 const STORED: &str = "seaworthy_cache_stored_total";
 const EVICTED: &str = "seaworthy_cache_evicted_total";
 const PURGED: &str = "seaworthy_cache_purged_total";
+const TIER_HITS: &str = "seaworthy_cache_tier_hits_total";
+const TIER_MISSES: &str = "seaworthy_cache_tier_misses_total";
+const TIER_FAILED: &str = "seaworthy_cache_tier_failed_total";
+const TIER_WRITTEN: &str = "seaworthy_cache_tier_writes_total";
+const TIER_LEFT_OUT: &str = "seaworthy_cache_tier_writes_left_out_total";
+const TIER_EVICTED: &str = "seaworthy_cache_tier_evicted_total";
+const TIER_BYTES: &str = "seaworthy_cache_tier_bytes";
 
 /// Of the store.
 pub(crate) struct StoreCounts {
@@ -27,6 +34,52 @@ impl StoreCounts {
             stored: metrics::counter!(STORED),
             evicted: metrics::counter!(EVICTED),
             purged: metrics::counter!(PURGED),
+        }
+    }
+}
+
+/// Of a tier below the memory.
+pub(crate) struct OneTier {
+    pub hits: Counter,
+    pub misses: Counter,
+    /// It did not answer, or too late.
+    pub failed: Counter,
+    pub written: Counter,
+    /// Not written: too much waited, or it could not be.
+    pub left_out: Counter,
+    pub evicted: Counter,
+    pub bytes: Gauge,
+}
+
+/// Of the tiers.
+pub(crate) struct TierCounts {
+    pub disk: OneTier,
+    pub redis: OneTier,
+}
+
+impl TierCounts {
+    pub(crate) fn new() -> Self {
+        metrics::describe_counter!(TIER_HITS, "Answers found in a tier below the memory.");
+        metrics::describe_counter!(TIER_MISSES, "Looks at a tier that found nothing of use.");
+        metrics::describe_counter!(TIER_FAILED, "Looks at a tier that did not answer in time, or with an error.");
+        metrics::describe_counter!(TIER_WRITTEN, "Answers written to a tier.");
+        metrics::describe_counter!(TIER_LEFT_OUT, "Answers that a tier was too slow for, or could not take.");
+        metrics::describe_counter!(TIER_EVICTED, "Answers that a tier gave up because it was full.");
+        metrics::describe_gauge!(TIER_BYTES, "Bytes that a tier's answers take.");
+        Self { disk: OneTier::new("disk"), redis: OneTier::new("redis") }
+    }
+}
+
+impl OneTier {
+    fn new(tier: &'static str) -> Self {
+        Self {
+            hits: metrics::counter!(TIER_HITS, "tier" => tier),
+            misses: metrics::counter!(TIER_MISSES, "tier" => tier),
+            failed: metrics::counter!(TIER_FAILED, "tier" => tier),
+            written: metrics::counter!(TIER_WRITTEN, "tier" => tier),
+            left_out: metrics::counter!(TIER_LEFT_OUT, "tier" => tier),
+            evicted: metrics::counter!(TIER_EVICTED, "tier" => tier),
+            bytes: metrics::gauge!(TIER_BYTES, "tier" => tier),
         }
     }
 }

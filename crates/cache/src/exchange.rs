@@ -23,11 +23,12 @@ use crate::{
     key::Key,
     layer::Route,
     policy::Partition,
-    purge::take_tags,
+    purge::{tag_hash, take_tags},
     status::Outcome,
     store::{Begun, Found},
     stored::Stored,
     storing::StoringBody,
+    tiers::Tier,
 };
 
 /// A request that the store could not answer at once.
@@ -47,24 +48,46 @@ enum Look {
     Answer(Response<Body>),
     /// Ask the app; what comes may be stored, or confirm what is.
     Fetch(Fill, Option<Arc<Stored>>, &'static str),
+    /// Ask the tiers below the memory; then look again.
+    Below(Fill),
     /// Ask the app, and store nothing.
     Pass(&'static str),
     /// Wait for another request, and look again.
     Wait(Arc<crate::fill::Pending>),
 }
 
+/// What a request has done so far.
+#[derive(Default)]
+struct Done {
+    waited: bool,
+    /// It has looked below the memory.
+    looked: bool,
+    /// And found this there. The memory need not have room for it.
+    found: Option<(Tier, Arc<Stored>)>,
+}
+
+impl Done {
+    fn tier(&self) -> Option<Tier> {
+        self.found.as_ref().map(|(tier, _)| *tier)
+    }
+}
+
 impl Exchange {
     /// The answer, from wherever it comes.
     pub(crate) async fn run(self) -> Response<Body> {
         let until = tokio::time::Instant::now() + self.route.wait;
-        let mut waited = false;
+        let mut done = Done::default();
         loop {
-            match self.look(waited) {
+            match self.look(&done) {
                 Look::Answer(answer) => return answer,
                 Look::Fetch(fill, stored, why) => return self.fetch(fill, stored, why).await,
                 Look::Pass(why) => return self.pass(why).await,
+                Look::Below(fill) => {
+                    done.looked = true;
+                    done.found = self.look_below(fill).await;
+                }
                 Look::Wait(pending) => {
-                    waited = true;
+                    done.waited = true;
                     if timeout_at(until, pending.done()).await.is_err() {
                         return self.pass("uri-miss").await;
                     }
@@ -73,38 +96,54 @@ impl Exchange {
         }
     }
 
-    fn look(&self, waited: bool) -> Look {
+    /// Puts what a tier has into the memory.
+    async fn look_below(&self, fill: Fill) -> Option<(Tier, Arc<Stored>)> {
+        let tiers = self.route.store.tiers()?;
+        let (tier, saved) = tiers.look(&self.key, &self.route.policy_digest, &self.parts.headers).await?;
+        fill.restore(tier, saved).map(|stored| (tier, stored))
+    }
+
+    fn look(&self, done: &Done) -> Look {
         let now = Instant::now();
-        let (stored, why) = match self.route.store.find(&self.key, &self.parts.headers) {
+        let found = match (self.route.store.find(&self.key, &self.parts.headers), &done.found) {
+            (Found::Nothing | Found::OtherVariants, Some((_, stored))) => Found::Answer(stored.clone()),
+            (found, _) => found,
+        };
+        let (stored, why) = match found {
             Found::Answer(stored) if !Route::may_share(self.partition, &stored) => return Look::Pass("bypass"),
-            Found::Answer(stored) if stored.is_fresh(now) => return Look::Answer(self.hit(&stored, now, waited)),
+            Found::Answer(stored) if stored.is_fresh(now) => return Look::Answer(self.hit(&stored, now, done)),
             Found::Answer(stored) => (Some(stored), "stale"),
             Found::OtherVariants => (None, "vary-miss"),
             Found::Nothing => (None, "uri-miss"),
         };
-        if !self.may_fill(stored.as_deref()) {
+        let may_fill = self.may_fill(stored.as_deref());
+        let below = stored.is_none() && !done.looked && self.route.store.tiers().is_some();
+        if !may_fill && !below {
             return Look::Pass(why);
         }
         let usable = stored.as_ref().filter(|stored| stored.serves_while_revalidating(now));
         match (self.route.store.begin(&self.key), usable) {
             (Begun::Alone(pending), usable) => {
-                let fill = Fill::new(self.route.store.clone(), self.key.clone(), pending);
+                let (store, key) = (self.route.store.clone(), self.key.clone());
+                let fill = Fill::new(store, key, pending, &self.route.policy_digest);
                 if let Some(stored) = usable {
                     self.refresh_behind(fill, stored.clone());
-                    return Look::Answer(self.stale(stored, now));
+                    return Look::Answer(self.stale(stored, now, done));
                 }
                 // Another one may have stored it between the look and the begin.
                 match self.route.store.find(&self.key, &self.parts.headers) {
                     Found::Answer(newer) if newer.is_fresh(now) && Route::may_share(self.partition, &newer) => {
                         drop(fill);
-                        Look::Answer(self.hit(&newer, now, true))
+                        Look::Answer(self.hit(&newer, now, &Done { waited: true, ..Done::default() }))
                     }
-                    _ => Look::Fetch(fill, stored, why),
+                    _ if below && fill.may_look() => Look::Below(fill),
+                    _ if may_fill => Look::Fetch(fill, stored, why),
+                    _ => Look::Pass(why),
                 }
             }
-            (_, Some(stored)) => Look::Answer(self.stale(stored, now)),
+            (_, Some(stored)) => Look::Answer(self.stale(stored, now, done)),
             // Other variants need not be what this request waits for.
-            (Begun::Busy(pending), None) if why != "vary-miss" => Look::Wait(pending),
+            (Begun::Busy(pending), None) if may_fill && why != "vary-miss" => Look::Wait(pending),
             (Begun::Busy(_) | Begun::Pass, None) => Look::Pass(why),
         }
     }
@@ -121,19 +160,20 @@ impl Exchange {
         self.parts.method == Method::GET && stored.can_be_confirmed()
     }
 
-    fn hit(&self, stored: &Stored, now: Instant, waited: bool) -> Response<Body> {
+    fn hit(&self, stored: &Stored, now: Instant, done: &Done) -> Response<Body> {
         self.route.counts.hit.increment(1);
-        if !waited {
-            return self.route.hit(stored, &self.parts.method, &self.parts.headers, now);
+        // Whom it waited for need not have asked the app.
+        if !done.waited || stored.from_tier {
+            return self.route.hit(stored, &self.parts.method, &self.parts.headers, now, done.tier());
         }
         let mut answer = crate::answer::from_store(stored, &self.parts.method, &self.parts.headers, now);
         self.route.tell(&mut answer, Outcome::Collapsed);
         answer
     }
 
-    fn stale(&self, stored: &Stored, now: Instant) -> Response<Body> {
+    fn stale(&self, stored: &Stored, now: Instant, done: &Done) -> Response<Body> {
         self.route.counts.stale.increment(1);
-        self.route.hit(stored, &self.parts.method, &self.parts.headers, now)
+        self.route.hit(stored, &self.parts.method, &self.parts.headers, now, done.tier())
     }
 
     async fn pass(&self, why: &'static str) -> Response<Body> {
@@ -168,7 +208,7 @@ impl Exchange {
         let received = Received { at: SystemTime::now(), delay: now.saturating_duration_since(asked) };
         match (response.status(), stored) {
             (StatusCode::NOT_MODIFIED, Some(stored)) if asked_if_current => {
-                self.confirm(fill, &stored, response.headers(), (now, received))
+                self.confirm(fill, &stored, response.headers(), (now, received)).await
             }
             (status, Some(stored)) if is_failure(status) && stored.serves_on_error(now) => {
                 drop(fill);
@@ -182,7 +222,7 @@ impl Exchange {
     }
 
     /// What is stored is current (RFC 9111, 4.3.4).
-    fn confirm(
+    async fn confirm(
         &self,
         fill: Fill,
         stored: &Arc<Stored>,
@@ -191,7 +231,7 @@ impl Exchange {
     ) -> Response<Body> {
         let mut headers = stored.confirmed_headers(confirmation);
         let mut tags = Vec::new();
-        take_tags(&mut headers, |tag| tags.push(fill.tag(tag)));
+        take_tags(&mut headers, |tag| tags.push(tag_hash(tag)));
         let request = &self.parts.headers;
         let terms = terms(&self.route.policy, self.partition, request, stored.status, &headers, received);
         let may_stay = terms.is_some();
@@ -209,6 +249,9 @@ impl Exchange {
             fill.refuse();
             // It was right for this once, and the app wants it kept no longer.
             self.route.store.remove(&self.key, stored);
+            if let Some(tiers) = self.route.store.tiers() {
+                tiers.forget(&self.key, &self.route.policy_digest, stored).await;
+            }
         }
         answer
     }
@@ -225,7 +268,7 @@ impl Exchange {
         let (now, received) = at;
         let (mut parts, body) = response.into_parts();
         let mut tags = Vec::new();
-        take_tags(&mut parts.headers, |tag| tags.push(fill.tag(tag)));
+        take_tags(&mut parts.headers, |tag| tags.push(tag_hash(tag)));
         let (status, request) = (parts.status, &self.parts.headers);
         let ours = parts.extensions.get::<ProblemKind>().is_some();
         let terms = terms(&self.route.policy, self.partition, request, status, &parts.headers, received)

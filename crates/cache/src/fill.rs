@@ -10,7 +10,12 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 
-use crate::{key::Key, store::Store, stored::Stored};
+use crate::{
+    key::Key,
+    store::Store,
+    stored::Stored,
+    tiers::{Saved, Tier},
+};
 
 /// An answer on its way into the store.
 #[derive(Debug, Default)]
@@ -18,9 +23,30 @@ pub(crate) struct Pending {
     done: CancellationToken,
     /// What it may become was invalidated meanwhile.
     spoilt: AtomicBool,
+    /// The last answer for this key could not be stored, so that none is in a tier.
+    hopeless: bool,
+}
+
+/// What an answer is written down with below the memory.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Through {
+    /// Digest of the policy of its route.
+    pub policy: [u8; 32],
+    /// Up to where the log of removals was known when its fetch began.
+    pub since: u64,
+    /// It came from other nodes.
+    pub from_shared: bool,
 }
 
 impl Pending {
+    pub(crate) fn new(hopeless: bool) -> Self {
+        Self { hopeless, ..Self::default() }
+    }
+
+    pub(crate) fn is_hopeless(&self) -> bool {
+        self.hopeless
+    }
+
     pub(crate) fn spoil(&self) {
         self.spoilt.store(true, Ordering::Relaxed);
     }
@@ -41,13 +67,40 @@ pub(crate) struct Fill {
     store: Store,
     key: Key,
     pending: Arc<Pending>,
+    through: Option<Through>,
     reserved: usize,
     ended: bool,
 }
 
 impl Fill {
-    pub(crate) fn new(store: Store, key: Key, pending: Arc<Pending>) -> Self {
-        Self { store, key, pending, reserved: 0, ended: false }
+    /// The place that was taken, on a route whose policy has this digest: what comes of it is written to the tiers too.
+    pub(crate) fn new(store: Store, key: Key, pending: Arc<Pending>, policy: &[u8; 32]) -> Self {
+        let through =
+            store.tiers().map(|tiers| Through { policy: *policy, since: tiers.position(), from_shared: false });
+        Self { store, key, pending, through, reserved: 0, ended: false }
+    }
+
+    /// Whether a tier may have the answer.
+    pub(crate) fn may_look(&self) -> bool {
+        self.through.is_some() && !self.pending.is_hopeless()
+    }
+
+    /// Puts an answer from a tier into the memory; one that other nodes had goes to the disk too. `None`: it was removed
+    /// meanwhile.
+    pub(crate) fn restore(mut self, tier: Tier, saved: Saved) -> Option<Arc<Stored>> {
+        self.through = self.through.filter(|_| tier == Tier::Redis).map(|through| Through {
+            since: saved.since,
+            from_shared: true,
+            ..through
+        });
+        let stored = Arc::new(saved.stored);
+        self.end(Some(Some(stored.clone())));
+        Some(stored).filter(|_| !self.pending.is_spoilt())
+    }
+
+    #[cfg(test)]
+    pub(crate) fn through_for_tests(&self) -> Through {
+        self.through.unwrap()
     }
 
     /// Room for so many more bytes; false when there is none.
@@ -56,14 +109,9 @@ impl Fill {
         self.store.reserve(bytes)
     }
 
-    /// Hash of a tag, as the store knows it.
-    pub(crate) fn tag(&self, tag: &[u8]) -> u64 {
-        self.store.hash(tag)
-    }
-
     /// Puts the answer into the store and lets the others go on.
     pub(crate) fn store(mut self, stored: Stored) {
-        self.end(Some(Some(stored)));
+        self.end(Some(Some(stored.into())));
     }
 
     /// The answer cannot be stored: nobody need wait for the next one.
@@ -72,11 +120,11 @@ impl Fill {
     }
 
     /// `None`: nobody knows what would have come of it.
-    fn end(&mut self, outcome: Option<Option<Stored>>) {
+    fn end(&mut self, outcome: Option<Option<Arc<Stored>>>) {
         if !std::mem::replace(&mut self.ended, true) {
             self.store.release(std::mem::take(&mut self.reserved));
             match outcome {
-                Some(stored) => self.store.finish(&self.key, &self.pending, stored),
+                Some(stored) => self.store.finish(&self.key, &self.pending, stored, self.through),
                 None => self.store.leave(&self.key, &self.pending),
             }
             self.pending.done.cancel();
@@ -103,7 +151,7 @@ pub(crate) mod tests {
 
     pub(crate) fn fill(store: &Store, key: &Key) -> Fill {
         let Begun::Alone(pending) = store.begin(key) else { panic!("somebody fetches it already") };
-        Fill::new(store.clone(), key.clone(), pending)
+        Fill::new(store.clone(), key.clone(), pending, &[0; 32])
     }
 
     pub(crate) fn put(store: &Store, key: &Key, stored: Stored) {
@@ -123,7 +171,7 @@ pub(crate) mod tests {
             }
             pending.done().await;
             assert!(
-                matches!(store.begin(&key("/a")), Begun::Alone(pending) if { store.finish(&key("/a"), &pending, Some(stored(&HeaderMap::new(), HeaderMap::new(), ""))); true })
+                matches!(store.begin(&key("/a")), Begun::Alone(pending) if { store.finish(&key("/a"), &pending, Some(stored(&HeaderMap::new(), HeaderMap::new(), "").into()), None); true })
             );
         }
     }

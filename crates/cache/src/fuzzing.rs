@@ -1,4 +1,5 @@
-//! What the fuzz targets call: what reads a client's bytes for compression. No interface for anyone else.
+//! What the fuzz targets call: what reads a client's bytes for compression, and the bytes of tiers. No interface for anyone
+//! else.
 
 use http::{
     HeaderMap, HeaderValue,
@@ -6,7 +7,13 @@ use http::{
 };
 use seaworthy_core::{Accepted, Coding};
 
-use crate::compression::{CompressionSetting, negotiated, tags};
+use crate::{
+    compression::{CompressionSetting, negotiated, tags},
+    tiers::{
+        Removal,
+        record::{open, sealed},
+    },
+};
 
 /// A strong tag with each coding's name in it, sent back by a client, and as the app then sees it; `None` where it is no tag.
 pub fn tags_and_back(tag: &[u8]) -> Option<Vec<HeaderValue>> {
@@ -33,4 +40,14 @@ pub fn accepted_and_rewritten(value: &[u8]) -> Option<(Vec<Coding>, Vec<Coding>)
     let ours = [Coding::Zstandard, Coding::Gzip, Coding::Brotli];
     let codings = |headers: &HeaderMap| Accepted::of(headers, &ours).iter().collect();
     Some((codings(&given), codings(&rewritten)))
+}
+
+/// Whether bytes are a record of a tier, and what of them is as large as they are at most; and a removal that another node
+/// tells, which is the same when it is told on.
+pub fn record_and_removal(bytes: &[u8]) -> (bool, bool) {
+    let bytes = bytes::Bytes::copy_from_slice(bytes);
+    let now = (std::time::Instant::now(), std::time::SystemTime::now());
+    let is_record = [bytes.clone(), sealed(&bytes)].into_iter().any(|bytes| open(&bytes, now).is_some());
+    let removal = Removal::from_bytes(&bytes);
+    (is_record, Removal::from_bytes(&removal.to_bytes()) == removal)
 }

@@ -85,13 +85,9 @@ pub(crate) async fn call(app: App, store: &Store, context: &RequestContext, requ
     let Ok(response) = app.ask(request).await;
     let status = response.status();
     if status.is_success() || status.is_redirection() {
-        let mut count = store.invalidate(target.as_bytes(), |known| known == site);
-        for name in [LOCATION, CONTENT_LOCATION] {
-            if let Some(named) = named(response.headers(), &name, &site) {
-                count += store.invalidate(named.as_bytes(), |known| known == site);
-            }
-        }
-        store.count_purged(count);
+        let others = [LOCATION, CONTENT_LOCATION].map(|name| named(response.headers(), &name, &site));
+        let targets: Vec<&str> = [Some(&*target)].into_iter().chain(others).flatten().collect();
+        store.changed(&site, &targets).await;
     }
     response
 }

@@ -56,6 +56,11 @@ impl Key {
         &self.bytes[..self.site]
     }
 
+    /// Whatever else tells answers apart: the partition, a search, header values.
+    pub(crate) fn rest(&self) -> &[u8] {
+        &self.bytes[self.target + 1..]
+    }
+
     /// Path and query.
     pub(crate) fn target(&self) -> &[u8] {
         &self.bytes[self.site + 1..self.target]

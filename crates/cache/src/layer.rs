@@ -16,6 +16,7 @@ use http::{
 };
 use http_body::Body as HttpBody;
 use seaworthy_core::{Body, Problem, ProblemKind, RequestContext, Shutdown};
+use sha2::{Digest, Sha256};
 use tower::{Layer, Service};
 
 use crate::{
@@ -33,6 +34,7 @@ use crate::{
     status::{self, Outcome},
     store::{Found, Store},
     stored::Stored,
+    tiers::Tier,
 };
 
 /// A client wants what is stored or nothing, and nothing is (RFC 9111, 5.2.1.7).
@@ -51,6 +53,8 @@ pub struct Cache(Arc<Route>);
 pub(crate) struct Route {
     pub store: Store,
     pub policy: Policy,
+    /// Digest of the policy: below the memory, what another policy stored is not found.
+    pub policy_digest: [u8; 32],
     pub largest: usize,
     pub wait: Duration,
     pub tasks: Shutdown,
@@ -72,6 +76,7 @@ impl Cache {
     pub fn layer(route: &str, store: &Store, policy: Policy, settings: &Settings, tasks: &Shutdown) -> Self {
         Self(Arc::new(Route {
             store: store.clone(),
+            policy_digest: Sha256::digest(format!("{policy:?}")).into(),
             policy,
             largest: usize::try_from(settings.largest.0).unwrap_or(usize::MAX),
             wait: settings.wait.0,
@@ -138,12 +143,13 @@ impl Route {
         method: &Method,
         request: &http::HeaderMap,
         now: Instant,
+        from: Option<Tier>,
     ) -> Response<Body> {
         let mut response = answer::from_store(stored, method, request, now);
         if self.tells {
             let seconds = |time: Duration| i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
             let ttl = seconds(stored.terms.fresh_for).saturating_sub(seconds(stored.age(now)));
-            self.tell(&mut response, Outcome::Hit { ttl });
+            self.tell(&mut response, Outcome::Hit { ttl, from });
         }
         response
     }
@@ -161,7 +167,7 @@ impl Route {
         match found {
             Found::Answer(stored) if stored.serves_while_revalidating(now) && Self::may_share(partition, &stored) => {
                 self.counts.stale.increment(1);
-                self.hit(&stored, request.method(), request.headers(), now)
+                self.hit(&stored, request.method(), request.headers(), now, None)
             }
             _ => {
                 self.counts.pass.increment(1);
@@ -239,7 +245,7 @@ where
         match self.route.store.find(&key, headers) {
             Found::Answer(stored) if stored.is_fresh(now) && Route::may_share(partition, &stored) => {
                 self.route.counts.hit.increment(1);
-                let answer = self.route.hit(&stored, request.method(), headers, now);
+                let answer = self.route.hit(&stored, request.method(), headers, now, None);
                 return CacheFuture::Ready { answer: Some(answer) };
             }
             found if Directives::of_cache_control(headers).only_if_cached => {

@@ -28,6 +28,7 @@ mod status;
 mod store;
 mod stored;
 mod storing;
+mod tiers;
 
 pub use compression::{
     CodingName, Compress, CompressService, CompressionPolicy, CompressionSetting, CompressionSettings, Encoders,

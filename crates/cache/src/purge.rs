@@ -1,9 +1,10 @@
 //! Orders to take stored answers out: by address, by the beginning of an address, by tag.
 
 use http::{HeaderMap, HeaderName};
-use seaworthy_core::{Purge, PurgeCache};
+use seaworthy_core::{Purge, PurgeCache, Purging};
+use sha2::{Digest, Sha256};
 
-use crate::{key::Key, store::Store};
+use crate::{store::Store, tiers::Removal};
 
 /// Tags, parted by commas.
 const CACHE_TAG: HeaderName = HeaderName::from_static("cache-tag");
@@ -30,33 +31,30 @@ pub(crate) fn take_tags(headers: &mut HeaderMap, mut each: impl FnMut(&[u8])) {
     }
 }
 
+/// What a tag is known by, on every node.
+pub(crate) fn tag_hash(tag: &[u8]) -> u64 {
+    let digest = Sha256::digest(tag);
+    digest.iter().take(8).fold(0, |sum, byte| (sum << 8) | u64::from(*byte))
+}
+
 impl PurgeCache for Store {
-    fn purge(&self, what: &Purge) -> usize {
-        let count = match what {
-            Purge::Url(url) => {
-                let (site, target) = Site::of(url);
-                let target = if target.is_empty() { "/" } else { target };
-                self.invalidate(target.as_bytes(), |given| site.is(given))
+    fn purge<'a>(&'a self, order: &'a Purge) -> Purging<'a> {
+        Box::pin(async move {
+            match Removal::of(order) {
+                Some(removal) => self.remove_everywhere(removal).await,
+                None => Ok(0),
             }
-            Purge::Prefix(prefix) => {
-                let (site, start) = Site::of(prefix);
-                self.sweep(&|key: &Key| key.target().starts_with(start.as_bytes()) && site.is(key.site()))
-            }
-            Purge::Tag(tag) => self.remove_tagged(self.hash(tag.trim().as_bytes())),
-            Purge::All(true) => self.sweep(&|_| true),
-            Purge::All(false) => 0,
-        };
-        self.count_purged(count);
-        count
+        })
     }
 }
 
 /// The scheme and host of an order; without, it is for all of them.
-struct Site(Option<(String, String)>);
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Site(Option<(String, String)>);
 
 impl Site {
     /// Parts an address into its site and its path with query.
-    fn of(address: &str) -> (Self, &str) {
+    pub(crate) fn of(address: &str) -> (Self, &str) {
         let Some((scheme, rest)) = address.split_once("://").filter(|_| !address.starts_with('/')) else {
             return (Self(None), address);
         };
@@ -64,8 +62,18 @@ impl Site {
         (Self(Some((scheme.to_ascii_lowercase(), host.to_ascii_lowercase()))), target)
     }
 
+    /// Scheme and host; `None` where it is for all.
+    pub(crate) fn parts(&self) -> Option<(&str, &str)> {
+        self.0.as_ref().map(|(scheme, host)| (&**scheme, &**host))
+    }
+
+    /// The reverse; two empty texts are for all.
+    pub(crate) fn from_parts(scheme: String, host: String) -> Self {
+        Self((!scheme.is_empty() || !host.is_empty()).then_some((scheme, host)))
+    }
+
     /// Whether a key's site is it: by either of the hosts that it may have.
-    fn is(&self, site: &[u8]) -> bool {
+    pub(crate) fn is(&self, site: &[u8]) -> bool {
         let Some((scheme, host)) = &self.0 else { return true };
         let rest = site.strip_prefix(scheme.as_bytes()).and_then(|rest| rest.strip_prefix(b"://"));
         rest.is_some_and(|hosts| hosts.split(|byte| *byte == b' ').any(|known| known == host.as_bytes()))
@@ -91,7 +99,7 @@ mod tests {
         store.resize(1 << 20);
         for site in SITES {
             for target in ["/", "/a", "/a?b=1", "/a/c", "/d"] {
-                let tags = vec![store.hash(target.as_bytes()), store.hash(b"all")];
+                let tags = vec![tag_hash(target.as_bytes()), tag_hash(b"all")];
                 put(&store, &key_at(site, target), Stored { tags, ..stored(&HeaderMap::new(), HeaderMap::new(), "") });
             }
         }
@@ -100,7 +108,7 @@ mod tests {
 
     #[test]
     fn orders_take_what_they_name() {
-        let took = |what: Purge| filled().purge(&what);
+        let took = |what: Purge| Removal::of(&what).map_or(0, |removal| filled().take_out(&removal));
         assert_eq!(took(Purge::Url("/a".into())), 2);
         assert_eq!(took(Purge::Url("http://A.test/a".into())), 1);
         assert_eq!(took(Purge::Url("https://a.test/a".into())), 0);
@@ -118,9 +126,9 @@ mod tests {
     fn what_is_on_its_way_may_have_the_tag_and_is_not_stored() {
         let store = filled();
         let fill = fill(&store, &key_at("http://a.test", "/new"));
-        store.purge(&Purge::Tag("all".into()));
+        store.take_out(&Removal::Tag(tag_hash(b"all")));
         fill.store(stored(&HeaderMap::new(), HeaderMap::new(), ""));
-        assert_eq!(store.purge(&Purge::All(true)), 0);
+        assert_eq!(store.take_out(&Removal::All), 0);
     }
 
     #[test]

@@ -49,7 +49,7 @@ pub(crate) async fn call(
         && Route::may_share(partition, &stored)
     {
         route.counts.hit.increment(1);
-        return route.hit(&stored, &parts.method, &parts.headers, now);
+        return route.hit(&stored, &parts.method, &parts.headers, now, None);
     }
     Exchange { app, route, parts, body, key, partition }.run().await
 }

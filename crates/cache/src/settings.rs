@@ -1,6 +1,6 @@
 //! `[cache]`, and what a `[[route]]` says of it.
 
-use std::{fmt, time::Duration};
+use std::{fmt, path::PathBuf, time::Duration};
 
 use http::HeaderName;
 use schemars::JsonSchema;
@@ -15,6 +15,9 @@ use crate::{
     policy::{Per, Policy},
 };
 
+/// A smaller disk cache is a mistake: of its largest answers it could hold none.
+const LEAST_DISK: u64 = 8 << 20;
+
 /// The HTTP cache (RFC 9111), and ETags. Nothing is cached until a route, or `policy` here, asks for it.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(default)]
@@ -24,6 +27,15 @@ pub struct Settings {
     pub policy: CacheSetting,
     /// Memory for stored answers, of all routes and cores together. When it is full, what was not asked for lately goes.
     pub memory: ByteSize,
+    /// Keep answers on the disk too, up to so many bytes: what the memory gives up is found there, also after a restart or
+    /// a crash. `"0B"` is off. What belongs there is what is dear to make and read again; answers for one user are written
+    /// to the disk as well.
+    pub disk: ByteSize,
+    /// The file for that, an SQLite database, readable by its owner alone. One process uses it at a time.
+    pub disk_path: PathBuf,
+    /// Share answers between nodes, in the Redis or Valkey of `[store] redis`: what one node has fetched is a hit on the
+    /// others, and what is removed on one is removed on all. A change takes effect after a restart.
+    pub shared: bool,
     /// Larger answers pass and are not stored.
     pub largest: ByteSize,
     /// How long a request waits for another one that already fetches the same answer, before it asks the app itself.
@@ -94,6 +106,9 @@ impl Default for Settings {
         Self {
             policy: CacheSetting::default(),
             memory: ByteSize(64 << 20),
+            disk: ByteSize(0),
+            disk_path: ".seaworthy/cache.db".into(),
+            shared: false,
             largest: ByteSize(4 << 20),
             wait: HumanDuration::seconds(5),
             status: true,
@@ -239,6 +254,15 @@ impl Section for Settings {
         self.policy.validate("cache.policy", findings);
         validate_etags(Some(self.etags), "cache", findings);
         self.compression.validate("cache.compression", findings);
+        if self.disk.0 > 0 && self.disk.0 < LEAST_DISK {
+            let message = format!("{} hold next to nothing", self.disk);
+            let help = "write at least \"8MiB\", for example \"1GB\", or \"0B\" for none";
+            findings.add("cache.disk", "SEA_CONFIG_WRONG_VALUE", message, help);
+        }
+        if self.disk_path.as_os_str().is_empty() {
+            let help = "write for example \".seaworthy/cache.db\"";
+            findings.add("cache.disk_path", "SEA_CONFIG_EMPTY", "the disk cache needs a file", help);
+        }
         if self.largest.0 > self.memory.0 / 2 {
             let message = format!("one answer may take {} of {}", self.largest, self.memory);
             let help = "keep it to half of cache.memory at most, so that one answer does not empty the cache";

@@ -70,7 +70,7 @@ impl Shard {
             Some(pending) if !pass => Begun::Busy(pending.clone()),
             Some(_) if those.len() >= MOST_AT_ONCE => Begun::Pass,
             _ => {
-                let pending = Arc::new(Pending::default());
+                let pending = Arc::new(Pending::new(pass));
                 those.push(pending.clone());
                 Begun::Alone(pending)
             }
@@ -103,13 +103,14 @@ impl Shard {
     }
 
     /// Returns the bytes that came and those that went.
-    pub(crate) fn insert(&mut self, key: &Key, target: u64, stored: Stored) -> (usize, usize) {
+    pub(crate) fn insert(&mut self, key: &Key, target: u64, stored: impl Into<Arc<Stored>>) -> (usize, usize) {
+        let stored = stored.into();
         let place = self.index.get(key).copied().unwrap_or_else(|| self.new_slot(key, target));
         self.untag(place);
         let Some(slot) = self.slots[place as usize].as_mut() else { return (0, 0) };
         let before = slot.bytes();
         slot.variants.retain(|older| !stored.replaces(older));
-        slot.variants.insert(0, Arc::new(stored));
+        slot.variants.insert(0, stored);
         slot.variants.truncate(VARIANTS);
         let after = slot.bytes();
         self.tag(place);

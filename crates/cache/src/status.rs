@@ -2,13 +2,16 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
+use crate::tiers::Tier;
+
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
 /// What became of a request.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Outcome {
-    /// Answered from the store, with so many seconds of freshness left; none and less when it is stale.
-    Hit { ttl: i64 },
+    /// Answered from the store, with so many seconds of freshness left; none and less when it is stale. `from`: the tier
+    /// below the memory that had it.
+    Hit { ttl: i64, from: Option<Tier> },
     /// Another request fetched it meanwhile.
     Collapsed,
     /// The app was asked.
@@ -22,7 +25,10 @@ pub(crate) enum Outcome {
 /// Adds ours behind those of caches nearer to the app.
 pub(crate) fn tell(headers: &mut HeaderMap, outcome: Outcome) {
     let text = match outcome {
-        Outcome::Hit { ttl } => format!("seaworthy; hit; ttl={ttl}"),
+        Outcome::Hit { ttl, from } => {
+            let detail = from.map(|tier| format!("; detail={}", tier.name())).unwrap_or_default();
+            format!("seaworthy; hit; ttl={ttl}{detail}")
+        }
         Outcome::Collapsed => "seaworthy; fwd=uri-miss; collapsed".to_owned(),
         Outcome::Forwarded { why, status, stored } => {
             let stored = if stored { "; stored" } else { "" };

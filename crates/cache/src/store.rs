@@ -8,15 +8,30 @@ use std::{
     fmt,
     hash::{BuildHasher, RandomState},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use http::HeaderMap;
+use seaworthy_core::{PurgeError, Shutdown};
+use seaworthy_store::Redis;
 
-use crate::{counts::StoreCounts, fill::Pending, key::Key, shard::Shard, stored::Stored};
+use crate::{
+    counts::StoreCounts,
+    fill::{Pending, Through},
+    key::Key,
+    settings::Settings,
+    shard::Shard,
+    stored::Stored,
+    tiers::{Removal, Removing, Tiers},
+};
 
+/// How long an order to remove waits until that is written down…
+const ORDER_PATIENCE: Duration = Duration::from_secs(5);
+/// …and the answer of a request that has changed something.
+const CHANGE_PATIENCE: Duration = Duration::from_secs(1);
 /// Locks are held for tens of nanoseconds; with so many of them two cores rarely want the same one.
 const SHARDS: usize = 32;
 
@@ -34,6 +49,8 @@ struct Inner {
     on_the_way: AtomicUsize,
     /// Whose turn it is to give something up.
     turn: AtomicUsize,
+    /// What is below the memory.
+    tiers: OnceLock<Tiers>,
     counts: StoreCounts,
 }
 
@@ -66,6 +83,7 @@ impl Default for Store {
             bytes: AtomicUsize::new(0),
             on_the_way: AtomicUsize::new(0),
             turn: AtomicUsize::new(0),
+            tiers: OnceLock::new(),
             counts: StoreCounts::new(),
         }))
     }
@@ -89,6 +107,96 @@ impl Store {
         self.0.bytes.load(Ordering::Relaxed)
     }
 
+    /// Opens the tiers below the memory that the settings name, or gives the disk that is open another size. `redis`: where
+    /// nodes share answers.
+    pub async fn open_tiers(&self, settings: &Settings, redis: Option<&Redis>, control: &Shutdown) {
+        let limit = settings.disk.0;
+        let redis = redis.filter(|_| settings.shared);
+        match self.tiers() {
+            Some(tiers) => tiers.resize(limit).await,
+            None if limit > 0 || redis.is_some() => {
+                if limit == 0 {
+                    Tiers::remove_left(&settings.disk_path);
+                }
+                let tiers = Tiers::open(self, &settings.disk_path, limit, redis, control).await;
+                // Opened by one task alone, at the start or by a reload.
+                let _ = self.0.tiers.set(tiers);
+            }
+            None => Tiers::remove_left(&settings.disk_path),
+        }
+    }
+
+    pub(crate) fn tiers(&self) -> Option<&Tiers> {
+        self.0.tiers.get()
+    }
+
+    /// Whether nodes share answers now; `None` where they never do.
+    pub fn shares(&self) -> Option<bool> {
+        self.tiers().and_then(Tiers::shares)
+    }
+
+    /// Bytes on the disk, and its limit; `None` where there is none.
+    pub fn disk(&self) -> Option<(u64, u64)> {
+        self.tiers().map(Tiers::disk).filter(|(_, limit)| *limit > 0)
+    }
+
+    /// Takes out of memory what a removal names, and keeps from being stored what is on its way. Returns how many went.
+    pub(crate) fn take_out(&self, removal: &Removal) -> usize {
+        match removal {
+            Removal::Target { site, target } => self.invalidate(target, |given| given == site),
+            Removal::Url(site, target) => self.invalidate(target, |given| site.is(given)),
+            Removal::Tag(tag) => self.remove_tagged(*tag),
+            Removal::Prefix(..) | Removal::All => {
+                self.sweep(&|key: &Key| removal.names(key.site(), key.target()).unwrap_or_default())
+            }
+        }
+    }
+
+    /// The same in every tier.
+    ///
+    /// # Errors
+    /// They are gone from memory, but a tier could not be reached.
+    pub(crate) async fn remove_everywhere(&self, removal: Removal) -> Result<usize, PurgeError> {
+        let (removed, below) = self.begin_to_remove(&removal);
+        let below = match below {
+            Some(below) => below.done(ORDER_PATIENCE).await,
+            None => Ok(0),
+        };
+        let below = below.map_err(|left| PurgeError { removed, left: left.text() })?;
+        // What is in memory is on the disk too, as a rule.
+        let count = removed.max(below);
+        self.count_purged(count);
+        Ok(count)
+    }
+
+    /// The same, as a request that has changed something asks for it.
+    pub(crate) async fn changed(&self, site: &[u8], targets: &[&str]) {
+        for target in targets {
+            let removal = Removal::Target { site: site.to_vec(), target: target.as_bytes().to_vec() };
+            let (removed, below) = self.begin_to_remove(&removal);
+            let below = match below {
+                Some(below) => below.soon(CHANGE_PATIENCE).await,
+                None => Ok(0),
+            };
+            if let Err(left) = below {
+                let left = left.text();
+                tracing::error!(
+                    code = "SEA_CACHE_DISK",
+                    left,
+                    "a change did not take out of every tier what it made old"
+                );
+            }
+            self.count_purged(removed.max(below.unwrap_or_default()));
+        }
+    }
+
+    fn begin_to_remove(&self, removal: &Removal) -> (usize, Option<Removing>) {
+        // In this order: what a tier gives meanwhile is refused, and what was stored before goes from below after it.
+        let number = self.tiers().map(|tiers| tiers.note(removal));
+        let removed = self.take_out(removal);
+        (removed, self.tiers().zip(number).map(|(tiers, number)| tiers.remove(number, removal)))
+    }
+
     pub(crate) fn hash(&self, bytes: &[u8]) -> u64 {
         self.0.hasher.hash_one(bytes)
     }
@@ -103,17 +211,29 @@ impl Store {
     }
 
     /// Gives that place up. `stored` is what came of it; without, nothing could be stored.
-    pub(crate) fn finish(&self, key: &Key, pending: &Arc<Pending>, stored: Option<Stored>) {
+    pub(crate) fn finish(
+        &self,
+        key: &Key,
+        pending: &Arc<Pending>,
+        stored: Option<Arc<Stored>>,
+        through: Option<Through>,
+    ) {
         let target = self.hash(key.target());
         let mut shard = self.shard(target);
         shard.end(key, pending);
         shard.remember(key, stored.is_some());
         if let Some(stored) = stored.filter(|_| !pending.is_spoilt()) {
-            let (added, removed) = shard.insert(key, target, stored);
+            let (added, removed) = shard.insert(key, target, stored.clone());
+            if let (Some(tiers), Some(through)) = (self.tiers(), through) {
+                // Below the lock: a removal that takes it out of here comes after it there too.
+                tiers.write(key, &through, &stored);
+            }
             drop(shard);
             self.0.bytes.fetch_add(added, Ordering::Relaxed);
             self.0.bytes.fetch_sub(removed, Ordering::Relaxed);
-            self.0.counts.stored.increment(1);
+            if !stored.from_tier {
+                self.0.counts.stored.increment(1);
+            }
             self.make_room();
         }
     }

@@ -7,14 +7,18 @@ use http::{
     HeaderMap, HeaderName, HeaderValue, StatusCode,
     header::{
         AGE, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, DATE, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH,
-        LAST_MODIFIED, VARY,
+        LAST_MODIFIED, ORIGIN, VARY,
     },
 };
+
+use sha2::{Digest, Sha256};
 
 use crate::{directives::split_list, freshness::Terms};
 
 /// What an entry takes beside its texts, roughly: maps, pointers, allocations.
 const OVERHEAD: usize = 512;
+/// A stale answer that the app could confirm is kept below the memory for so long at least.
+const CONFIRMABLE: Duration = Duration::from_secs(3_600);
 /// A digest of the body, for which a 304 has no new one.
 const CONTENT_MD5: HeaderName = HeaderName::from_static("content-md5");
 /// These describe the stored body, and a 304 does not bring another (RFC 9111, 3.2).
@@ -33,7 +37,45 @@ pub(crate) struct Stored {
     /// Hashes of its tags.
     pub tags: Vec<u64>,
     /// The request headers that `Vary` names, each with what the request had.
-    pub vary: Vec<(HeaderName, Option<Vec<u8>>)>,
+    pub vary: Vec<(HeaderName, Had)>,
+    /// It came from a tier below the memory, and not from the app.
+    pub from_tier: bool,
+}
+
+/// What a request had of a header: all its lines as one value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Had {
+    Nothing,
+    Value(Vec<u8>),
+    /// SHA-256 over such a value: what could be a credential is not written down.
+    Digest([u8; 32]),
+}
+
+impl Had {
+    fn is(&self, request: &HeaderMap, name: &HeaderName) -> bool {
+        match self {
+            Self::Nothing => !request.contains_key(name),
+            Self::Value(value) => joined(request, name).is_some_and(|given| given == *value),
+            Self::Digest(digest) => joined(request, name).is_some_and(|given| Sha256::digest(&given)[..] == digest[..]),
+        }
+    }
+
+    /// The digest of the value; `None` where there was nothing.
+    pub(crate) fn digest(&self) -> Option<[u8; 32]> {
+        match self {
+            Self::Nothing => None,
+            Self::Value(value) => Some(Sha256::digest(value).into()),
+            Self::Digest(digest) => Some(*digest),
+        }
+    }
+
+    /// As it may be written down: of headers that negotiate, the value; of others, which may say who somebody is, a digest.
+    pub(crate) fn without_secrets(&self, name: &HeaderName) -> Self {
+        match self.digest() {
+            Some(digest) if !name.as_str().starts_with("accept") && *name != ORIGIN => Self::Digest(digest),
+            _ => self.clone(),
+        }
+    }
 }
 
 impl Stored {
@@ -54,11 +96,11 @@ impl Stored {
         }
         let names = headers.get_all(VARY).iter().flat_map(|line| split_list(line.as_bytes()));
         let vary = names.filter_map(|name| HeaderName::from_bytes(name).ok()).map(|name| {
-            let value = joined(request, &name);
-            (name, value)
+            let had = joined(request, &name).map_or(Had::Nothing, Had::Value);
+            (name, had)
         });
         let vary = vary.collect();
-        Self { status, headers, body, terms, at, tags: Vec::new(), vary }
+        Self { status, headers, body, terms, at, tags: Vec::new(), vary, from_tier: false }
     }
 
     /// The same, confirmed by a 304 with these headers (RFC 9111, 4.3.4); its terms are still the old ones. A 304 without a
@@ -77,15 +119,15 @@ impl Stored {
 
     /// Whether it answers a request with these headers, as far as `Vary` goes (RFC 9111, 4.1).
     pub(crate) fn matches(&self, request: &HeaderMap) -> bool {
-        self.vary.iter().all(|(name, value)| match value {
-            None => !request.contains_key(name),
-            Some(value) => joined(request, name).is_some_and(|given| given == *value),
-        })
+        self.vary.iter().all(|(name, had)| had.is(request, name))
     }
 
     /// Whether the two are chosen by the same headers, so that the newer one is in place of the older.
     pub(crate) fn replaces(&self, older: &Self) -> bool {
-        self.vary == older.vary
+        let same = |(one, other): (&(HeaderName, Had), &(HeaderName, Had))| {
+            one.0 == other.0 && (one.1 == other.1 || one.1.digest() == other.1.digest())
+        };
+        self.vary.len() == older.vary.len() && self.vary.iter().zip(&older.vary).all(same)
     }
 
     /// How old it is now.
@@ -106,6 +148,16 @@ impl Stored {
     /// Whether it may stand in for an app that fails.
     pub(crate) fn serves_on_error(&self, now: Instant) -> bool {
         !self.terms.if_error.is_zero() && self.age(now) < self.terms.fresh_for + self.terms.if_error
+    }
+
+    /// For how long it will be of use: fresh, in place of a fresh one, or as something that the app can confirm.
+    pub(crate) fn useful_for(&self, now: Instant) -> Duration {
+        let given = match self.terms.always_validate {
+            true => Duration::ZERO,
+            false => self.terms.fresh_for + self.terms.while_revalidate.max(self.terms.if_error),
+        };
+        let confirmed = if self.can_be_confirmed() { CONFIRMABLE } else { Duration::ZERO };
+        given.saturating_sub(self.age(now)).max(confirmed)
     }
 
     /// Whether the app can be asked if it is still current.
@@ -131,7 +183,7 @@ impl Stored {
 }
 
 /// All lines of a header as one value; space around the lines does not count. `None` where it is absent.
-fn joined(headers: &HeaderMap, name: &HeaderName) -> Option<Vec<u8>> {
+pub(crate) fn joined(headers: &HeaderMap, name: &HeaderName) -> Option<Vec<u8>> {
     let mut lines = headers.get_all(name).iter().map(|line| line.as_bytes().trim_ascii());
     let mut value = lines.next()?.to_vec();
     for line in lines {

@@ -211,7 +211,7 @@ fn answer(well: bool, body: Value) -> Response {
 
 #[cfg(test)]
 mod tests {
-    use seaworthy_core::{NoInstances, Purge, Quarantined};
+    use seaworthy_core::{NoInstances, Purge, Purging, Quarantined};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
@@ -220,8 +220,8 @@ mod tests {
     struct Empty;
 
     impl PurgeCache for Empty {
-        fn purge(&self, _: &Purge) -> usize {
-            0
+        fn purge<'a>(&'a self, _: &'a Purge) -> Purging<'a> {
+            Box::pin(std::future::ready(Ok(0)))
         }
     }
 

@@ -119,7 +119,7 @@ fn has_token(headers: &HeaderMap, token: &Secret) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use seaworthy_core::{NoInstances, Purge};
+    use seaworthy_core::{NoInstances, Purge, PurgeError, Purging};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
@@ -128,8 +128,12 @@ mod tests {
     struct Letters;
 
     impl PurgeCache for Letters {
-        fn purge(&self, what: &Purge) -> usize {
-            if let Purge::Url(url) = what { url.len() } else { 0 }
+        fn purge<'a>(&'a self, what: &'a Purge) -> Purging<'a> {
+            Box::pin(std::future::ready(match what {
+                Purge::Url(url) => Ok(url.len()),
+                Purge::Tag(_) => Err(PurgeError { removed: 2, left: "one was not reached" }),
+                Purge::Prefix(_) | Purge::All(_) => Ok(0),
+            }))
         }
     }
 
@@ -163,6 +167,8 @@ mod tests {
         };
         let (with, json) = (format!("authorization: Bearer {secret}\r\n"), "application/json");
         assert!(purge(&with, json, "{\"url\": \"/abc\"}").await.ends_with("{\"purged\":4}"));
+        let incomplete = purge(&with, json, "{\"tag\": \"a\"}").await;
+        assert!(incomplete.starts_with("HTTP/1.1 503") && incomplete.contains("\"purged\":2"), "{incomplete}");
         assert!(purge("", json, "{\"url\": \"/abc\"}").await.starts_with("HTTP/1.1 401"));
         for (kind, body) in [
             (json, "{\"uri\": \"/\"}"),

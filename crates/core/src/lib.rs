@@ -33,7 +33,7 @@ pub use handler::Handler;
 pub use prefix::ForwardedPrefix;
 pub use principal::{Principal, PrincipalDetails, PrincipalKind};
 pub use problem::{Problem, ProblemKind};
-pub use purge::{Purge, PurgeCache};
+pub use purge::{Purge, PurgeCache, PurgeError, Purging};
 pub use quarantine::{Quarantine, Quarantined};
 pub use readiness::{Condition, Readiness, ReadinessHandle};
 pub use secret::Secret;

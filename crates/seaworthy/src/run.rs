@@ -144,6 +144,7 @@ async fn share(config: &Config, log: Option<AccessLog>, control: &Shutdown) -> R
     control.spawn(uploads.clone().run(control.clone()));
     let shared = Shared { log, limits, guesses, store, tokens, validation, uploads, ..Shared::default() };
     open_idempotency(config, &shared, control).await?;
+    shared.cache.open_tiers(&config.cache, shared.store.as_ref(), control).await;
     Ok(shared)
 }
 

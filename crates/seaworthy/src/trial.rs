@@ -93,6 +93,10 @@ pub fn routes(config: &Config) -> Result<(), Failure> {
         );
         return Err(Failure::text("SEA_RUN_UPLOADS", text).with_status(2));
     }
+    if config.cache.shared && config.store.redis.is_none() {
+        let text = "cache.shared = true shares answers in a Redis, and none is named; name one in [store] redis";
+        return Err(Failure::text("SEA_RUN_CACHE", text).with_status(2));
+    }
     let tasks = Shutdown::new();
     let pool = Pool::new(Arc::new(Upstream::new(config.edge.balance)), tasks.clone());
     let table = pipeline::table(config, &Shared::default(), &pool, &tasks);
@@ -126,6 +130,8 @@ mod tests {
         let missing = "[edge]\nhttps = \"127.0.0.1:0\"\n[[edge.tls.certificates]]\ncertificate = \"/nowhere/c.pem\"\nkey = \"/nowhere/k.pem\"\n";
         assert_eq!(tried(missing), Err("SEA_TLS_UNREADABLE".into()));
         assert_eq!(tried("[[route]]\nmatch = \"/a\"\nauth = \"optional\"\n"), Err("SEA_RUN_TOKENS".into()));
+        assert_eq!(tried("[cache]\nshared = true\n"), Err("SEA_RUN_CACHE".into()));
+        assert_eq!(tried("[cache]\nshared = true\n[store]\nredis = \"env:SURELY_NOT_SET\"\n"), Ok(()));
         assert_eq!(tried("[identity.tokens]\nkeys = [\"short\"]\n"), Err("SEA_RUN_TOKENS".into()));
         assert_eq!(tried("[identity.tokens]\njwks = \"/nowhere/keys.json\"\n"), Err("SEA_RUN_TOKENS".into()));
         assert_eq!(

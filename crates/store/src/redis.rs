@@ -1,45 +1,34 @@
-//! The connection to Redis or Valkey, and whether it may be relied on.
+//! The store: counts in Redis or Valkey, and whether they may be relied on.
 //!
 //! When the server does not answer in time, every caller learns it and decides by itself with its share of the nodes that
 //! were there last. Nobody waits for a server that is gone: a task asks it until it answers again.
 
 use std::{
     fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::{Duration, Instant},
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
 };
 
-use fred::{
-    clients::Client,
-    interfaces::ClientLike,
-    types::{
-        Builder, FromValue,
-        config::{Config, ReconnectPolicy},
-        scripts::Script,
-    },
-};
+use fred::types::{FromValue, config::Config, scripts::Script};
 use seaworthy_config::SecretRefError;
 use seaworthy_core::Shutdown;
 use thiserror::Error;
-use tokio::{
-    sync::Notify,
-    time::{sleep, timeout},
-};
 
 use crate::{
+    answers::Answers,
     budget::{self, Take, Taken},
+    connection::{BEAT, Connection, Words, client},
     guess::{self, BackOff, Guess, Guessed, PLACE_KEPT},
-    health::{Health, Heard},
+    health::Heard,
     settings::Settings,
 };
 
-/// How often the server is asked how many nodes there are…
-const BEAT: Duration = Duration::from_secs(1);
-/// …and whether it is back.
-const BEAT_WHILE_DOWN: Duration = Duration::from_millis(200);
+static WORDS: Words = Words {
+    up: "the store answers: limits are counted by all nodes together",
+    down: "the store does not answer: each node holds its share of every limit by itself until it does",
+    gauge: "seaworthy_store_up",
+    losses: "seaworthy_store_losses_total",
+};
 
 /// Notes that node ARGV[1] is there, forgets those that were not heard of for 5 s, and counts.
 const BEAT_SCRIPT: &str = r"
@@ -61,6 +50,9 @@ pub enum StoreError {
     /// It did not answer in time, or with an error.
     #[error("the store does not answer")]
     Down,
+    /// It answers, and does not do it.
+    #[error("the store refuses: {0}")]
+    Refused(String),
 }
 
 /// Shared counts. Clones are one.
@@ -68,16 +60,13 @@ pub enum StoreError {
 pub struct Redis(Arc<Inner>);
 
 struct Inner {
-    client: Client,
+    connection: Connection,
+    answers: Answers,
     budget: Script,
     guess: [Script; 3],
     beat: Script,
     node: String,
-    patience: Duration,
-    health: Health,
-    nodes: AtomicU64,
     least_nodes: u64,
-    doubted: Notify,
 }
 
 impl Redis {
@@ -89,48 +78,37 @@ impl Redis {
         let Some(reference) = &settings.redis else { return Ok(None) };
         let address = reference.resolve()?;
         // The library's error could hold the address, and that a password.
-        let mut config = Config::from_url(address.expose()).map_err(|_| StoreError::Address)?;
-        // A server that comes after us is found too.
-        config.fail_fast = false;
-        let client = Builder::from_config(config)
-            .with_performance_config(|performance| performance.default_command_timeout = BEAT)
-            .with_connection_config(|connection| {
-                connection.connection_timeout = Duration::from_secs(2);
-                connection.internal_command_timeout = Duration::from_secs(2);
-                // What was not answered is decided here, and must not be counted there later on.
-                connection.max_command_attempts = 1;
-                connection.max_command_buffer_len = 10_000;
-            })
-            .set_policy(ReconnectPolicy::new_exponential(0, 100, 1_000, 2))
-            .build()
-            .map_err(|_| StoreError::Address)?;
+        let config = Config::from_url(address.expose()).map_err(|_| StoreError::Address)?;
+        let (patience, nodes) = (settings.patience.0, settings.nodes.max(1));
         Ok(Some(Self(Arc::new(Inner {
-            client,
+            connection: Connection::new(client(&config, BEAT)?, patience, nodes, &WORDS),
+            answers: Answers::build(&config, patience, nodes)?,
             budget: Script::from_lua(budget::SCRIPT),
             guess: [guess::TRY, guess::SUCCEEDED, guess::TAKEN_BACK].map(Script::from_lua),
             beat: Script::from_lua(BEAT_SCRIPT),
             node: node.to_owned(),
-            patience: settings.patience.0,
-            health: Health::default(),
-            nodes: AtomicU64::new(settings.nodes.max(1)),
-            least_nodes: settings.nodes.max(1),
-            doubted: Notify::new(),
+            least_nodes: nodes,
         }))))
     }
 
     /// Whether it answers in time.
     pub fn is_up(&self) -> bool {
-        self.0.health.is_up()
+        self.0.connection.is_up()
     }
 
     /// How many nodes counted here when it last answered, this one included; at least as many as the settings say.
     pub fn nodes(&self) -> u64 {
-        self.0.nodes.load(Ordering::Relaxed)
+        self.0.connection.nodes.load(Ordering::Relaxed)
     }
 
     /// How long a caller may wait.
     pub fn patience(&self) -> Duration {
-        self.0.patience
+        self.0.connection.patience
+    }
+
+    /// Answers that nodes share, with connections of their own: to be run apart.
+    pub fn answers(&self) -> Answers {
+        self.0.answers.clone()
     }
 
     /// Takes from a budget.
@@ -176,97 +154,31 @@ impl Redis {
         keys: Vec<String>,
         arguments: Vec<String>,
     ) -> Result<T, StoreError> {
-        // Without a connection commands would wait for one.
-        if !self.0.client.is_connected() {
-            return Err(self.lost(Heard::Broken, "no connection"));
-        }
-        match timeout(self.0.patience, script.evalsha_with_reload(&self.0.client, keys, arguments)).await {
-            Ok(Ok(answer)) => {
-                self.note(Heard::InTime, "");
-                Ok(answer)
+        let connection = &self.0.connection;
+        let question = script.evalsha_with_reload(&connection.client, keys, arguments);
+        connection.ask(connection.patience, question).await.map_err(|error| {
+            metrics::counter!("seaworthy_store_fallbacks_total").increment(1);
+            match error {
+                // A store that does not count is none: everybody decides with his share.
+                StoreError::Refused(why) => connection.lost(Heard::Broken, &why),
+                error => error,
             }
-            Ok(Err(error)) => Err(self.lost(Heard::Broken, error.details())),
-            Err(_) => Err(self.lost(Heard::Late, "too late")),
-        }
-    }
-
-    fn lost(&self, heard: Heard, why: &str) -> StoreError {
-        metrics::counter!("seaworthy_store_fallbacks_total").increment(1);
-        self.note(heard, why);
-        self.0.doubted.notify_one();
-        StoreError::Down
+        })
     }
 
     /// Connects, and keeps watch until the end.
     pub async fn run(self, shutdown: Shutdown) {
-        let connection = self.0.client.connect();
-        metrics::gauge!("seaworthy_store_up").set(0.0);
-        let began = Instant::now();
-        let mut heard_of = false;
-        loop {
-            match self.beat().await {
-                Ok(nodes) => {
-                    let nodes = nodes.max(self.0.least_nodes);
-                    self.0.nodes.store(nodes, Ordering::Relaxed);
-                    metrics::gauge!("seaworthy_store_nodes").set(nodes as f64);
-                    if !heard_of {
-                        heard_of = true;
-                        self.0.health.begin();
-                        self.tell(true, "");
-                    }
-                    self.note(Heard::InTime, "");
-                }
-                Err((heard, why)) if heard_of => self.note(heard, &why),
-                // At the start it may take a moment to connect.
-                Err((_, why)) if began.elapsed() > BEAT => {
-                    heard_of = true;
-                    self.tell(false, &why);
-                }
-                Err(_) => {}
-            }
-            let pause = if self.is_up() { BEAT } else { BEAT_WHILE_DOWN };
-            tokio::select! {
-                () = shutdown.ordered() => break,
-                () = sleep(pause) => {}
-                () = self.0.doubted.notified() => sleep(Duration::from_millis(50)).await,
-            }
-        }
-        let _ = timeout(BEAT, self.0.client.quit()).await;
-        connection.abort();
+        self.0.connection.watch(&shutdown, || self.beat()).await;
     }
 
-    async fn beat(&self) -> Result<u64, (Heard, String)> {
-        if !self.0.client.is_connected() {
-            return Err((Heard::Broken, "no connection".into()));
-        }
-        let arguments = vec![self.0.node.clone()];
-        let beat = self.0.beat.evalsha_with_reload::<u64, _, _>(&self.0.client, "seaworthy:nodes", arguments);
-        match timeout(self.0.patience, beat).await {
-            Ok(Ok(nodes)) => Ok(nodes),
-            Ok(Err(error)) => Err((Heard::Broken, error.details().to_owned())),
-            Err(_) => Err((Heard::Late, format!("no answer within {} ms", self.0.patience.as_millis()))),
-        }
-    }
-
-    fn note(&self, heard: Heard, why: &str) {
-        if let Some(is_up) = self.0.health.note(heard) {
-            self.tell(is_up, why);
-        }
-    }
-
-    /// Says it once, when it changes.
-    fn tell(&self, is_up: bool, reason: &str) {
-        metrics::gauge!("seaworthy_store_up").set(if is_up { 1.0 } else { 0.0 });
-        let nodes = self.nodes();
-        if is_up {
-            return tracing::warn!(nodes, "the store answers: limits are counted by all nodes together");
-        }
-        metrics::counter!("seaworthy_store_losses_total").increment(1);
-        tracing::error!(
-            reason,
-            nodes,
-            "the store does not answer: each node holds its share of every limit by itself until it does"
-        );
+    async fn beat(&self) -> Result<(), fred::error::Error> {
+        let node = vec![self.0.node.clone()];
+        let connection = &self.0.connection;
+        let nodes: u64 = self.0.beat.evalsha_with_reload(&connection.client, "seaworthy:nodes", node).await?;
+        let nodes = nodes.max(self.0.least_nodes);
+        connection.nodes.store(nodes, Ordering::Relaxed);
+        metrics::gauge!("seaworthy_store_nodes").set(nodes as f64);
+        Ok(())
     }
 }
 

@@ -3,14 +3,12 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use seaworthy_api::Callers;
-use seaworthy_cache::CacheSetting;
+use seaworthy_cache::{CacheSetting, Store};
 use seaworthy_console::Facts;
 use seaworthy_core::{InstanceSource, Readiness};
 use seaworthy_edge::Pattern;
 use seaworthy_observability::{LogSink, MetricsExport};
 use seaworthy_protection::{CspFindings, Per, RatePolicy, RateSetting};
-use seaworthy_store::Redis;
-use seaworthy_uploads::Uploads;
 use seaworthy_validation::Validation;
 use serde_json::{Value, json};
 
@@ -69,7 +67,7 @@ pub fn all(
         openapi: openapi(shared.validation.clone()),
         deprecated: deprecated(shared.deprecated.clone(), state.clone()),
         quarantine: Arc::new(shared.uploads.quarantine()),
-        status: status(config, addresses, state, (shared.store.clone(), shared.uploads.clone())),
+        status: status(config, addresses, state, shared.clone()),
     }
 }
 
@@ -116,7 +114,7 @@ fn status(
     config: &Config,
     addresses: EdgeAddresses,
     state: Arc<ReloadState>,
-    (store, uploads): (Option<Redis>, Uploads),
+    shared: Shared,
 ) -> Arc<dyn Fn() -> Value + Send + Sync> {
     let log = &config.observability.access_log;
     let log = match log.as_str() {
@@ -137,11 +135,12 @@ fn status(
             "config": state.report(),
             "cors_origins": config.protection.cors.origins,
             "rates": rates(&config),
-            "store": store.as_ref().map(|store| json!({ "up": store.is_up(), "nodes": store.nodes() })),
+            "store": shared.store.as_ref().map(|store| json!({ "up": store.is_up(), "nodes": store.nodes() })),
             "logins": logins(&config),
             "cached": cached(&config),
+            "cache": cache(&shared.cache),
             "api": api(&config),
-            "uploads": { "scanner": uploads.scanner_status(), "routes": upload_routes(&config) },
+            "uploads": { "scanner": shared.uploads.scanner_status(), "routes": upload_routes(&config) },
             "limits": {
                 "body_bytes": config.protection.body_limit.0,
                 "request_head_ms": config.edge.timeouts.request_head.0.as_millis() as u64,
@@ -149,6 +148,12 @@ fn status(
             },
         })
     })
+}
+
+/// What the cache holds, by tier.
+fn cache(store: &Store) -> Value {
+    let disk = store.disk().map(|(bytes, limit)| json!({ "bytes": bytes, "limit_bytes": limit }));
+    json!({ "memory": { "bytes": store.bytes() }, "disk": disk, "shared": store.shares() })
 }
 
 /// What is claimed of versions and deprecated operations.

@@ -216,6 +216,7 @@ impl Reloader {
             return Err(Failure::new("SEA_RUN_EDGE", &error));
         }
         self.shared.validation.replace(document);
+        self.shared.cache.open_tiers(&new.cache, self.shared.store.as_ref(), &self.control).await;
         Ok(new)
     }
 
@@ -248,6 +249,8 @@ fn what_needs_a_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("edge.https", old.edge.https_address() != new.edge.https_address()),
         ("edge.workers", old.edge.workers != new.edge.workers),
         ("api.idempotency_store", old.api.idempotency_store != new.api.idempotency_store),
+        ("cache.shared", old.cache.shared != new.cache.shared),
+        ("cache.disk_path", old.cache.disk_path != new.cache.disk_path),
         ("admin", (&old.admin.listen, &old.admin.socket) != (&new.admin.listen, &new.admin.socket)),
         ("observability.access_log", old_log.access_log != new_log.access_log),
         ("observability.level", old_log.level != new_log.level),

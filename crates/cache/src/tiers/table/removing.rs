@@ -1,0 +1,74 @@
+//! Removals as SQL.
+
+use sqlx::Row as _;
+
+use super::{Table, TableError};
+use crate::{purge::Site, tiers::removal::Removal};
+
+impl Table {
+    /// Takes out what a removal names; returns how many answers went.
+    pub(crate) async fn remove(&mut self, removal: &Removal) -> Result<usize, TableError> {
+        match removal {
+            Removal::Target { site, target } => self.remove_at(site, target, None).await,
+            Removal::Url(site, target) => self.remove_between(site, target, None).await,
+            Removal::Prefix(site, start) => self.remove_between(site, start, Some(after(start))).await,
+            Removal::Tag(tag) => {
+                let delete = sqlx::query(
+                    "DELETE FROM answers WHERE number IN (SELECT answer FROM tags WHERE tag = ?) RETURNING size, varies",
+                );
+                let gone = delete.bind(tag.cast_signed()).fetch_all(&mut self.connection).await?;
+                self.gone(&gone)
+            }
+            Removal::All => self.clear().await,
+        }
+    }
+
+    /// Of the sites that are meant: exactly a target, or all from it on and before another (`Some(None)`: to the end).
+    async fn remove_between(
+        &mut self,
+        wanted: &Site,
+        from: &[u8],
+        to: Option<Option<Vec<u8>>>,
+    ) -> Result<usize, TableError> {
+        let (exact, end) = (to.is_none(), to.flatten());
+        let select = sqlx::query(
+            "SELECT DISTINCT site FROM answers WHERE target >= ?1 AND (target = ?1 OR NOT ?2) AND (?3 IS NULL OR target < ?3)",
+        );
+        let rows = select.bind(from).bind(exact).bind(&end).fetch_all(&mut self.connection).await?;
+        let mut count = 0;
+        for row in rows {
+            let site: Vec<u8> = row.try_get(0)?;
+            if wanted.is(&site) {
+                count += self.remove_at(&site, from, (!exact).then_some(end.as_deref())).await?;
+            }
+        }
+        Ok(count)
+    }
+
+    async fn remove_at(&mut self, site: &[u8], from: &[u8], to: Option<Option<&[u8]>>) -> Result<usize, TableError> {
+        let delete = match to {
+            None => sqlx::query("DELETE FROM answers WHERE site = ? AND target = ? RETURNING size, varies")
+                .bind(site)
+                .bind(from),
+            Some(None) => sqlx::query("DELETE FROM answers WHERE site = ? AND target >= ? RETURNING size, varies")
+                .bind(site)
+                .bind(from),
+            Some(Some(end)) => {
+                sqlx::query("DELETE FROM answers WHERE site = ? AND target >= ? AND target < ? RETURNING size, varies")
+                    .bind(site)
+                    .bind(from)
+                    .bind(end)
+            }
+        };
+        let gone = delete.fetch_all(&mut self.connection).await?;
+        self.gone(&gone)
+    }
+}
+
+/// The first target that does not begin so; `None` where every larger one may.
+fn after(start: &[u8]) -> Option<Vec<u8>> {
+    let last = start.iter().rposition(|byte| *byte < u8::MAX)?;
+    let mut end = start[..=last].to_vec();
+    end[last] += 1;
+    Some(end)
+}
