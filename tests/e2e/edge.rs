@@ -30,6 +30,7 @@ pub fn tests() -> Vec<Trial> {
         test("a_reader_that_stops_holds_the_app_back", stopped_reader_holds_the_app_back),
         test("what_is_no_request_is_refused_and_logged", refusals_are_logged),
         test("names_that_are_not_served_are_refused", unknown_names),
+        test("a_header_makes_no_other_method_of_a_request", method_override),
         test("trusted_proxies_speak_for_their_clients", trusted_proxies),
         test("https_is_served_and_plain_redirects", https_and_redirect),
         test("the_app_can_ask_its_own_api", app_api),
@@ -346,4 +347,23 @@ fn app_api() {
     assert_eq!((answer.status, answer.json()["instances"][0]["id"].as_str()), (200, Some("app-1")));
     let status = get(&running.admin, "/status").text();
     assert!(!status.contains(token) && !running.stderr().contains(token));
+}
+
+fn method_override() {
+    let config = "[app]\nAPP\n[[route]]\nmatch = \"DELETE /*\"\nrate = \"1/h per route\"\n";
+    let running = Running::start_in(folder(config), NO_FLAGS);
+    let ask = |headers: &str| get_with(&running.url, "/health", headers);
+    for name in ["X-HTTP-Method-Override", "x_http_method_override", "X-HTTP-Method", "X-Method-Override"] {
+        let refused = ask(&format!("{name}: DELETE\r\n"));
+        assert_eq!(
+            (refused.status, refused.json()["code"].as_str()),
+            (400, Some("SEA_EDGE_METHOD_OVERRIDE")),
+            "{name}"
+        );
+        assert_eq!(ask(&format!("{name}: get\r\n")).status, 200, "{name}: it is that method");
+    }
+    drop(running);
+    let config = "[app]\nAPP\n[edge]\nmethod_override = \"pass\"\n";
+    let running = Running::start_in(folder(config), NO_FLAGS);
+    assert_eq!(get_with(&running.url, "/health", "X-HTTP-Method-Override: DELETE\r\n").status, 200);
 }

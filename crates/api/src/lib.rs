@@ -13,5 +13,5 @@ mod settings;
 
 pub use deprecation::{AfterSunset, Callers, Deprecated, DeprecatedSettings};
 pub use idempotency::{Idempotency, IdempotencyError, IdempotencyLayer, IdempotencySetting, StoreSettings};
-pub use rewriting::{PrefixSettings, Rewrite, RewritePolicy, Unversioned};
+pub use rewriting::{PrefixSettings, Reach, Rewrite, RewritePolicy, Unversioned, Way};
 pub use settings::{RoutePolicy, Settings};

@@ -26,7 +26,7 @@ use crate::{
     policy::Policy,
     problems,
     routing::RouteTable,
-    settings::TracePolicy,
+    settings::{MethodOverride, TracePolicy},
     target,
     tls::Tls,
 };
@@ -54,7 +54,8 @@ impl Core {
         let (answering, id) = {
             let policy = self.policy.load();
             let client = client::identify(origin, request.headers(), &policy);
-            let own = match oversized(&policy, &request).map_or_else(|| target::normalise(&mut request), Err) {
+            let refused = oversized(&policy, &request).or_else(|| overridden(&policy, &request));
+            let own = match refused.map_or_else(|| target::normalise(&mut request), Err) {
                 Ok(()) => self.own_answer(&policy, &client, &request),
                 Err(kind) => Some(OwnAnswer::Problem(kind)),
             };
@@ -168,6 +169,12 @@ fn oversized(policy: &Policy, request: &Request<Incoming>) -> Option<ProblemKind
         () if request.headers().len() > policy.head.headers => Some(problems::HEAD_TOO_LARGE),
         () => None,
     }
+}
+
+/// The route is found by the method: the app must not take the request for another one.
+fn overridden(policy: &Policy, request: &Request<Incoming>) -> Option<ProblemKind> {
+    let refuses = policy.method_override == MethodOverride::Refuse;
+    (refuses && headers::overrides_method(request.headers(), request.method())).then_some(problems::METHOD_OVERRIDE)
 }
 
 /// An answer of our own.

@@ -1,7 +1,7 @@
 //! What changes in the headers on the way through: RFC 9110, 7.6 (message forwarding) and the de facto `X-Forwarded-*`.
 
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Request,
+    HeaderMap, HeaderName, HeaderValue, Method, Request,
     header::{self, CONNECTION, HOST, TE, TRANSFER_ENCODING, UPGRADE, VIA},
 };
 use http_body::Body as HttpBody;
@@ -102,6 +102,28 @@ fn hop_by_hop(name: &HeaderName) -> u8 {
         19 => is(header::PROXY_AUTHORIZATION, hop::OTHERS),
         _ => 0,
     }
+}
+
+/// Whether a header asks for another method than this: apps that heed it would do what no policy was asked about.
+pub(crate) fn overrides_method(headers: &HeaderMap, method: &Method) -> bool {
+    let asks = |(name, value): (&HeaderName, &HeaderValue)| {
+        is_method_override(name.as_str())
+            && !value.as_bytes().trim_ascii().eq_ignore_ascii_case(method.as_str().as_bytes())
+    };
+    headers.iter().any(asks)
+}
+
+/// CGI, WSGI and Rack make the same variable of `-` and `_`.
+fn is_method_override(name: &str) -> bool {
+    // Nearly all names are told by their length.
+    let known = match name.len() {
+        22 => "x-http-method-override",
+        17 => "x-method-override",
+        13 => "x-http-method",
+        _ => return false,
+    };
+    let same = |(one, other): (u8, u8)| one == other || (one == b'_' && other == b'-');
+    name.bytes().zip(known.bytes()).all(same)
 }
 
 /// Tells the app who asked, how, and under which id. What came with the request is removed first; what a trusted proxy
@@ -290,6 +312,19 @@ mod tests {
         let client = "::ffff:192.0.2.7".parse().unwrap();
         let described = Described::default().of(client, false, Some(&host));
         RequestContext { client: Some(client), client_headers: Some(described), ..RequestContext::new(id) }
+    }
+
+    #[test]
+    fn a_header_that_asks_for_another_method_is_known() {
+        let asks = |name: &str, value: &'static str| {
+            let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
+            overrides_method(&HeaderMap::from_iter([(name, HeaderValue::from_static(value))]), &Method::POST)
+        };
+        for name in ["X-HTTP-Method-Override", "x-http_method_override", "X-HTTP-Method", "X-Method-Override"] {
+            assert!(asks(name, "DELETE") && asks(name, ""), "{name}");
+            assert!(!asks(name, "post"), "{name}");
+        }
+        assert!(!asks("x-http-methods", "DELETE") && !asks("x-request-id-of-parent", "DELETE"));
     }
 
     #[test]

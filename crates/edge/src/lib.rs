@@ -45,5 +45,5 @@ pub use own_answers::OwnAnswers;
 pub use pool::Pool;
 pub use routing::{Pattern, PatternError, RouteError, RouteTable, RouteTableBuilder};
 pub use server::{Doors, Reload, Server, ServerSettings, StartError};
-pub use settings::{Balance, Limits, RoutePolicy, Settings, Timeouts, TracePolicy};
+pub use settings::{Balance, Limits, MethodOverride, RoutePolicy, Settings, Timeouts, TracePolicy};
 pub use upstream::Upstream;

@@ -6,7 +6,7 @@ use ipnet::IpNet;
 
 use crate::{
     connection::{HeadLimits, MAX_HEADERS},
-    settings::{Settings, Timeouts, TracePolicy},
+    settings::{MethodOverride, Settings, Timeouts, TracePolicy},
 };
 
 /// The settings of `[edge]` in the form in which connections use them.
@@ -16,6 +16,7 @@ pub(crate) struct Policy {
     pub timeouts: Timeouts,
     pub streams: u32,
     pub trace: TracePolicy,
+    pub method_override: MethodOverride,
     pub proxy_protocol: bool,
     /// Where plain HTTP redirects to: the port of HTTPS, when it does.
     pub redirect: Option<u16>,
@@ -37,6 +38,7 @@ impl Policy {
             timeouts: settings.timeouts,
             streams: limits.streams,
             trace: settings.trace,
+            method_override: settings.method_override,
             proxy_protocol: settings.proxy_protocol,
             redirect: https_port.filter(|_| settings.redirect),
             trusted: settings.trusted_networks(),

@@ -67,6 +67,14 @@ pub(crate) const BAD_TARGET: ProblemKind = ProblemKind {
     advice: "Send an ordinary request for a path; this is no forward proxy.",
 };
 
+/// A header that asks the app to do something else than the method says.
+pub(crate) const METHOD_OVERRIDE: ProblemKind = ProblemKind {
+    code: "SEA_EDGE_METHOD_OVERRIDE",
+    status: StatusCode::BAD_REQUEST,
+    title: "The request asks to be taken for one of another method",
+    advice: "Send it with the method that is meant. Operators: `method_override` in [edge] lets such headers pass.",
+};
+
 /// None or several `Host` headers.
 pub(crate) const BAD_HOST: ProblemKind = ProblemKind {
     code: "SEA_EDGE_BAD_HOST",

@@ -1,6 +1,10 @@
 //! Which pipeline a request takes: by path pattern, then by method.
 
-use std::{fmt, str::FromStr, sync::Arc};
+use std::{
+    fmt::{self, Write as _},
+    str::FromStr,
+    sync::Arc,
+};
 
 use http::{
     HeaderMap, Method,
@@ -38,6 +42,17 @@ pub enum PatternError {
         /// Why.
         reason: String,
     },
+    /// A rewritten path leads to the place of another route, and no pattern can say which ones do.
+    #[error(
+        "`{path}` leads to a place in the app that has a route of its own, whose policy must hold there, and cannot be told \
+         from other routes ({reason}); write a route for it, or make one of them more specific"
+    )]
+    Way {
+        /// What would be needed.
+        path: String,
+        /// Why it cannot be.
+        reason: String,
+    },
     /// The same method and path twice.
     #[error("`{0}` is there twice")]
     Twice(String),
@@ -69,6 +84,8 @@ pub struct RouteTable {
 #[derive(Clone)]
 pub struct RouteTableBuilder {
     paths: Vec<(String, Vec<Entry>)>,
+    /// Those of them that nobody has written.
+    ways: Vec<String>,
     fallback: Route,
     own: Arc<SharedHandler>,
 }
@@ -80,15 +97,20 @@ pub(crate) struct Route {
     pub handler: Arc<SharedHandler>,
 }
 
-type Entry = (Option<Method>, Route);
+/// What one method (or any) of a path is answered by.
+#[derive(Clone)]
+struct Entry {
+    method: Option<Method>,
+    route: Route,
+    /// How much of the route's path is left open: less is more specific.
+    open: usize,
+    /// It follows from `/…/*`, and stands back for a route that names the path.
+    implied: bool,
+}
 
 /// The routes of one path.
 #[derive(Clone)]
-struct Entries {
-    /// How much of the path is left open: less is more specific.
-    open: usize,
-    all: Vec<Entry>,
-}
+struct Entries(Vec<Entry>);
 
 impl RouteTable {
     /// Starts a table; `fallback` takes every request that no pattern matches, `own` ends in [`crate::OwnAnswers`] and
@@ -96,6 +118,7 @@ impl RouteTable {
     pub fn builder(fallback: Handler, own: Handler) -> RouteTableBuilder {
         RouteTableBuilder {
             paths: Vec::new(),
+            ways: Vec::new(),
             fallback: Route { name: "*".into(), handler: SharedHandler::new(fallback) },
             own: SharedHandler::new(own),
         }
@@ -136,11 +159,68 @@ impl RouteTable {
 
 impl Entries {
     fn of(&self, method: &Method) -> Option<(usize, &Route)> {
-        let of = |method: &Method| self.all.iter().find(|(wanted, _)| wanted.as_ref() == Some(method));
+        let of = |method: &Method| self.0.iter().find(|entry| entry.method.as_ref() == Some(method));
         let get = || of(&Method::GET).filter(|_| *method == Method::HEAD);
-        let any = || self.all.iter().find(|(wanted, _)| wanted.is_none());
-        of(method).or_else(get).or_else(any).map(|(_, route)| (self.open, route))
+        let any = || self.0.iter().find(|entry| entry.method.is_none());
+        of(method).or_else(get).or_else(any).map(|entry| (entry.open, &entry.route))
     }
+}
+
+/// What a more specific path does not say of a method, the next one that covers it says: `POST /api/login` leaves a GET
+/// there to `/api/*`, not to the fallback, which would be a way past that policy.
+fn with_covering(paths: &[(String, Vec<Entry>)]) -> Vec<(String, Vec<Entry>)> {
+    let mut by_openness: Vec<&(String, Vec<Entry>)> = paths.iter().collect();
+    by_openness.sort_by_key(|(path, _)| how_open(path));
+    let completed = |(path, own): &(String, Vec<Entry>)| {
+        let mut all = own.clone();
+        for (other, entries) in &by_openness {
+            if all.iter().any(|entry| entry.method.is_none()) {
+                break;
+            }
+            if other != path && covers(other, path) {
+                let is_new = |entry: &&Entry| !all.iter().any(|known| known.method == entry.method);
+                let new: Vec<Entry> = entries.iter().filter(is_new).cloned().collect();
+                all.extend(new);
+            }
+        }
+        (path.clone(), all)
+    };
+    paths.iter().map(completed).collect()
+}
+
+/// Whether every path of the second pattern is one of the first.
+fn covers(wide: &str, narrow: &str) -> bool {
+    let (mut wide, mut narrow) = (wide.split('/'), narrow.split('/'));
+    loop {
+        match (wide.next(), narrow.next()) {
+            (None, None) => return true,
+            (Some(open), Some(_)) if open.starts_with("{*") => return true,
+            (Some(open), Some(text)) if is_one_segment(open) && !text.is_empty() && !text.starts_with("{*") => {}
+            (Some(one), Some(other)) if one == other => {}
+            _ => return false,
+        }
+    }
+}
+
+/// `{name}`, with nothing around it.
+fn is_one_segment(segment: &str) -> bool {
+    segment.starts_with('{') && !segment.starts_with("{*") && segment.find('}') == Some(segment.len() - 1)
+}
+
+/// Names of parameters say nothing here, and patterns that differ in them alone are the same: `/a/{x}` becomes `/a/{0}`.
+fn without_names(path: &str) -> String {
+    let (mut plain, mut rest, mut count) = (String::with_capacity(path.len()), path, 0);
+    while let Some(at) = rest.find('{') {
+        let (before, inside) = rest.split_at(at);
+        let Some(end) = inside.find('}').filter(|_| !inside.starts_with("{*") && !inside.starts_with("{{")) else {
+            break;
+        };
+        plain.push_str(before);
+        // Writing to a String cannot fail.
+        let _ = write!(plain, "{{{count}}}");
+        (rest, count) = (&inside[end + 1..], count + 1);
+    }
+    plain + rest
 }
 
 /// A rest of any length is more open than any number of names.
@@ -152,36 +232,59 @@ impl RouteTableBuilder {
     /// Adds a route.
     pub fn route(mut self, pattern: &Pattern, handler: Handler) -> Result<Self, PatternError> {
         let name: Arc<str> = pattern.to_string().into();
-        let handler = SharedHandler::new(handler);
-        for path in pattern.router_paths() {
-            let position = self.paths.iter().position(|(known, _)| *known == path);
-            let entries = match position {
-                Some(position) => &mut self.paths[position].1,
-                None => {
-                    self.paths.push((path, Vec::new()));
-                    // Just pushed, so it is there; an index would say the same with less.
-                    let last = self.paths.len() - 1;
-                    &mut self.paths[last].1
-                }
-            };
-            if entries.iter().any(|(method, _)| *method == pattern.method) {
-                return Err(PatternError::Twice(name.to_string()));
-            }
-            entries.push((pattern.method.clone(), Route { name: name.clone(), handler: handler.clone() }));
-        }
+        let route = Route { name: name.clone(), handler: SharedHandler::new(handler) };
+        self.add(pattern, &route).map_err(|()| PatternError::Twice(name.to_string()))?;
         Ok(self)
+    }
+
+    /// Adds another way to a route: what it takes is counted under `name`. To be called after all routes; one that has the
+    /// same method and path goes first.
+    #[must_use]
+    pub fn way(mut self, pattern: &Pattern, name: &str, handler: Handler) -> Self {
+        let route = Route { name: name.into(), handler: SharedHandler::new(handler) };
+        let with_slash = Pattern { path: format!("{}/", pattern.path), ..pattern.clone() };
+        for pattern in
+            [pattern, &with_slash].into_iter().filter(|one| !one.path.ends_with("//") && !one.path.ends_with("*/"))
+        {
+            self.ways.extend(pattern.router_paths().iter().map(|path| without_names(path)));
+            // There already: then that route says what holds there.
+            let _ = self.add(pattern, &route);
+        }
+        self
+    }
+
+    fn add(&mut self, pattern: &Pattern, route: &Route) -> Result<(), ()> {
+        for (number, path) in pattern.router_paths().iter().enumerate() {
+            let path = without_names(path);
+            let open = how_open(&path);
+            // The first of two is `/…/`, which `/…/*` only takes along.
+            let implied = number == 0 && pattern.path.ends_with("/*");
+            let entry = Entry { method: pattern.method.clone(), route: route.clone(), open, implied };
+            let Some((_, entries)) = self.paths.iter_mut().find(|(known, _)| *known == path) else {
+                self.paths.push((path, vec![entry]));
+                continue;
+            };
+            match entries.iter_mut().find(|known| known.method == entry.method) {
+                Some(known) if known.implied && !implied => *known = entry,
+                Some(known) if implied && !known.implied => {}
+                Some(_) => return Err(()),
+                None => entries.push(entry),
+            }
+        }
+        Ok(())
     }
 
     /// Ends the table; two patterns that could both be the most specific one are an error.
     pub fn build(self) -> Result<RouteTable, PatternError> {
         let (mut paths, mut folded) = (matchit::Router::new(), matchit::Router::new());
-        for (path, all) in self.paths {
-            let entries = Entries { open: how_open(&path), all };
+        for (path, all) in with_covering(&self.paths) {
+            let entries = Entries(all);
             // Two patterns that differ in case alone: the first one has what is written in neither way.
             let _ = folded.insert(in_folded_spelling(&path), entries.clone());
-            paths
-                .insert(path.clone(), entries)
-                .map_err(|reason| PatternError::Path { path, reason: reason.to_string() })?;
+            paths.insert(path.clone(), entries).map_err(|reason| match self.ways.contains(&path) {
+                true => PatternError::Way { path, reason: reason.to_string() },
+                false => PatternError::Path { path, reason: reason.to_string() },
+            })?;
         }
         Ok(RouteTable { paths, folded, fallback: self.fallback, own: self.own })
     }
@@ -333,9 +436,45 @@ mod tests {
     }
 
     #[test]
+    fn a_method_without_a_route_of_its_own_has_the_policy_that_covers_the_path() {
+        let table = table(&["/api/*", "POST /api/login", "GET /api/a/{page}", "DELETE /api/a/b"]).unwrap();
+        let name = |method: Method, path: &str| table.find(&method, path).name.to_string();
+        assert_eq!(name(Method::POST, "/api/login"), "POST /api/login");
+        assert_eq!(name(Method::GET, "/api/a/b"), "GET /api/a/{page}");
+        assert_eq!(name(Method::PUT, "/api/a/B"), "/api/*");
+        for path in ["/api/login", "/api/LOGIN", "/api//login", "/api/%6cogin", "/api/login/"] {
+            assert_eq!(name(Method::PUT, path), "/api/*", "{path}");
+        }
+        assert_eq!(name(Method::GET, "/api/7/x"), "/api/*");
+        assert_eq!(name(Method::GET, "/other"), "*");
+    }
+
+    #[test]
+    fn another_way_to_a_route_stands_back_for_one_that_is_written() {
+        let written = ["/api/*", "GET /api/login"];
+        let mut builder = RouteTable::builder(handler(), handler());
+        for pattern in written {
+            builder = builder.route(&pattern.parse().unwrap(), handler()).unwrap();
+        }
+        for way in ["/api/login", "GET /api/login", "/api"] {
+            builder = builder.way(&way.parse().unwrap(), "way", handler());
+        }
+        let table = builder.build().unwrap();
+        let name = |method: Method, path: &str| table.find(&method, path).name.to_string();
+        assert_eq!(name(Method::GET, "/api/login"), "GET /api/login");
+        assert_eq!(name(Method::POST, "/api/LOGIN"), "way");
+        assert_eq!((name(Method::GET, "/api/"), name(Method::GET, "/api")), ("way".into(), "way".into()));
+        assert_eq!(name(Method::GET, "/api/x"), "/api/*");
+        let conflict = RouteTable::builder(handler(), handler()).route(&"/api/*".parse().unwrap(), handler()).unwrap();
+        let conflict = conflict.way(&"/api/{page}".parse().unwrap(), "way", handler()).build();
+        assert!(matches!(conflict, Err(PatternError::Way { .. })), "and none is left out without a word");
+    }
+
+    #[test]
     fn conflicts_and_nonsense_are_refused() {
         assert!(matches!(table(&["/a", "/a"]), Err(PatternError::Twice(_))));
-        assert!(matches!(table(&["/{a}/x", "/{b}/x"]), Err(PatternError::Path { .. })));
+        assert!(matches!(table(&["/{a}/x", "/{b}/x"]), Err(PatternError::Twice(_))));
+        assert!(table(&["/static/*", "/static/", "/{a}/x", "GET /{b}/y"]).is_ok());
         assert!(matches!(table(&["get /a"]), Err(PatternError::Method(_))));
         assert!(matches!(table(&["api"]), Err(PatternError::NoPath(_))));
         assert!(matches!(table(&[""]), Err(PatternError::Empty)));

@@ -43,6 +43,11 @@ pub struct Settings {
     /// What happens to the trace context (W3C `traceparent`) of a request: `accept` continues a valid one and starts one
     /// when there is none, `restart` always starts a new one, `off` passes it as it is.
     pub trace: TracePolicy,
+    /// What happens to a request that asks, in a header, to be taken for one of another method (`X-HTTP-Method-Override`,
+    /// `X-HTTP-Method`, `X-Method-Override`): `refuse` answers 400, `pass` hands it on. Routes, limits and caches go by the
+    /// method of the request itself: pass it only where the app does not heed such a header, or where nothing that you set
+    /// here depends on the method.
+    pub method_override: MethodOverride,
     /// How long we go on serving when told to stop, not ready any more, so that a balancer that asks `/readyz` sends its
     /// clients elsewhere first.
     pub drain_delay: HumanDuration,
@@ -73,6 +78,17 @@ pub enum TracePolicy {
     Restart,
     /// Passed as it is.
     Off,
+}
+
+/// What happens to a request that asks to be taken for one of another method.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum MethodOverride {
+    /// It is answered 400.
+    #[default]
+    Refuse,
+    /// The app's affair.
+    Pass,
 }
 
 /// Limits on time. Each names what it waits for; none is a wall clock over a whole upload or download.
@@ -164,6 +180,7 @@ impl Default for Settings {
             trusted_proxies: Vec::new(),
             proxy_protocol: false,
             trace: TracePolicy::Accept,
+            method_override: MethodOverride::Refuse,
             drain_delay: HumanDuration::seconds(0),
             timeouts: Timeouts::default(),
             limits: Limits::default(),

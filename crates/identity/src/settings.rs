@@ -17,7 +17,7 @@ pub struct Settings {
 }
 
 /// Whether a request proves who it is from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema, PartialOrd, Ord)]
 #[serde(rename_all = "lowercase")]
 pub enum AuthMode {
     /// Nobody looks.

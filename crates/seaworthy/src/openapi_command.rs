@@ -56,6 +56,13 @@ fn text(told: &Value) -> String {
             let _ = writeln!(out, "{:>9}  more of other paths", number(told, "unknown_dropped"));
         }
     }
+    let not_judged = list(told, "not_judged");
+    if !not_judged.is_empty() {
+        let _ = writeln!(out, "\nIn the document, and not judged:");
+        for one in not_judged.iter().filter_map(Value::as_str) {
+            let _ = writeln!(out, "           {one}");
+        }
+    }
     let silent: Vec<&Value> = operations.iter().filter(|one| number(one, "requests") == 0).collect();
     if !silent.is_empty() && !asked.is_empty() {
         let _ = writeln!(out, "\nIn the document, and never asked for:");
@@ -83,10 +90,15 @@ mod tests {
                 { "operation": "GET /old", "requests": 0, "wrong": 0, "reasons": [] },
             ],
             "unknown": [{ "request": "GET /admin", "requests": 3 }], "unknown_dropped": 0,
+            "not_judged": ["GET /old: cookie c: no way to write it"],
         }));
-        for line in
-            ["5         2  POST /items", "body /price: must be a number", "3  GET /admin", "           GET /old"]
-        {
+        for line in [
+            "5         2  POST /items",
+            "body /price: must be a number",
+            "3  GET /admin",
+            "           GET /old\n",
+            "GET /old: cookie",
+        ] {
             assert!(shown.contains(line), "{line} is not in\n{shown}");
         }
         assert!(text(&json!({ "document": null })).contains("[validation]"));

@@ -7,10 +7,12 @@
 //! To add a capability: write it as a `tower::Layer` in its own crate, give it a line below, and its settings a line in
 //! `config.rs`. CONTRIBUTING.md walks through it.
 
+mod guards;
 mod optional;
 
 use std::sync::Arc;
 
+use guards::{Added, Guard, Ways};
 use optional::Optional;
 use seaworthy_api::{Callers, Deprecated, Idempotency, IdempotencyLayer, Rewrite};
 use seaworthy_cache::{Cache, CacheSetting, Compress, Encoders, Etags, Invalidate, Negotiate, OwnTags, Policy, Store};
@@ -25,7 +27,7 @@ use seaworthy_protection::{
 };
 use seaworthy_store::Redis;
 use seaworthy_uploads::Uploads;
-use seaworthy_validation::{Validate, Validation};
+use seaworthy_validation::{SeenByApp, Validate, Validation};
 use tower::ServiceBuilder;
 
 use crate::config::{Config, RouteEntry};
@@ -74,17 +76,24 @@ pub fn table(config: &Config, shared: &Shared, pool: &Arc<Pool>, tasks: &Shutdow
     shared.cache.resize(usize::try_from(config.cache.memory.0).unwrap_or(usize::MAX));
     let encoders = Encoders::default();
     let core = Core { config, shared, remembered: Remembered::default(), encoders, pool, tasks };
-    let build =
-        |name: &str, route: &RouteEntry, files: Option<Files>| pipeline(name, route, files, Place::Route, &core);
-    let mut table =
-        RouteTable::builder(build("*", &RouteEntry::default(), None), own_answers(config, shared.log.clone()));
-    for route in &config.routes {
+    let ways = Ways::of(config)?;
+    let mut table = RouteTable::builder(
+        pipeline("*", &RouteEntry::default(), None, (Place::Route, None), &core),
+        own_answers(config, shared.log.clone()),
+    );
+    for (number, route) in config.routes.iter().enumerate() {
         let pattern: Pattern = route.edge.r#match.parse()?;
         let files = route.edge.files.as_ref().map(|policy| Files::build(policy, &pattern)).transpose()?;
-        table = table.route(&pattern, build(&pattern.to_string(), route, files))?;
+        let guard = ways.guard(number);
+        table = table.route(&pattern, pipeline(&pattern.to_string(), route, files, (Place::Route, guard), &core))?;
         for pattern in resumable(route)? {
-            table = table.route(&pattern, pipeline(&pattern.to_string(), route, None, Place::Resumable, &core))?;
+            let name = pattern.to_string();
+            table = table.route(&pattern, pipeline(&name, route, None, (Place::Resumable, guard), &core))?;
         }
+    }
+    for detour in &ways.detours {
+        let (name, place) = (&detour.name, (Place::Route, Some(&detour.guard)));
+        table = table.way(&detour.pattern, name, pipeline(name, &detour.entry, None, place, &core));
     }
     if let Some((pattern, handler)) = csp_reports(config, shared) {
         // A route of the team's own for that very path goes first: then reports are its affair.
@@ -128,8 +137,27 @@ fn csp_reports(config: &Config, shared: &Shared) -> Option<(Pattern, Handler)> {
     Some((name.parse().ok()?, Handler::new(service)))
 }
 
-/// One route's pipeline: the first layer sees a request first and its answer last. At its end are files or the app.
-fn pipeline(name: &str, route: &RouteEntry, files: Option<Files>, place: Place, core: &Core<'_>) -> Handler {
+/// A route's pipeline, with what guards the place in the app to which it leads, if that is another route's.
+fn pipeline(
+    name: &str,
+    route: &RouteEntry,
+    files: Option<Files>,
+    (place, guard): (Place, Option<&Guard>),
+    core: &Core<'_>,
+) -> Handler {
+    let guarded = guard.map(|guard| guard.over(route, core.config, core.shared));
+    let added = guard.map(|guard| guard.layers(core.config, core.shared)).unwrap_or_default();
+    stack(name, guarded.as_ref().unwrap_or(route), files, (place, added), core)
+}
+
+/// One route's layers: the first one sees a request first and its answer last. At their end are files or the app.
+fn stack(
+    name: &str,
+    route: &RouteEntry,
+    files: Option<Files>,
+    (place, added): (Place, Added),
+    core: &Core<'_>,
+) -> Handler {
     let (config, shared) = (core.config, core.shared);
     let errors = route.edge.errors.unwrap_or(config.edge.errors);
     let timeouts = config.edge.timeouts.for_route(&route.edge);
@@ -138,8 +166,7 @@ fn pipeline(name: &str, route: &RouteEntry, files: Option<Files>, place: Place, 
     let traces = route.protection.traces.unwrap_or(config.protection.traces);
     let cors = route.protection.cors.as_ref().unwrap_or(&config.protection.cors);
 
-    let rates = route.protection.rate.as_ref().or(config.protection.rate.as_ref());
-    let rates = rates.map(RateSetting::policies).unwrap_or_default();
+    let rates = rates(route, config);
     let cost = route.protection.cost.unwrap_or(1);
     let login = route.protection.login.as_ref();
     let login = login.map(|login| Login::layer(name, login, &shared.guesses, &shared.limits));
@@ -155,10 +182,8 @@ fn pipeline(name: &str, route: &RouteEntry, files: Option<Files>, place: Place, 
     let deprecated = Deprecated::layer(name, route.api.deprecated.as_ref(), &shared.deprecated);
     let rewrite = Rewrite::layer(&route.edge.r#match, &route.api.rewrite, &config.api.prefix);
 
-    let mounted = config.api.prefix.version_prefix.as_deref().filter(|_| rewrite.is_some());
     // Files are no API, and neither are the pieces of an upload.
-    let validate = Validate::layer(&config.validation, &route.validation, &shared.validation, mounted);
-    let validate = validate.filter(|_| files.is_none() && place == Place::Route);
+    let validate = validate(route, rewrite.as_ref(), core).filter(|_| files.is_none() && place == Place::Route);
     let upload = route.uploads.upload.as_ref();
     let (whole, pieces) = if place == Place::Route { (upload, None) } else { (None, upload) };
 
@@ -171,15 +196,18 @@ fn pipeline(name: &str, route: &RouteEntry, files: Option<Files>, place: Place, 
         .option_layer(compression.behind_nonces)
         .option_layer(SecurityHeaders::layer(&headers)) // on refusals too, so outside of them; nonces, so outside of the cache
         .option_layer(Cors::layer(cors)) // a preflight ends here, and a page may read our refusals
-        .layer(BodyLimit::new(body_limit(route, core)))
+        .layer(BodyLimit::new(body_limit(route, config, shared)))
         .option_layer(Authenticate::layer(auth, &shared.tokens, &core.remembered)); // limits below count by who it is
     let then = Optional::default()
         .layer(deprecated) // counts callers by who they are
         // Still to come: authorize.
         .layer(shared.limits.layer(name, rates, cost, config.protection.rate_headers))
+        .layer(added.rate)
+        .layer(added.login)
         .layer(login) // a sign-in that may not be tried yet ends here
         .layer(validate) // what is wrong ends here, counted against the rate
         .layer(shared.uploads.layer(name, whole)) // the app sees no byte of a file before it was looked at
+        .layer(added.upload)
         .layer(shared.uploads.resumable(name, pieces, core.tasks)) // and gets one in pieces when it is complete
         .layer(idempotency) // what was refused above used no key
         .layer(compression.negotiate) // few words for what a client takes: few variants in the cache
@@ -192,7 +220,7 @@ fn pipeline(name: &str, route: &RouteEntry, files: Option<Files>, place: Place, 
         .option_layer(ErrorPages::layer(errors))
         .option_layer(Disclosure::layer(traces)); // sees what the app said itself, also where `errors` lets it pass
     // What was let in is the app's to do. The path is the client's up to here. Files need neither.
-    let before_app = Optional::default().layer(rewrite).layer(overload);
+    let before_app = Optional::default().layer(rewrite).layer(added.load).layer(overload);
     let end = match files {
         Some(files) => Handler::new(last.service(files)),
         None if config.has_app() => {
@@ -204,12 +232,27 @@ fn pipeline(name: &str, route: &RouteEntry, files: Option<Files>, place: Place, 
     Handler::new(first.service(then.around(end)))
 }
 
+/// The rates of a route.
+fn rates<'a>(route: &'a RouteEntry, config: &'a Config) -> &'a [RatePolicy] {
+    let rates = route.protection.rate.as_ref().or(config.protection.rate.as_ref());
+    rates.map(RateSetting::policies).unwrap_or_default()
+}
+
 /// The largest body of a route: as configured; else what its uploads may have; and a sign-in is small, for it is read whole.
-fn body_limit(route: &RouteEntry, core: &Core<'_>) -> ByteSize {
-    let upload = route.uploads.upload.as_ref().map(|policy| ByteSize(core.shared.uploads.largest_body(policy)));
-    let usual = upload.unwrap_or(core.config.protection.body_limit);
+fn body_limit(route: &RouteEntry, config: &Config, shared: &Shared) -> ByteSize {
+    let upload = route.uploads.upload.as_ref().map(|policy| ByteSize(shared.uploads.largest_body(policy)));
+    let usual = upload.unwrap_or(config.protection.body_limit);
     let limit = route.protection.body_limit.unwrap_or(usual);
     if route.protection.login.is_some() { ByteSize(limit.0.min(LOGIN_BODY)) } else { limit }
+}
+
+/// What validation looks at is what the app gets.
+fn validate(route: &RouteEntry, rewrite: Option<&Rewrite>, core: &Core<'_>) -> Option<Validate> {
+    let seen = rewrite.cloned().map(|rewrite| {
+        let also_as_asked = rewrite.takes_prefix_off();
+        SeenByApp { path: Arc::new(move |path| rewrite.seen_by_app(path)), also_as_asked }
+    });
+    Validate::layer(&core.config.validation, &route.validation, &core.shared.validation, seen)
 }
 
 /// Where a route's answers are compressed.

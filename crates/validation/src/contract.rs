@@ -3,17 +3,20 @@
 use std::sync::Arc;
 
 use http::{HeaderName, Method};
-use jsonschema::Validator;
 use serde_json::Value;
 use thiserror::Error;
 
 use crate::{
-    form::Form,
+    form::{Form, METHOD_FIELD},
+    media::{BodyRule, Kind, Media, Reading},
     observed::{Observed, OperationCounts},
-    parameters::{Parameter, Style},
+    parameters::Parameter,
     paths::Paths,
+    patterns::Rule,
     schema::{self, Schemas},
+    servers,
     shape::Shape,
+    styles::Style,
     violation::Place,
 };
 
@@ -46,6 +49,10 @@ pub enum DocumentError {
 pub(crate) struct Contract {
     pub operations: Vec<Operation>,
     pub paths: Paths,
+    /// The same without the paths of the servers, where they have any.
+    pub without_servers: Option<Paths>,
+    /// What is let through because nobody can say how it is read, in words for an operator.
+    pub not_judged: Vec<String>,
 }
 
 /// One method of one path.
@@ -54,40 +61,18 @@ pub(crate) struct Operation {
     pub parameters: Vec<Parameter>,
     /// Some of them are in the query: only then it is taken apart.
     pub reads_query: bool,
+    /// A parameter of the query by which apps take the request for one of another method.
+    pub describes_method: bool,
     pub body: Option<BodyRule>,
     pub counts: Arc<OperationCounts>,
 }
 
-/// What a body may be.
-#[derive(Debug)]
-pub(crate) struct BodyRule {
-    pub required: bool,
-    pub media: Vec<Media>,
-}
-
-/// One media type.
-#[derive(Debug)]
-pub(crate) struct Media {
-    /// In small letters, without parameters: `application/json`, `image/*`.
-    pub name: String,
-    pub reading: Reading,
-}
-
-/// What is looked at in a body.
-#[derive(Debug)]
-pub(crate) enum Reading {
-    Json(Option<Validator>),
-    Form(Form),
-    /// It streams by.
-    Nothing,
-}
-
 impl Contract {
-    /// Reads a document, JSON or YAML.
+    /// Reads a document, JSON or YAML; `base` is the path that it was read from, or `/`.
     ///
     /// # Errors
     /// What is wrong with it. A part that cannot be used makes the whole unusable: half a contract would let requests pass.
-    pub(crate) fn read(bytes: &[u8], formats: bool, observed: &Observed) -> Result<Self, DocumentError> {
+    pub(crate) fn read(bytes: &[u8], formats: bool, base: &str, observed: &Observed) -> Result<Self, DocumentError> {
         let text = std::str::from_utf8(bytes).map_err(|error| DocumentError::Syntax(error.to_string()))?;
         let mut document = match serde_json::from_str::<Value>(text) {
             Ok(document) => document,
@@ -103,20 +88,22 @@ impl Contract {
         }
         schema::prepare(&mut document);
         let schemas = Schemas::of(&document, formats).map_err(DocumentError::Wrong)?;
-        let building = Building { document: &document, schemas, observed };
+        let building = Building { document: &document, base, schemas, observed };
         building.contract()
     }
 }
 
 struct Building<'a> {
     document: &'a Value,
+    base: &'a str,
     schemas: Schemas<'a>,
     observed: &'a Observed,
 }
 
 impl<'a> Building<'a> {
     fn contract(&self) -> Result<Contract, DocumentError> {
-        let mut contract = Contract { operations: Vec::new(), paths: Paths::default() };
+        let paths = Paths::default();
+        let mut contract = Contract { operations: Vec::new(), paths, without_servers: None, not_judged: Vec::new() };
         for (template, item) in self.document["paths"].as_object().into_iter().flatten() {
             let (item, at) = self.resolve(item, format!("/paths/{}", escaped(template)));
             for method in METHODS {
@@ -127,36 +114,20 @@ impl<'a> Building<'a> {
                     return Err(DocumentError::Wrong(format!("it has more than {MOST_OPERATIONS} operations")));
                 }
                 let method: Method = method.to_uppercase().parse().map_err(|_| DocumentError::Empty)?;
-                for prefix in self.prefixes(item, operation) {
+                for prefix in servers::base_paths(self.document, item, operation, self.base) {
                     contract.paths.add(&format!("{prefix}{template}"), method.clone(), number);
+                    if !prefix.is_empty() {
+                        contract.without_servers.get_or_insert_default().add(template, method.clone(), number);
+                    }
                 }
-                let made = self.operation(template, &method, (item, operation), &at);
-                contract.operations.push(made.map_err(DocumentError::Wrong)?);
+                let made = self.operation(template, &method, (item, operation), &at).map_err(DocumentError::Wrong)?;
+                contract.not_judged.extend(made.not_judged().map(|what| format!("{method} {template}: {what}")));
+                contract.operations.push(made);
             }
         }
         contract.paths.sort();
+        contract.without_servers.iter_mut().for_each(Paths::sort);
         if contract.operations.is_empty() { Err(DocumentError::Empty) } else { Ok(contract) }
-    }
-
-    /// The paths of the servers that it is on.
-    fn prefixes(&self, item: &Value, operation: &Value) -> Vec<String> {
-        let servers = [operation, item, self.document].into_iter().find_map(|one| one["servers"].as_array());
-        let path = |server: &Value| {
-            let mut url = server["url"].as_str().unwrap_or_default().to_owned();
-            for (name, variable) in server["variables"].as_object().into_iter().flatten() {
-                url = url.replace(&format!("{{{name}}}"), variable["default"].as_str().unwrap_or_default());
-            }
-            let path = match url.split_once("://") {
-                Some((_, rest)) => rest.find('/').map_or("", |at| &rest[at..]),
-                None => &url,
-            };
-            let path = path.trim_matches('/');
-            if path.is_empty() || path == "." { String::new() } else { format!("/{path}") }
-        };
-        let mut prefixes: Vec<String> = servers.into_iter().flatten().map(path).collect();
-        prefixes.sort();
-        prefixes.dedup();
-        if prefixes.is_empty() { vec![String::new()] } else { prefixes }
     }
 
     fn operation(
@@ -193,7 +164,8 @@ impl<'a> Building<'a> {
         }
         let reads_query = parameters.iter().any(|one| one.place == Place::Query);
         let counts = self.observed.operation(&format!("{method} {template}"));
-        Ok(Operation { parameters, reads_query, body, counts })
+        let describes_method = parameters.iter().any(|one| one.place == Place::Query && one.name == METHOD_FIELD);
+        Ok(Operation { parameters, reads_query, describes_method, body, counts })
     }
 
     fn listed(&self, holder: &'a Value, at: &str) -> Vec<(&'a Value, String)> {
@@ -223,43 +195,42 @@ impl<'a> Building<'a> {
         let schema = self.document.pointer(&schema_at).unwrap_or(&Value::Null);
         let shape = Shape::of(self.document, schema);
         let style = match json {
-            _ if schema.is_null() || schema.as_object().is_some_and(serde_json::Map::is_empty) => Style::Unread,
+            _ if schema.is_null() || schema.as_object().is_some_and(serde_json::Map::is_empty) => Style::Anything,
             Some(true) => Style::Json,
-            Some(false) => Style::Unread,
-            None => style(place, parameter),
+            Some(false) => Style::Unread("its media type is not JSON"),
+            None => Style::of(place, parameter, &shape),
         };
-        let validator = if schema.is_null() { anything() } else { self.schemas.validator(&schema_at) }?;
+        let rule = if schema.is_null() { anything() } else { self.schemas.rule(&schema_at) }?;
         let required = parameter["required"] == true || place == Place::Path;
+        let may_be_empty = place == Place::Query && parameter["allowEmptyValue"] == true;
         let has_bracketed_sibling = false;
-        Ok(Some(Parameter { place, name, header, required, has_bracketed_sibling, style, shape, validator }))
+        Ok(Some(Parameter { place, name, header, required, has_bracketed_sibling, style, may_be_empty, shape, rule }))
     }
 
     fn body(&self, body: &Value, at: &str) -> Result<BodyRule, String> {
         let mut media = Vec::new();
-        for (name, entry) in body["content"].as_object().into_iter().flatten() {
-            let schema_at = format!("{at}/content/{}/schema", escaped(name));
-            let schema = entry.get("schema");
-            let name = name.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-            let reading = match schema {
-                Some(_) if is_json(&name) => Reading::Json(Some(self.schemas.validator(&schema_at)?)),
-                None if is_json(&name) => Reading::Json(None),
-                Some(schema) if name == "application/x-www-form-urlencoded" => {
-                    let shape = Shape::of(self.document, schema);
-                    // Without members nothing says which texts are numbers.
-                    let is_known = shape.members.as_ref().is_some_and(|members| !members.is_empty());
-                    if is_known {
-                        Reading::Form(Form { shape, validator: self.schemas.validator(&schema_at)? })
-                    } else {
-                        Reading::Nothing
-                    }
+        for (written, entry) in body["content"].as_object().into_iter().flatten() {
+            let at = format!("{at}/content/{}/schema", escaped(written));
+            let kind = Kind::of(written);
+            let reading = match entry.get("schema") {
+                Some(_) if kind.is_json() => Reading::Json(Some(self.schemas.rule(&at)?)),
+                None if kind.is_json() => Reading::Json(None),
+                Some(schema) if kind.is_form() => self.form(schema, &at)?.map_or(Reading::Nothing, Reading::Form),
+                Some(schema) if kind.name.contains('*') => {
+                    Reading::Either(self.schemas.rule(&at)?, self.form(schema, &at)?)
                 }
                 _ => Reading::Nothing,
             };
-            media.push(Media { name, reading });
+            media.push(Media { kind, written: written.clone(), reading });
         }
-        // The more specific ones first.
-        media.sort_by_key(|one| (one.name == "*/*", one.name.ends_with("/*")));
         Ok(BodyRule { required: body["required"] == true, media })
+    }
+
+    /// Without members nothing says which texts are numbers.
+    fn form(&self, schema: &Value, at: &str) -> Result<Option<Form>, String> {
+        let shape = Shape::of(self.document, schema);
+        let is_known = shape.members.as_ref().is_some_and(|members| !members.is_empty());
+        if is_known { Ok(Some(Form { shape, rule: self.schemas.rule(at)? })) } else { Ok(None) }
     }
 
     /// Follows references within the document, and says where they lead.
@@ -275,39 +246,25 @@ impl<'a> Building<'a> {
     }
 }
 
-fn anything() -> Result<Validator, String> {
-    jsonschema::validator_for(&Value::Bool(true)).map_err(|error| error.to_string())
-}
-
-fn style(place: Place, parameter: &Value) -> Style {
-    let style = parameter["style"].as_str().unwrap_or(match place {
-        Place::Query | Place::Cookie => "form",
-        _ => "simple",
-    });
-    let explode = parameter["explode"].as_bool().unwrap_or(style == "form");
-    match style {
-        "form" if explode => Style::Separated(None),
-        "form" => Style::Separated(Some(',')),
-        "spaceDelimited" if !explode => Style::Separated(Some(' ')),
-        "pipeDelimited" if !explode => Style::Separated(Some('|')),
-        "spaceDelimited" | "pipeDelimited" => Style::Separated(None),
-        "simple" => Style::Simple { explode },
-        "deepObject" => Style::Deep,
-        _ => Style::Unread,
+impl Operation {
+    /// What of it is let through as it comes.
+    fn not_judged(&self) -> impl Iterator<Item = String> {
+        let parameter = |one: &Parameter| match one.style {
+            Style::Unread(why) => Some(format!("{} {}: {why}", one.place.name(), one.name)),
+            _ => None,
+        };
+        let media = self.body.iter().flat_map(|body| &body.media).filter_map(Media::unread);
+        self.parameters.iter().filter_map(parameter).chain(media)
     }
 }
 
-/// RFC 6839, 3.1.
-pub(crate) fn is_json(media: &str) -> bool {
-    let media = media.split(';').next().unwrap_or_default().trim();
-    let ends = |suffix: &str| {
-        media
-            .len()
-            .checked_sub(suffix.len())
-            .and_then(|at| media.get(at..))
-            .is_some_and(|end| end.eq_ignore_ascii_case(suffix))
-    };
-    ends("/json") || ends("+json")
+fn anything() -> Result<Rule, String> {
+    let validator = jsonschema::validator_for(&Value::Bool(true)).map_err(|error| error.to_string())?;
+    Ok(Rule { validator, patterns_for_names: 0 })
+}
+
+fn is_json(media: &str) -> bool {
+    Kind::of(media).is_json()
 }
 
 /// As part of a JSON pointer.

@@ -26,8 +26,12 @@ impl Parameters {
             {"name": "k", "in": "query", "content": {"application/json": {"schema": {"type": "object"}}}},
             {"name": "l", "in": "cookie", "schema": {"type": ["integer", "null"]}},
             {"name": "m", "in": "header", "schema": {"type": "array", "items": {"type": "number"}}}
+        ]}}, "/m/{n}/{o}/{p}": {"get": {"parameters": [
+            {"name": "n", "in": "path", "style": "matrix", "explode": true, "schema": {"type": "object", "properties": {"x": {"type": "number"}}}},
+            {"name": "o", "in": "path", "style": "label", "schema": {"type": "array", "items": {"type": "integer"}}},
+            {"name": "p", "in": "path", "style": "matrix", "schema": {"type": "string", "pattern": "^(?=a)(.*)b\\1$"}}
         ]}}}}"#;
-        Contract::read(DOCUMENT.as_bytes(), true, &Observed::default()).ok().map(Self)
+        Contract::read(DOCUMENT.as_bytes(), true, "/", &Observed::default()).ok().map(Self)
     }
 
     /// Checks a request; how many mistakes it has.

@@ -12,15 +12,20 @@ use std::{
 use http::{HeaderValue, Method, Request, Response, header};
 use http_body::Body as HttpBody;
 use seaworthy_core::{Body, RequestContext};
+use serde_json::Value;
 use tower::{Layer, Service, ServiceExt};
 
 use crate::{
     body::{self, Gathered},
-    contract::{Contract, Operation, Reading, is_json},
+    contract::{Contract, Operation},
+    form::{METHOD_FIELD, OVERRIDE, OVERRIDES},
     json,
-    parameters::Sources,
+    media::{Kind, Look, body_kind},
+    parameters::{Sources, decoded},
     paths::Found,
-    refusal::{self, Refusal},
+    patterns::Budget,
+    refusal::Refusal,
+    seen::SeenByApp,
     settings::{JsonSettings, Mode, RoutePolicy, Settings, Unknown},
     validation::Validation,
     violation::{self, Place, Violation},
@@ -41,7 +46,7 @@ struct Route {
     validation: Validation,
     /// Whether there is a document to compare with.
     by_document: bool,
-    mounted: Option<String>,
+    seen: Option<SeenByApp>,
     mode: Mode,
     unknown: Unknown,
     status: u16,
@@ -53,13 +58,13 @@ struct Route {
 const FORM_FIELDS: usize = 1_000;
 
 impl Validate {
-    /// The layer of a route with this policy; `None` when there is nothing to do. `mounted` is what is taken off a path
-    /// before the app sees it: its document may say the path with it or without.
+    /// The layer of a route with this policy; `None` when there is nothing to do. `seen` is there where the app
+    /// sees other paths than clients ask for.
     pub fn layer(
         settings: &Settings,
         route: &RoutePolicy,
         validation: &Validation,
-        mounted: Option<&str>,
+        seen: Option<SeenByApp>,
     ) -> Option<Self> {
         let mode = route.validate.unwrap_or(settings.mode);
         let everywhere = route.json_limits.unwrap_or(settings.json.everywhere);
@@ -70,7 +75,7 @@ impl Validate {
         Some(Self(Arc::new(Route {
             validation: validation.clone(),
             by_document,
-            mounted: mounted.map(str::to_owned),
+            seen,
             mode,
             unknown: settings.unknown,
             status: settings.status,
@@ -106,9 +111,13 @@ enum Next {
 struct Expected {
     contract: Arc<Contract>,
     operation: usize,
-    media: usize,
+    kind: Kind,
+    /// Several where nothing tells which one is meant.
+    media: Vec<usize>,
     /// What was wrong before the body.
     violations: Vec<Violation>,
+    /// What is left of it for the body.
+    budget: Budget,
 }
 
 impl Expected {
@@ -127,12 +136,16 @@ impl Route {
             return if self.mode == Mode::Enforce { Next::Refuse(Refusal::NoDocument) } else { Next::Pass };
         };
         let (method, path) = (request.method(), request.uri().path());
-        let inside = self.mounted.as_deref().and_then(|prefix| path.strip_prefix(prefix));
-        let inside = inside.filter(|rest| rest.starts_with('/')).map(|rest| contract.paths.find(method, rest));
-        let found = match inside {
-            Some(found @ Found::Operation(..)) => found,
-            _ => contract.paths.find(method, path),
+        let seen = match &self.seen {
+            Some(seen) => match (seen.path)(path) {
+                Some(path) => Some(path),
+                // It is refused or sent elsewhere before it gets to the app.
+                None => return Next::Pass,
+            },
+            None => None,
         };
+        let also_as_asked = self.seen.as_ref().is_some_and(|seen| seen.also_as_asked);
+        let found = contract.find(method, path, seen.as_deref(), also_as_asked);
         let (number, values) = match found {
             Found::Operation(number, values) => (number, values),
             // A preflight is no call of the operation; answers to it are CORS' affair.
@@ -150,15 +163,19 @@ impl Route {
         };
         let Some(operation) = contract.operations.get(number) else { return Next::Pass };
         operation.counts.asked();
-        let mut violations = Vec::new();
+        let (mut violations, mut budget) = (Vec::new(), Budget::default());
+        if !operation.describes_method && overrides_method(method, request.uri().query()) {
+            violations.push(Violation::of(Place::Query, METHOD_FIELD, OVERRIDE, OVERRIDES));
+        }
         if !operation.parameters.is_empty() {
             let query = request.uri().query().filter(|_| operation.reads_query);
             let sources = Sources::of(values, query, request.headers(), &self.json);
-            operation.parameters.iter().for_each(|one| one.check(&sources, &mut violations));
+            budget.spend(|| operation.parameters.iter().for_each(|one| one.check(&sources, &mut violations)));
         }
-        match self.body(operation, request, &mut violations) {
-            Some(media) => {
-                Next::Read(Some(Expected { contract: contract.clone(), operation: number, media, violations }))
+        match body_kind(operation, request, &mut violations) {
+            Some((kind, media)) => {
+                let contract = contract.clone();
+                Next::Read(Some(Expected { contract, operation: number, kind, media, violations, budget }))
             }
             None if !violations.is_empty() => self.judged(operation, violations).map_or(Next::Pass, Next::Refuse),
             None if operation.body.is_none() => self.by_limits_alone(request),
@@ -167,54 +184,10 @@ impl Route {
     }
 
     fn by_limits_alone(&self, request: &Request<Body>) -> Next {
-        let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-        let is_json = kind.is_some_and(is_json) && !request.body().is_end_stream();
-        if self.json.everywhere && is_json { Next::Read(None) } else { Next::Pass }
-    }
-
-    /// Which media type of the document the body has, when it is to be read.
-    fn body(&self, operation: &Operation, request: &Request<Body>, violations: &mut Vec<Violation>) -> Option<usize> {
-        let rule = operation.body.as_ref()?;
-        if request.body().is_end_stream() {
-            if rule.required {
-                violations.push(Violation::body("required", "is missing"));
-            }
-            return None;
-        }
-        if rule.media.is_empty() {
-            return None;
-        }
-        let mut kinds = request.headers().get_all(header::CONTENT_TYPE).iter();
-        let kind = match (kinds.next(), kinds.next()) {
-            (Some(kind), None) => kind.to_str().unwrap_or_default(),
-            // Of two, the app may believe the other one.
-            _ => "",
-        };
-        let name = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-        let fits = |known: &str| match known.strip_suffix("/*") {
-            Some("*") => true,
-            Some(group) => name.split_once('/').is_some_and(|(mine, _)| mine == group),
-            None => known == name,
-        };
-        let by_name = rule.media.iter().position(|one| fits(&one.name));
-        // Frameworks take `application/merge-patch+json` where they ask for JSON: it is compared, not refused.
-        let as_json = || rule.media.iter().position(|one| is_json(&name) && matches!(one.reading, Reading::Json(_)));
-        let Some(media) = by_name.or_else(as_json) else {
-            let known: Vec<&str> = rule.media.iter().map(|one| one.name.as_str()).collect();
-            let message = format!("must be {}", known.join(" or "));
-            violations.push(Violation::of(Place::Header, "Content-Type", refusal::MEDIA_TYPE, message));
-            return None;
-        };
-        if matches!(rule.media[media].reading, Reading::Nothing) {
-            return None;
-        }
-        let encodings = request.headers().get_all(header::CONTENT_ENCODING);
-        if encodings.iter().any(|one| !one.as_bytes().eq_ignore_ascii_case(b"identity")) {
-            let message = "is not understood here: send the body as it is";
-            violations.push(Violation::of(Place::Header, "Content-Encoding", refusal::MEDIA_TYPE, message));
-            return None;
-        }
-        Some(media)
+        let mut kinds = request.headers().get_all(header::CONTENT_TYPE).iter().filter_map(|kind| kind.to_str().ok());
+        let holds = self.json.everywhere && !request.body().is_end_stream();
+        // One of several is enough: the app may believe any of them.
+        if holds && kinds.any(|kind| Kind::of(kind).is_json()) { Next::Read(None) } else { Next::Pass }
     }
 
     /// Counts what is wrong, and refuses where that was asked for.
@@ -227,28 +200,42 @@ impl Route {
     }
 
     /// What is wrong with a body.
-    fn read(&self, bytes: &[u8], expected: Option<&Expected>) -> Vec<Violation> {
-        let mut all = Vec::new();
-        let rule = expected.and_then(|one| Some((one.operation()?.body.as_ref()?, one.media)));
-        let reading = rule.and_then(|(rule, media)| rule.media.get(media)).map(|media| &media.reading);
+    fn read(&self, bytes: &[u8], expected: Option<&mut Expected>) -> Vec<Violation> {
+        let Some(expected) = expected else {
+            let limits = json::read(bytes, &self.json).err().filter(|_| !bytes.is_empty());
+            return limits.map(|message| Violation::body("json", message)).into_iter().collect();
+        };
+        let mut budget = expected.budget;
+        let found = budget.spend(|| self.compare(bytes, expected));
+        expected.budget = budget;
+        if budget.is_exhausted() { vec![Violation::too_dear(Place::Body, "")] } else { found }
+    }
+
+    /// The body is right when it is one of those that may be meant.
+    fn compare(&self, bytes: &[u8], expected: &Expected) -> Vec<Violation> {
+        let Some(rule) = expected.operation().and_then(|operation| operation.body.as_ref()) else { return Vec::new() };
         if bytes.is_empty() {
-            if rule.is_some_and(|(rule, _)| rule.required) {
-                all.push(Violation::body("required", "is missing"));
-            }
-            return all;
+            return if rule.required { vec![Violation::body("required", "is missing")] } else { Vec::new() };
         }
-        match reading {
-            Some(Reading::Form(form)) => form.check(&String::from_utf8_lossy(bytes), FORM_FIELDS, &mut all),
-            Some(Reading::Nothing) => {}
-            Some(Reading::Json(None)) | None => {
-                all.extend(json::read(bytes, &self.json).err().map(|message| Violation::body("json", message)));
+        let mut first: Option<Vec<Violation>> = None;
+        let mut value: Option<Result<Value, String>> = None;
+        for media in expected.media.iter().filter_map(|number| rule.media.get(*number)) {
+            let mut all = Vec::new();
+            match media.look(&expected.kind) {
+                None => {}
+                Some(Look::Form(form)) => form.check(&String::from_utf8_lossy(bytes), FORM_FIELDS, &mut all),
+                Some(Look::Json(rule)) => match (value.get_or_insert_with(|| json::read(bytes, &self.json)), rule) {
+                    (Ok(value), Some(rule)) => violation::check(rule, value, Place::Body, "", &mut all),
+                    (Ok(_), None) => {}
+                    (Err(message), _) => all.push(Violation::body("json", message.clone())),
+                },
             }
-            Some(Reading::Json(Some(validator))) => match json::read(bytes, &self.json) {
-                Ok(value) => violation::check(validator, &value, Place::Body, "", &mut all),
-                Err(message) => all.push(Violation::body("json", message)),
-            },
+            if all.is_empty() {
+                return all;
+            }
+            first.get_or_insert(all);
         }
-        all
+        first.unwrap_or_default()
     }
 
     /// Reads the body; the request to pass on, or why not.
@@ -270,7 +257,7 @@ impl Route {
             }
         };
         let mut violations = expected.as_mut().map(|one| std::mem::take(&mut one.violations)).unwrap_or_default();
-        violations.extend(self.read(&bytes, expected.as_ref()));
+        violations.extend(self.read(&bytes, expected.as_mut()));
         violations.truncate(violation::MOST);
         let refusal = match expected.as_ref().and_then(Expected::operation) {
             Some(operation) => self.judged(operation, violations),
@@ -289,6 +276,12 @@ impl Route {
         }
         response
     }
+}
+
+/// Apps take a POST for another method where the query says so.
+fn overrides_method(method: &Method, query: Option<&str>) -> bool {
+    let name = |pair: &str| decoded(pair.split('=').next().unwrap_or_default()) == METHOD_FIELD;
+    *method == Method::POST && query.is_some_and(|query| query.split('&').any(name))
 }
 
 impl<S> Service<Request<Body>> for ValidateService<S>
@@ -367,226 +360,4 @@ where
 }
 
 #[cfg(test)]
-mod tests {
-    use http::StatusCode;
-    use http_body_util::BodyExt;
-    use seaworthy_core::{RequestId, full_body};
-    use serde_json::Value;
-
-    use super::*;
-    use crate::{settings::DocumentPlace, validation::Prepared};
-
-    const DOCUMENT: &str = r##"
-openapi: 3.1.0
-servers: [{ url: "https://api.example.test/v1" }]
-paths:
-  /items:
-    post:
-      parameters: [{ name: X-Key, in: header, schema: { type: integer } }]
-      requestBody:
-        required: true
-        content:
-          application/json: { schema: { $ref: "#/components/schemas/Item" } }
-          application/x-www-form-urlencoded: { schema: { $ref: "#/components/schemas/Item" } }
-          multipart/form-data: {}
-    get:
-      parameters:
-        - { name: limit, in: query, schema: { type: integer, maximum: 9 } }
-        - { name: ids, in: query, explode: false, schema: { type: array, items: { type: integer } } }
-        - { name: tag, in: query, schema: { type: array, items: { type: string }, maxItems: 2 } }
-        - { name: f, in: query, style: deepObject, schema: { type: object, required: [a], additionalProperties: false, properties: { a: { type: boolean } } } }
-        - { name: q, in: query, content: { application/json: { schema: { type: object } } } }
-        - { name: c, in: cookie, required: true, schema: { type: string, enum: [x] } }
-components:
-  schemas:
-    Item: { type: object, required: [n], properties: { n: { type: integer, minimum: 0 }, p: { type: string } } }
-"##;
-
-    fn settings(folder: &std::path::Path) -> Settings {
-        let file = folder.join("openapi.yaml");
-        std::fs::write(&file, DOCUMENT).unwrap();
-        let settings = Settings { openapi: Some(format!("file:{}", file.display())), ..Settings::default() };
-        assert!(matches!(settings.place(), Some(DocumentPlace::File(_))));
-        settings
-    }
-
-    struct Tried {
-        validation: Validation,
-        settings: Settings,
-        route: RoutePolicy,
-    }
-
-    impl Tried {
-        fn new(change: impl FnOnce(&mut Settings)) -> Self {
-            let folder = std::env::temp_dir().join(format!("seaworthy-validation-{:x}", fastrand::u64(..)));
-            std::fs::create_dir(&folder).unwrap();
-            let mut settings = settings(&folder);
-            change(&mut settings);
-            let validation = Validation::default();
-            validation.replace(Prepared::read(&settings).unwrap());
-            std::fs::remove_dir_all(folder).unwrap();
-            Self { validation, settings, route: RoutePolicy::default() }
-        }
-
-        /// Status, and the problem or what the app got.
-        async fn send(&self, request: &str, headers: &[(&str, &str)], body: &[u8]) -> (u16, Value) {
-            let (method, target) = request.split_once(' ').unwrap();
-            let mut made =
-                Request::new(if body.is_empty() { seaworthy_core::empty_body() } else { full_body(body.to_vec()) });
-            *made.method_mut() = method.parse().unwrap();
-            *made.uri_mut() = target.parse().unwrap();
-            for (name, value) in headers {
-                made.headers_mut()
-                    .append(http::HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
-            }
-            let id = RequestId::from_client(&HeaderValue::from_static("r")).unwrap();
-            made.extensions_mut().insert(Arc::new(RequestContext::new(id)));
-            let app = tower::service_fn(|request: Request<Body>| async move {
-                let body = request.into_body().collect().await.unwrap().to_bytes();
-                Ok::<_, Infallible>(Response::new(full_body(
-                    serde_json::to_vec(&String::from_utf8_lossy(&body)).unwrap(),
-                )))
-            });
-            let layer = Validate::layer(&self.settings, &self.route, &self.validation, Some("/v9")).unwrap();
-            let response = layer.layer(app).oneshot(made).await.unwrap();
-            let status = response.status().as_u16();
-            let body = response.into_body().collect().await.unwrap().to_bytes();
-            (status, serde_json::from_slice(&body).unwrap())
-        }
-
-        async fn post(&self, kind: &str, body: &str) -> (u16, Value) {
-            self.send("POST /v1/items", &[("content-type", kind)], body.as_bytes()).await
-        }
-    }
-
-    #[tokio::test]
-    async fn a_body_passes_as_it_came_or_is_refused_by_name() {
-        let tried = Tried::new(|_| {});
-        let odd = "{ \"n\" : 1e0,\n\"p\":\"\\u00fc\" }";
-        assert_eq!(tried.post("application/json; charset=utf-8", odd).await, (200, odd.into()));
-        let (status, told) = tried.post("application/json", "{\"n\":-7,\"p\":12345}").await;
-        assert_eq!((status, &told["code"]), (422, &"SEA_PROTECTION_INVALID_REQUEST".into()));
-        assert_eq!(told["errors"][0]["pointer"], "/n");
-        assert!(told["detail"].as_str().unwrap().contains("body /p must be a text"));
-        assert!(!told.to_string().contains("12345"));
-        for wrong in ["", "{", "{\"n\":1,\"n\":1}", "[]", "{\"n\":1}x"] {
-            assert_eq!(tried.post("application/json", wrong).await.0, 422, "{wrong}");
-        }
-        assert_eq!(tried.post("application/merge-patch+json", "{\"n\":1}").await.0, 200);
-        assert_eq!(tried.post("application/x-www-form-urlencoded", "n=5&p=7").await.0, 200);
-        assert_eq!(tried.post("application/x-www-form-urlencoded", "n=five").await.1["errors"][0]["pointer"], "/n");
-        for twisted in ["n=5&n=6", "n=5&p[a]=1"] {
-            assert_eq!(tried.post("application/x-www-form-urlencoded", twisted).await.0, 422, "{twisted}");
-        }
-        let two = [("content-type", "multipart/form-data"), ("content-type", "application/json")];
-        assert_eq!(tried.send("POST /v1/items", &two, b"{}").await.0, 415);
-        assert_eq!(tried.post("multipart/form-data; boundary=x", "--x--").await.0, 200);
-    }
-
-    #[tokio::test]
-    async fn another_kind_of_body_is_415_and_a_large_one_413() {
-        let tried = Tried::new(|settings| settings.body_limit = seaworthy_config::ByteSize(20));
-        for kind in ["text/plain", "text/xml", ""] {
-            let (status, told) = tried.post(kind, "{\"n\":1}").await;
-            assert_eq!((status, &told["errors"][0]["name"]), (415, &"Content-Type".into()), "{kind}");
-        }
-        let packed = [("content-type", "application/json"), ("content-encoding", "gzip")];
-        assert_eq!(tried.send("POST /v1/items", &packed, b"\x1f\x8b").await.0, 415);
-        let (status, told) = tried.post("application/json", "{\"n\":1,\"p\":\"aaaaaaaaaaaa\"}").await;
-        assert_eq!((status, &told["code"]), (413, &"SEA_PROTECTION_VALIDATED_TOO_LARGE".into()));
-    }
-
-    #[tokio::test]
-    async fn parameters_are_read_by_their_style() {
-        let tried = Tried::new(|_| {});
-        let cookie = [("cookie", "a=1; c=x")];
-        for right in
-            ["", "limit=9", "ids=1,2,3", "ids=", "tag=a&tag=b%2Cc", "f[a]=true&other=1", "q={\"a\":1}", "limit=9&&"]
-        {
-            let (status, told) =
-                tried.send(&format!("GET /v1/items?{}", right.replace('"', "%22")), &cookie, b"").await;
-            assert_eq!(status, 200, "{right}: {told}");
-        }
-        for (wrong, name) in [
-            ("limit=10", "limit"),
-            ("limit=1&limit=2", "limit"),
-            ("limit=", "limit"),
-            ("limit[]=1", "limit"),
-            ("limit%5Ba%5D=1", "limit"),
-            ("f[a][b]=true", "f"),
-            ("f[x][b]=true", "f"),
-            ("ids=1,x", "ids"),
-            ("tag=a&tag=b&tag=c", "tag"),
-            ("f[a]=2", "f"),
-            ("f[b]=2", "f"),
-            ("q=1", "q"),
-            ("q=%7B", "q"),
-        ] {
-            let (status, told) = tried.send(&format!("GET /v1/items?{wrong}"), &cookie, b"").await;
-            assert_eq!((status, &told["errors"][0]["name"]), (422, &name.into()), "{wrong}: {told}");
-        }
-        let missing = tried.send("GET /v1/items", &[("cookie", "c=y")], b"").await;
-        assert_eq!((missing.0, &missing.1["errors"][0]["in"]), (422, &"cookie".into()));
-        assert_eq!(tried.send("GET /v1/items", &[], b"").await.1["errors"][0]["message"], "is missing");
-        let key = [("content-type", "application/json"), ("x-key", "one")];
-        assert_eq!(tried.send("POST /V1/Items/", &key, b"{\"n\":1}").await.1["errors"][0]["name"], "X-Key");
-    }
-
-    #[tokio::test]
-    async fn what_only_reports_lets_everything_pass_and_tells() {
-        let tried = Tried::new(|settings| {
-            settings.mode = Mode::Report;
-            settings.body_limit = seaworthy_config::ByteSize(30);
-        });
-        assert_eq!(tried.post("application/json", "{\"n\":-1}").await, (200, "{\"n\":-1}".into()));
-        assert_eq!(tried.post("text/plain", "x").await.0, 200);
-        let large = format!("{{\"n\":\"{}\"}}", "x".repeat(100));
-        assert_eq!(tried.post("application/json", &large).await, (200, large.into()));
-        tried.send("GET /v1/nothing/17", &[], b"").await;
-        tried.send("DELETE /v1/items", &[], b"").await;
-        let report = tried.validation.report();
-        let post = &report["operations"][1];
-        assert_eq!(
-            (&post["operation"], &post["requests"], &post["wrong"]),
-            (&"POST /items".into(), &3.into(), &3.into())
-        );
-        assert!(post["reasons"].to_string().contains("must be at least 0"));
-        let unknown = report["unknown"].to_string();
-        assert!(unknown.contains("GET /v1/nothing/{}") && unknown.contains("DELETE /v1/items"), "{unknown}");
-        assert_eq!(report["operations"][0]["requests"], 0, "never asked for: {report}");
-    }
-
-    #[tokio::test]
-    async fn what_the_document_lacks_passes_unless_it_is_to_be_refused() {
-        let tried = Tried::new(|_| {});
-        assert_eq!(tried.send("GET /docs", &[], b"").await.0, 200);
-        let strict = Tried::new(|settings| settings.unknown = Unknown::Refuse);
-        assert_eq!(strict.send("GET /docs", &[], b"").await.0, 404);
-        assert_eq!(strict.send("DELETE /v1/items", &[], b"").await.0, 405);
-        assert_eq!(strict.send("OPTIONS /docs", &[], b"").await.0, 200);
-    }
-
-    #[tokio::test]
-    async fn limits_on_json_hold_everywhere_when_asked_for() {
-        let mut tried = Tried::new(|settings| settings.openapi = None);
-        assert!(Validate::layer(&tried.settings, &tried.route, &tried.validation, None).is_none());
-        tried.route.json_limits = Some(true);
-        assert_eq!(tried.post("application/json", "{\"a\":1,\"a\":2}").await.0, 422);
-        assert_eq!(tried.post("text/plain", "{\"a\":1,\"a\":2}").await.0, 200);
-        tried.route.validate = Some(Mode::Off);
-        assert!(Validate::layer(&tried.settings, &tried.route, &tried.validation, None).is_none());
-    }
-
-    #[tokio::test]
-    async fn without_a_document_nothing_that_is_to_be_compared_passes() {
-        let mut tried = Tried::new(|_| {});
-        tried.validation = Validation::default();
-        let (status, told) = tried.send("GET /v1/items", &[], b"").await;
-        assert_eq!(
-            (StatusCode::from_u16(status).unwrap(), &told["code"]),
-            (StatusCode::SERVICE_UNAVAILABLE, &"SEA_PROTECTION_NO_DOCUMENT".into())
-        );
-        tried.route.validate = Some(Mode::Report);
-        assert_eq!(tried.send("GET /v1/items", &[], b"").await.0, 200);
-    }
-}
+mod tests;

@@ -4,14 +4,15 @@
 use std::borrow::Cow;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use jsonschema::Validator;
 use percent_encoding::percent_decode_str;
-use serde_json::Value;
 
 use crate::{
     json,
+    paths::PathValue,
+    patterns::{Budget, Rule},
     settings::JsonSettings,
     shape::Shape,
+    styles::{Coding, Raw, Reading, Style},
     violation::{self, Place, Violation},
 };
 
@@ -26,28 +27,15 @@ pub(crate) struct Parameter {
     /// `name[x]` is a parameter of its own, and not another way to write this one.
     pub has_bracketed_sibling: bool,
     pub style: Style,
+    /// `name=` is right whatever the schema says (OpenAPI 3.1.1, 4.8.12.2).
+    pub may_be_empty: bool,
     pub shape: Shape,
-    pub validator: Validator,
-}
-
-/// How a value is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Style {
-    /// Separated by this; or `None`: each item (of a list) or member (of an object) under a name of its own.
-    Separated(Option<char>),
-    /// Comma-separated; members as `name=value` instead of `name,value`.
-    Simple { explode: bool },
-    /// `name[member]=value`.
-    Deep,
-    /// One text of JSON.
-    Json,
-    /// A style of which only the presence is looked at.
-    Unread,
+    pub rule: Rule,
 }
 
 /// Where the values are.
 pub(crate) struct Sources<'a> {
-    pub path: Vec<(&'a str, Cow<'a, str>)>,
+    pub path: Vec<PathValue<'a>>,
     /// Names decoded, values as they came.
     pub query: Vec<(Cow<'a, str>, &'a str)>,
     pub headers: &'a HeaderMap,
@@ -57,7 +45,7 @@ pub(crate) struct Sources<'a> {
 impl<'a> Sources<'a> {
     /// Takes a request's target apart; the query only when somebody needs it.
     pub(crate) fn of(
-        path: Vec<(&'a str, Cow<'a, str>)>,
+        path: Vec<PathValue<'a>>,
         query: Option<&'a str>,
         headers: &'a HeaderMap,
         limits: &'a JsonSettings,
@@ -85,15 +73,19 @@ pub(crate) fn decoded(text: &str) -> Cow<'_, str> {
 impl Parameter {
     /// Adds what is wrong with it.
     pub(crate) fn check(&self, sources: &Sources<'_>, all: &mut Vec<Violation>) {
-        let texts = match self.place {
-            Place::Path => {
-                sources.path.iter().filter(|(name, _)| *name == self.name).map(|(_, value)| value.clone()).collect()
-            }
-            Place::Query => self.of_query(sources),
-            Place::Header => self.of_headers(sources.headers),
-            Place::Cookie => self.of_cookies(sources.headers),
-            Place::Body => Vec::new(),
-        };
+        let before = all.len();
+        self.compare(sources, all);
+        if Budget::is_current_exhausted() {
+            all.truncate(before);
+            all.push(Violation::too_dear(self.place, &self.name));
+        }
+    }
+
+    fn compare(&self, sources: &Sources<'_>, all: &mut Vec<Violation>) {
+        if matches!(self.style, Style::Unread(_)) && self.shape.members.is_some() {
+            // Its members may stand anywhere.
+            return;
+        }
         if self.place == Place::Query && self.is_bracketed(sources) {
             all.push(Violation::of(self.place, &self.name, BRACKETS, "must be written without brackets"));
             return;
@@ -101,23 +93,41 @@ impl Parameter {
         if self.is_object_in_query() {
             return self.check_object(sources, all);
         }
-        if texts.is_empty() {
+        let texts = self.texts(sources);
+        let Some(first) = texts.first() else {
             if self.required {
                 all.push(Violation::of(self.place, &self.name, "required", "is missing"));
             }
             return;
-        }
+        };
         match self.style {
-            Style::Unread => {}
-            Style::Json => match json::read(texts[0].as_bytes(), sources.limits) {
-                Ok(value) => violation::check(&self.validator, &value, self.place, &self.name, all),
+            Style::Unread(_) | Style::Anything => {}
+            Style::Json => match json::read(first.decoded(&first.text).as_bytes(), sources.limits) {
+                Ok(value) => violation::check(&self.rule, &value, self.place, &self.name, all),
                 Err(message) => all.push(Violation::of(self.place, &self.name, "json", message)),
             },
             _ if self.shape.items.is_none() && self.shape.members.is_none() && texts.len() > 1 => {
                 // Which of them the app takes, nobody can say.
                 all.push(Violation::of(self.place, &self.name, REPEATED, "is there more than once"));
             }
-            _ => self.judge(|literal| self.value(&texts, literal), all),
+            _ if self.may_be_empty && texts.iter().all(|raw| raw.text.is_empty()) => {}
+            style => match style.read(&self.name, &texts, &self.shape) {
+                Ok(ways) => self.judge(&ways, all),
+                Err(message) => all.push(Violation::of(self.place, &self.name, "style", message)),
+            },
+        }
+    }
+
+    fn texts<'a>(&self, sources: &Sources<'a>) -> Vec<Raw<'a>> {
+        match self.place {
+            Place::Path => sources.path.iter().filter(|one| one.name == self.name).map(PathValue::raw).collect(),
+            Place::Query => {
+                let values = sources.query.iter().filter(|(name, _)| *name == self.name);
+                values.map(|(_, value)| Raw { text: Cow::Borrowed(*value), coding: Coding::Query }).collect()
+            }
+            Place::Header => plain(self.of_headers(sources.headers)),
+            Place::Cookie => plain(self.of_cookies(sources.headers)),
+            Place::Body => Vec::new(),
         }
     }
 
@@ -128,6 +138,7 @@ impl Parameter {
         let mut inner = sources.query.iter().filter_map(|(name, _)| inner(name));
         match self.style {
             // One level is its style; another is for members that are objects or lists themselves.
+            Style::Unread(_) => false,
             Style::Deep => inner.any(|rest| {
                 let (member, deeper) = rest.split_once(']').unwrap_or((&rest, ""));
                 let shape = self.shape.member(member);
@@ -137,48 +148,24 @@ impl Parameter {
         }
     }
 
-    /// A text may be meant as the value that it spells, or as a text: one of both has to be right.
-    fn judge(&self, value: impl Fn(bool) -> Value, all: &mut Vec<Violation>) {
-        let spelt = value(false);
-        if self.validator.is_valid(&spelt) || (!self.shape.is_only_text() && self.validator.is_valid(&value(true))) {
+    /// A text may be meant as the value that it spells, or as a text, and a list may be written in two ways: one has to be
+    /// right.
+    fn judge(&self, ways: &[Reading], all: &mut Vec<Violation>) {
+        let is_right =
+            |way: &Reading| [false, true].iter().any(|literal| self.rule.allows(&way.value(&self.shape, *literal)));
+        if ways.iter().any(is_right) {
             return;
         }
-        violation::check(&self.validator, &spelt, self.place, &self.name, all);
-    }
-
-    fn value(&self, texts: &[Cow<'_, str>], literal: bool) -> Value {
-        let parts = || texts.iter().flat_map(|text| text.split(','));
-        if let Some(items) = &self.shape.items {
-            let read = |text: &str| items.read(text, literal);
-            return Value::Array(match self.style {
-                // `states=` is a list of nothing (OpenAPI 3.1.1, 4.8.12.6), or of one empty text.
-                Style::Simple { .. } | Style::Separated(Some(_))
-                    if !literal && texts.iter().all(|text| text.is_empty()) =>
-                {
-                    Vec::new()
-                }
-                Style::Simple { .. } => parts().map(|part| read(part.trim())).collect(),
-                _ => texts.iter().map(|text| read(text)).collect(),
-            });
+        match ways.first() {
+            Some(way) => violation::check(&self.rule, &way.value(&self.shape, false), self.place, &self.name, all),
+            None => all.push(Violation::of(self.place, &self.name, REPEATED, "is there more than once")),
         }
-        if self.shape.members.is_some() {
-            let pairs: Vec<&str> = parts().collect();
-            return match self.style {
-                Style::Simple { explode: true } => {
-                    self.shape.object(pairs.iter().map(|pair| pair.split_once('=').unwrap_or((pair, ""))), literal)
-                }
-                _ => self
-                    .shape
-                    .object(pairs.chunks(2).map(|pair| (pair[0], pair.get(1).copied().unwrap_or(""))), literal),
-            };
-        }
-        self.shape.read(&texts[0], literal)
     }
 
     fn is_object_in_query(&self) -> bool {
         self.place == Place::Query
             && self.shape.members.is_some()
-            && matches!(self.style, Style::Deep | Style::Separated(None))
+            && matches!(self.style, Style::Deep | Style::Form { explode: true })
     }
 
     /// An object whose members are parameters of their own: `name[member]=value`, or plainly `member=value`.
@@ -205,24 +192,7 @@ impl Parameter {
             }
             return;
         }
-        let borrowed = || pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        self.judge(|literal| self.shape.object(borrowed(), literal), all);
-    }
-
-    fn of_query<'a>(&self, sources: &Sources<'a>) -> Vec<Cow<'a, str>> {
-        let values = sources.query.iter().filter(|(name, _)| *name == self.name).map(|(_, value)| *value);
-        match self.style {
-            Style::Separated(Some(separator)) if self.shape.items.is_some() || self.shape.members.is_some() => {
-                // Separated first and decoded then: a comma that belongs to a value is written %2C.
-                let encoded = format!("%{:02X}", u32::from(separator));
-                let parts = values.flat_map(|value| match separator {
-                    ',' => value.split(',').collect::<Vec<_>>(),
-                    _ => value.split(encoded.as_str()).flat_map(|part| part.split([separator, '+'])).collect(),
-                });
-                parts.map(decoded).collect()
-            }
-            _ => values.map(decoded).collect(),
-        }
+        self.judge(&[Reading::Members(pairs)], all);
     }
 
     fn of_headers<'a>(&self, headers: &'a HeaderMap) -> Vec<Cow<'a, str>> {
@@ -240,17 +210,16 @@ impl Parameter {
                 {
                     let value = value.trim();
                     let inner = value.strip_prefix('"').and_then(|value| value.strip_suffix('"')).unwrap_or(value);
-                    match self.style {
-                        Style::Separated(Some(',')) if self.shape.items.is_some() => {
-                            found.extend(inner.split(',').map(|part| Cow::Owned(part.to_owned())));
-                        }
-                        _ => found.push(Cow::Owned(inner.to_owned())),
-                    }
+                    found.push(Cow::Owned(inner.to_owned()));
                 }
             }
         }
         found
     }
+}
+
+fn plain(texts: Vec<Cow<'_, str>>) -> Vec<Raw<'_>> {
+    texts.into_iter().map(|text| Raw { text, coding: Coding::Plain }).collect()
 }
 
 /// What is no UTF-8 was always Latin-1 in HTTP.

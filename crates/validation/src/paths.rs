@@ -6,6 +6,8 @@ use std::{borrow::Cow, cmp::Reverse, collections::HashMap};
 use http::Method;
 use percent_encoding::percent_decode_str;
 
+use crate::styles::{Coding, Raw};
+
 /// The paths of a document.
 #[derive(Debug, Default)]
 pub(crate) struct Paths {
@@ -27,11 +29,38 @@ enum Segment {
     Mixed(Vec<(String, String)>, String),
 }
 
+/// A parameter's value in a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PathValue<'a> {
+    pub name: &'a str,
+    /// Decoded.
+    text: Cow<'a, str>,
+    /// As it came, where it is a whole segment.
+    sent: Option<&'a str>,
+}
+
+impl<'a> PathValue<'a> {
+    /// As it came, if that is known.
+    pub(crate) fn raw(&self) -> Raw<'a> {
+        match self.sent {
+            Some(sent) => Raw { text: Cow::Borrowed(sent), coding: Coding::Percent },
+            None => Raw { text: self.text.clone(), coding: Coding::Plain },
+        }
+    }
+}
+
+/// A segment of a request's path.
+#[derive(Debug, Clone)]
+struct Sent<'a> {
+    text: Cow<'a, str>,
+    raw: Option<&'a str>,
+}
+
 /// What was found for a path.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Found<'a> {
     /// This operation, with the values in its path, in the order of the template.
-    Operation(usize, Vec<(&'a str, Cow<'a, str>)>),
+    Operation(usize, Vec<PathValue<'a>>),
     /// The path is there, with other methods.
     OtherMethods(Vec<&'a Method>),
     Nothing,
@@ -58,14 +87,33 @@ impl Paths {
 
     /// Looks for a request's operation. HEAD is GET, unless the document says otherwise.
     pub(crate) fn find<'a>(&'a self, method: &Method, path: &'a str) -> Found<'a> {
-        // No more segments than any template has: a path of slashes alone allocates little.
-        let segments: Vec<Cow<'a, str>> =
-            split(path).take(64).map(|segment| percent_decode_str(segment).decode_utf8_lossy()).collect();
+        let mut segments: Vec<Sent<'a>> = Vec::new();
+        for raw in split(path) {
+            let text = percent_decode_str(raw).decode_utf8_lossy();
+            match &*text {
+                "." => {}
+                ".." => _ = segments.pop(),
+                _ => segments.push(Sent { text, raw: Some(raw) }),
+            }
+        }
+        let found = self.of_segments(method, &segments);
+        let folds = segments.iter().any(|segment| segment.text.contains([';', '/', '\\']));
+        if matches!(found, Found::Operation(..)) || !folds {
+            return found;
+        }
+        // Many apps drop what follows a semicolon, or take what was escaped for a slash.
+        match self.of_segments(method, &folded(&segments)) {
+            Found::Nothing => found,
+            read => read,
+        }
+    }
+
+    fn of_segments<'a>(&'a self, method: &Method, segments: &[Sent<'a>]) -> Found<'a> {
         let Some(candidates) = self.by_length.get(&segments.len()) else { return Found::Nothing };
         let mut others: Option<&Template> = None;
         for exact in [true, false] {
             for template in candidates {
-                let Some(values) = template.take(&segments, exact) else { continue };
+                let Some(values) = template.take(segments, exact) else { continue };
                 let of = |wanted: &Method| template.methods.iter().find(|(known, _)| known == wanted);
                 let get = || of(&Method::GET).filter(|_| *method == Method::HEAD);
                 match of(method).or_else(get) {
@@ -81,24 +129,36 @@ impl Paths {
     }
 }
 
+fn folded<'a>(segments: &[Sent<'a>]) -> Vec<Sent<'a>> {
+    let mut read: Vec<Sent<'a>> = Vec::new();
+    for part in segments.iter().flat_map(|segment| segment.text.split(['/', '\\'])) {
+        match part.split(';').next().unwrap_or_default() {
+            "" | "." => {}
+            ".." => _ = read.pop(),
+            name => read.push(Sent { text: Cow::Owned(name.to_owned()), raw: None }),
+        }
+    }
+    read
+}
+
 /// Segments, the empty ones left out: a slash more makes no other path.
 fn split(path: &str) -> impl Iterator<Item = &str> {
     path.split('/').filter(|segment| !segment.is_empty())
 }
 
 impl Template {
-    fn take<'a>(&'a self, segments: &[Cow<'a, str>], exact: bool) -> Option<Vec<(&'a str, Cow<'a, str>)>> {
+    fn take<'a>(&'a self, segments: &[Sent<'a>], exact: bool) -> Option<Vec<PathValue<'a>>> {
         let mut values = Vec::new();
         for (expected, segment) in self.segments.iter().zip(segments) {
             match expected {
-                Segment::Fixed(text) if exact && text == segment => {}
-                Segment::Fixed(text) if !exact && text.eq_ignore_ascii_case(segment) => {}
+                Segment::Fixed(text) if exact && *text == segment.text => {}
+                Segment::Fixed(text) if !exact && text.eq_ignore_ascii_case(&segment.text) => {}
                 Segment::Fixed(_) => return None,
                 // A whole segment: nothing has to be copied.
                 Segment::Mixed(parts, end) if parts.len() == 1 && parts[0].0.is_empty() && end.is_empty() => {
-                    values.push((parts[0].1.as_str(), segment.clone()));
+                    values.push(PathValue { name: &parts[0].1, text: segment.text.clone(), sent: segment.raw });
                 }
-                Segment::Mixed(parts, end) => take_mixed(parts, end, segment, &mut values)?,
+                Segment::Mixed(parts, end) => take_mixed(parts, end, &segment.text, &mut values)?,
             }
         }
         Some(values)
@@ -109,7 +169,7 @@ fn take_mixed<'a>(
     parts: &'a [(String, String)],
     end: &str,
     segment: &str,
-    values: &mut Vec<(&'a str, Cow<'a, str>)>,
+    values: &mut Vec<PathValue<'a>>,
 ) -> Option<()> {
     let mut rest = segment;
     for (index, (before, name)) in parts.iter().enumerate() {
@@ -124,7 +184,7 @@ fn take_mixed<'a>(
             (false, false) => rest.find(next)?,
         };
         let (value, after) = rest.split_at_checked(length)?;
-        values.push((name, Cow::Owned(value.to_owned())));
+        values.push(PathValue { name, text: Cow::Owned(value.to_owned()), sent: None });
         rest = after;
     }
     rest.strip_prefix(end).filter(|rest| rest.is_empty()).map(|_| ())
@@ -138,7 +198,11 @@ impl Segment {
             parts.push((before.to_owned(), name.to_owned()));
             rest = after;
         }
-        if parts.is_empty() { Self::Fixed(text.to_owned()) } else { Self::Mixed(parts, rest.to_owned()) }
+        if parts.is_empty() {
+            Self::Fixed(percent_decode_str(text).decode_utf8_lossy().into_owned())
+        } else {
+            Self::Mixed(parts, rest.to_owned())
+        }
     }
 
     /// Smaller is more specific.
@@ -197,7 +261,21 @@ mod tests {
     #[test]
     fn another_spelling_is_the_same_path() {
         let paths = paths();
-        for path in ["/items/", "//items", "/Items", "/%69tems", "/ITEMS//"] {
+        for path in [
+            "/items/",
+            "//items",
+            "/Items",
+            "/%69tems",
+            "/ITEMS//",
+            "/items;a=b",
+            "/;x/items",
+            "/a/../items",
+            "/./items",
+            "/a/%2e%2E/items",
+            "/%2fitems",
+            "/\\items",
+            "/a%2f..%5citems",
+        ] {
             assert_eq!(number(&paths, "POST", path), Some(1), "{path}");
         }
     }
@@ -206,10 +284,11 @@ mod tests {
     fn values_are_decoded_and_taken_apart() {
         let paths = paths();
         let values = |path| match paths.find(&Method::GET, path) {
-            Found::Operation(_, values) => values.iter().map(|(name, value)| format!("{name}={value}")).collect(),
+            Found::Operation(_, values) => values.iter().map(|one| format!("{}={}", one.name, one.text)).collect(),
             _ => Vec::new(),
         };
         assert_eq!(values("/items/a%2Fb"), ["id=a/b"]);
+        assert_eq!(values("/items/;id=5"), ["id=;id=5"], "a matrix parameter is no spelling of /items");
         assert_eq!(values("/f/x-y-z.tar.gz"), ["a=x", "b=y-z", "c=tar.gz"]);
         assert!(values("/f/x.y").is_empty());
     }

@@ -11,6 +11,8 @@ const DEEPEST: usize = 12;
 pub(crate) struct Shape {
     number: bool,
     boolean: bool,
+    /// A number that may have a part behind the point.
+    fraction: bool,
     null: bool,
     string: bool,
     /// An array, and what its items are.
@@ -48,7 +50,8 @@ impl Shape {
         };
         for kind in kinds {
             match kind {
-                "integer" | "number" => self.number = true,
+                "integer" => self.number = true,
+                "number" => (self.number, self.fraction) = (true, true),
                 "boolean" => self.boolean = true,
                 "null" => self.null = true,
                 "string" => self.string = true,
@@ -61,7 +64,10 @@ impl Shape {
             match value {
                 Value::Null => self.null = true,
                 Value::Bool(_) => self.boolean = true,
-                Value::Number(_) => self.number = true,
+                Value::Number(number) => {
+                    self.number = true;
+                    self.fraction |= number.is_f64();
+                }
                 Value::String(_) => self.string = true,
                 Value::Array(_) | Value::Object(_) => {}
             }
@@ -85,9 +91,29 @@ impl Shape {
         self.number || self.boolean || self.null || self.string || self.items.is_some() || self.members.is_some()
     }
 
-    /// Nothing but text may stand there: what comes is taken as it is.
-    pub(crate) fn is_only_text(&self) -> bool {
-        !self.number && !self.boolean && !self.null
+    /// A single value may stand there.
+    pub(crate) fn takes_one(&self) -> bool {
+        self.number || self.boolean || self.null || self.string || (self.items.is_none() && self.members.is_none())
+    }
+
+    fn parts(&self) -> impl Iterator<Item = &Shape> {
+        let members = self.members.iter().flatten().map(|(_, member)| member);
+        self.items.iter().map(AsRef::as_ref).chain(members)
+    }
+
+    /// Its items or members may be numbers with a part behind the point.
+    pub(crate) fn has_fractions(&self) -> bool {
+        self.parts().any(|part| part.fraction)
+    }
+
+    /// Its items or members are objects, or lists; lists of plain values are none where members stand `one_by_one`.
+    pub(crate) fn nests(&self, one_by_one: bool) -> bool {
+        let is_plain = |items: &Shape| items.items.is_none() && items.members.is_none();
+        let nests = |member: &Shape| {
+            member.members.is_some() || member.items.as_deref().is_some_and(|items| !one_by_one || !is_plain(items))
+        };
+        let mut members = self.members.iter().flatten();
+        self.items.as_deref().is_some_and(|items| !is_plain(items)) || members.any(|(_, member)| nests(member))
     }
 
     /// A text as the value that it is written for. No text is written for `null` (OpenAPI 3.1.1, appendix B). `literal`: as text, wherever a text may stand.
@@ -113,7 +139,7 @@ impl Shape {
     /// An object of texts: `pairs` are names and values, several of one name being a list where one is expected.
     pub(crate) fn object<'a>(&self, pairs: impl Iterator<Item = (&'a str, &'a str)>, literal: bool) -> Value {
         const OTHER: Shape =
-            Shape { number: true, boolean: true, null: true, string: true, items: None, members: None };
+            Shape { number: true, boolean: true, fraction: true, null: true, string: true, items: None, members: None };
         let mut object = Map::new();
         for (name, text) in pairs {
             let shape = self.member(name).unwrap_or(&OTHER);

@@ -92,7 +92,7 @@ impl Prepared {
             Some(DocumentPlace::File(path)) => {
                 let read = std::fs::read(path);
                 let bytes = read.map_err(|error| DocumentError::Unreadable(path.clone(), error.to_string()))?;
-                Contract::read(&bytes, wanted.formats, &Observed::default())?;
+                Contract::read(&bytes, wanted.formats, "/", &Observed::default())?;
                 Some(Bytes::from(bytes))
             }
             _ => None,
@@ -113,7 +113,7 @@ impl Validation {
         }
         match prepared.file {
             // It was read once already, so it can be again.
-            Some(bytes) => self.install(&bytes, prepared.wanted.formats),
+            Some(bytes) => self.install(&bytes, prepared.wanted.formats, "/"),
             None => _ = self.0.tried.send_replace(prepared.wanted.place.is_none()),
         }
     }
@@ -142,7 +142,10 @@ impl Validation {
             Mode::Report => "report",
             Mode::Enforce => "enforce",
         });
-        report["loaded"] = self.0.current.load().is_some().into();
+        let current = self.0.current.load();
+        report["loaded"] = current.is_some().into();
+        report["not_judged"] =
+            json!(current.as_ref().map(|contract| contract.not_judged.as_slice()).unwrap_or_default());
         report["error"] = json!(locked(&self.0.state).error);
         report
     }
@@ -191,9 +194,9 @@ impl Validation {
         }
         match result {
             Ok(bytes) => {
-                let (this, formats) = (self.clone(), wanted.formats);
+                let (this, formats, path) = (self.clone(), wanted.formats, path.to_owned());
                 // A large document takes a while to be made ready.
-                if let Err(error) = spawn_blocking(move || this.install(&bytes, formats)).await {
+                if let Err(error) = spawn_blocking(move || this.install(&bytes, formats, &path)).await {
                     self.failed(format!("the OpenAPI document could not be made ready: {error}"));
                 }
             }
@@ -202,15 +205,15 @@ impl Validation {
         self.0.tried.send_replace(true);
     }
 
-    fn install(&self, bytes: &[u8], formats: bool) {
+    fn install(&self, bytes: &[u8], formats: bool, base: &str) {
         let mut hasher = DefaultHasher::new();
-        (bytes, formats).hash(&mut hasher);
+        (bytes, formats, base).hash(&mut hasher);
         let hash = hasher.finish();
         if locked(&self.0.state).hash == Some(hash) && self.0.current.load().is_some() {
             locked(&self.0.state).error = None;
             return;
         }
-        match Contract::read(bytes, formats, &self.0.observed) {
+        match Contract::read(bytes, formats, base, &self.0.observed) {
             Ok(contract) => {
                 let count = contract.operations.len();
                 self.0.observed.keep(|known| contract.operations.iter().any(|one| Arc::ptr_eq(&one.counts, known)));

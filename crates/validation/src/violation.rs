@@ -1,13 +1,13 @@
 //! What is wrong with a request, in words for the person who sent it. A value of the request is never in them: it may be a
 //! password.
 
-use jsonschema::{
-    Validator,
-    error::{TypeKind, ValidationError, ValidationErrorKind as Kind},
-};
+use jsonschema::error::{TypeKind, ValidationError, ValidationErrorKind as Kind};
 use serde_json::{Value, json};
 
-use crate::json::quoted;
+use crate::{
+    json::quoted,
+    patterns::{Budget, Rule},
+};
 
 /// So many are told of one request.
 pub(crate) const MOST: usize = 20;
@@ -63,6 +63,11 @@ impl Violation {
         Self::of(Place::Body, "", rule, message)
     }
 
+    /// So much of it goes back over its texts that it was not compared to the end.
+    pub(crate) fn too_dear(place: Place, name: &str) -> Self {
+        Self::of(place, name, "pattern", "takes too long to be compared with the patterns of the API's document")
+    }
+
     /// As a member of `errors`.
     pub(crate) fn json(&self) -> Value {
         let mut told = json!({ "in": self.place.name(), "message": self.message });
@@ -83,10 +88,11 @@ impl Violation {
 }
 
 /// What is wrong with a value, at most so much that `all` has [`MOST`].
-pub(crate) fn check(validator: &Validator, value: &Value, place: Place, name: &str, all: &mut Vec<Violation>) {
-    if validator.is_valid(value) {
+pub(crate) fn check(rule: &Rule, value: &Value, place: Place, name: &str, all: &mut Vec<Violation>) {
+    if rule.allows(value) || Budget::is_current_exhausted() {
         return;
     }
+    let validator = &rule.validator;
     if size(value) > SEARCHED {
         // The library collects the mistakes of a whole list at once: of a long one the first has to do.
         validator.validate(value).err().iter().for_each(|error| add(error, place, name, all));
@@ -198,7 +204,9 @@ fn words(kind: &Kind) -> (&'static str, String) {
             ("contentMediaType", format!("must hold {content_media_type}"))
         }
         Kind::FromUtf8 { .. } => text("contentEncoding", "must hold UTF-8 text"),
-        Kind::Custom { .. } | Kind::Referencing(_) => text("schema", "cannot be checked"),
+        // Our only keyword.
+        Kind::Custom { message, .. } => ("pattern", format!("must match {}", cut(message))),
+        Kind::Referencing(_) => text("schema", "cannot be checked"),
     }
 }
 
@@ -260,7 +268,7 @@ mod tests {
     fn told(schema: Value, value: Value) -> Vec<String> {
         let mut all = Vec::new();
         let validator = jsonschema::options().should_validate_formats(true).build(&schema).unwrap();
-        check(&validator, &value, Place::Body, "", &mut all);
+        check(&Rule { validator, patterns_for_names: 0 }, &value, Place::Body, "", &mut all);
         all.iter().map(Violation::sentence).collect()
     }
 

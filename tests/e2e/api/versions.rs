@@ -15,6 +15,8 @@ pub fn tests() -> Vec<Trial> {
         test("an_app_without_versions_is_served_below_one", an_app_without_versions_is_served_below_one),
         test("a_path_that_could_be_read_in_two_ways_is_refused", a_path_that_could_be_read_in_two_ways),
         test("a_route_has_another_path_for_the_app", a_route_has_another_path_for_the_app),
+        test("no_rewrite_gets_past_the_policy_of_a_place_in_the_app", no_rewrite_gets_past_a_policy),
+        test("a_version_gets_past_no_policy_of_what_has_none", a_version_gets_past_no_policy),
         test("a_deprecated_operation_says_so_and_its_callers_are_known", a_deprecated_operation_says_so),
         test("wrong_habits_are_found", wrong_habits_are_found),
         test("versions_and_deprecation_are_proved_when_on_and_not_when_off", versions_and_deprecation_are_proved),
@@ -75,6 +77,80 @@ fn a_route_has_another_path_for_the_app() {
     until("the log has what was asked", Duration::from_secs(10), || {
         running.access_log().iter().any(|line| line["path"].as_str().is_some_and(|path| path.starts_with("/old/7/a/b")))
     });
+}
+
+/// The statuses of a POST to each of these, in turn.
+fn posted(running: &Running, paths: &[&str]) -> Vec<(String, u16)> {
+    let status = |path: &&str| ((*path).to_owned(), request(&running.url, "POST", path, "", "").unwrap().status);
+    paths.iter().map(status).collect()
+}
+
+fn all(paths: &[&str], status: u16) -> Vec<(String, u16)> {
+    paths.iter().map(|path| ((*path).to_owned(), status)).collect()
+}
+
+fn no_rewrite_gets_past_a_policy() {
+    let app = App::start();
+    // The fallback has no rate, and no way that rewrites asks for a token or has a limit itself.
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("key");
+    std::fs::write(&key, "0123456789abcdef0123456789abcdef").unwrap();
+    let tokens = format!("[identity.tokens]\nkeys = [\"file:{}\"]\n", key.display());
+    let running = app.behind_in(
+        folder,
+        &(tokens
+            + "[[route]]\nmatch = \"POST /login\"\nrate = \"2/h per route\"\n\
+         [[route]]\nmatch = \"/admin/*\"\nauth = \"required\"\n\
+         [[route]]\nmatch = \"/small\"\nbody_limit = \"3B\"\n\
+         [[route]]\nmatch = \"/api/*\"\nstrip_prefix = \"/api\"\n\
+         [[route]]\nmatch = \"/sign-in\"\nrewrite = \"/login\"\n\
+         [[route]]\nmatch = \"/legacy/{area}/*\"\nrewrite = \"/{area}/*\"\n"),
+    );
+    let before = ["/login", "/api/login"];
+    assert_eq!(posted(&running, &before), all(&before, 201), "two are let in, whichever way they come");
+    let spellings = [
+        "/login",
+        "/api/login",
+        "/API/login",
+        "/api/LOGIN",
+        "/api/login/",
+        "/api/%6cogin",
+        "/api//login",
+        "/api/x/../login",
+        "/api/login;a=b",
+        "/api%2flogin",
+        "/api\\login",
+        "/sign-in",
+        "/Sign-In/",
+        "/sign%2din",
+        "//sign-in",
+    ];
+    assert_eq!(posted(&running, &spellings), all(&spellings, 429));
+    assert_eq!(get(&running.url, "/api/login").status, 200, "another method has no such rate");
+    assert_eq!(get(&running.url, "/sign-in").status, 200);
+    let admin = ["/admin/x", "/api/admin/x", "/api/Admin/x/y", "/legacy/admin/x", "/legacy/Admin/x", "/api/admin%2fx"];
+    assert_eq!(posted(&running, &admin), all(&admin, 401));
+    let open = ["/adminx", "/api/adminx", "/legacy/users/x"];
+    assert_eq!(posted(&running, &open), all(&open, 201), "nothing is asked for elsewhere");
+    let large = request(&running.url, "POST", "/api/small", "", "four").unwrap();
+    assert_eq!((large.status, request(&running.url, "POST", "/api/small", "", "abc").unwrap().status), (413, 201));
+    assert_eq!(get(&running.url, "/legacy/users/x").text(), "/users/x prefix=", "paths are rewritten all the same");
+}
+
+fn a_version_gets_past_no_policy() {
+    let app = App::start();
+    let running = app.behind(
+        "[api]\nversion_prefix = \"/v1\"\n[[route]]\nmatch = \"/login\"\nversioned = false\nrate = \"1/h per route\"\n\
+         [[route]]\nmatch = \"POST /v1/orders\"\nrate = \"1/h per route\"\n\
+         [[route]]\nmatch = \"/inner/*\"\nstrip_prefix = \"/inner\"\n",
+    );
+    assert_eq!(posted(&running, &["/v1/login"]), all(&["/v1/login"], 201));
+    let login = ["/login", "/v1/login", "/V1/login", "/v1/Login", "/v1/login/", "/v1/%6cogin", "/inner/login"];
+    assert_eq!(posted(&running, &login), all(&login, 429));
+    assert_eq!(posted(&running, &["/inner/orders"]), all(&["/inner/orders"], 201));
+    let orders = ["/inner/orders", "/v1/orders", "/inner/Orders", "/v1//orders"];
+    assert_eq!(posted(&running, &orders), all(&orders, 429));
+    assert_eq!(get(&running.url, "/v1/items").text(), "/items prefix=/v1");
 }
 
 fn a_deprecated_operation_says_so() {

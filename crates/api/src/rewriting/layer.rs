@@ -77,6 +77,20 @@ impl Rewrite {
         let back = back.filter(|_| policy.map_back.unwrap_or(settings.map_back));
         Some(Self(Arc::new(Route { plan, prefix, back })))
     }
+
+    /// The path that the app sees; `None` for one that never gets there.
+    pub fn seen_by_app(&self, path: &str) -> Option<String> {
+        match self.0.way(path) {
+            Way::Path(path) => Some(path),
+            Way::Redirect(_) | Way::Refuse(_) => None,
+        }
+    }
+
+    /// Whether only the beginning of paths is taken off, so that an app which heeds `X-Forwarded-Prefix` may still
+    /// describe itself with it.
+    pub fn takes_prefix_off(&self) -> bool {
+        self.0.prefix.is_some()
+    }
 }
 
 impl<S> Layer<S> for Rewrite {

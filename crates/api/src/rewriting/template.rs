@@ -1,5 +1,7 @@
 //! A route's new path: `/orders/{id}/*` from `/v1/order/{id}/*`.
 
+use super::path::is_plain;
+
 /// Why a template cannot be used, as a person reads it.
 pub(super) type Wrong = String;
 
@@ -7,8 +9,9 @@ pub(super) type Wrong = String;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Template(Vec<Piece>);
 
+/// A segment of the new path.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Piece {
+pub(super) enum Piece {
     Literal(String),
     /// The segment at this place of the old path.
     Segment(usize),
@@ -23,6 +26,10 @@ impl Template {
         if to.contains(['?', '#']) {
             return Err("the query stays as it is, and cannot be written here".into());
         }
+        // In more than one spelling it would be a place with more than one policy.
+        if !is_plain(&format!("/{to}")) {
+            return Err("it must be written plainly, without empty segments, dots and needless escapes".into());
+        }
         let from: Vec<&str> = from.strip_prefix('/').unwrap_or(from).split('/').collect();
         let count = to.split('/').count();
         let piece = |(place, segment): (usize, &str)| match segment {
@@ -30,7 +37,6 @@ impl Template {
                 Some(&"*") => Ok(Piece::Rest(from.len() - 1)),
                 _ => Err("`*` stands for what `match` has in the place of its own `*`, and it has none".into()),
             },
-            "" if place + 1 < count => Err("it has an empty segment".into()),
             name if name.starts_with('{') && name.ends_with('}') => {
                 match from.iter().position(|known| *known == name) {
                     Some(place) => Ok(Piece::Segment(place)),
@@ -43,6 +49,11 @@ impl Template {
             literal => Ok(Piece::Literal(literal.to_owned())),
         };
         to.split('/').enumerate().map(piece).collect::<Result<_, Wrong>>().map(Self)
+    }
+
+    /// Segment by segment.
+    pub(super) fn pieces(&self) -> &[Piece] {
+        &self.0
     }
 
     /// The new path; `None` for a path that the route does not have.
@@ -101,6 +112,8 @@ mod tests {
             ("/a", "/b?c=1"),
             ("/a", "//b"),
             ("/a", "//"),
+            ("/a", "/x/../login"),
+            ("/a", "/%6cogin"),
         ] {
             assert!(Template::new(from, to).is_err(), "{from} {to}");
         }
