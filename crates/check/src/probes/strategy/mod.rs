@@ -58,7 +58,6 @@ impl Probe for CacheStrategy {
 struct Seen {
     path: String,
     first: Answer,
-    second: Answer,
     says: Says,
     /// The second answer was a copy.
     kept: bool,
@@ -165,7 +164,7 @@ impl Tour {
             // They are named together.
             None => self.undecided.push(path.to_owned()),
         }
-        self.seen.push(Seen { path: path.to_owned(), first, second, says, kept });
+        self.seen.push(Seen { path: path.to_owned(), first, says, kept });
     }
 
     /// What the start page loads: hashed names may be kept for ever, others must not be.
