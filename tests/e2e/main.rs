@@ -38,6 +38,7 @@ mod rates;
 mod stores;
 mod support;
 mod uploads;
+mod uploads_in_pieces;
 mod validation;
 
 use libtest_mimic::{Arguments, Trial};
@@ -70,6 +71,7 @@ fn main() {
         validation::tests(),
         stores::tests(),
         uploads::tests(),
+        uploads_in_pieces::tests(),
     ];
     let tests: Vec<Trial> = tests.into_iter().flatten().collect();
     libtest_mimic::run(&Arguments::from_args(), tests).exit();

@@ -3,7 +3,7 @@
 
 use std::{
     fs,
-    io::{Read, Write},
+    io::Write,
     os::unix::fs::PermissionsExt,
     path::Path,
     process::{Child, Command, Stdio},
@@ -22,12 +22,12 @@ use crate::{
     support::{Running, error_text, program, seaworthy, test_with, text, until},
 };
 
-const PYTHON: (&str, &str) = ("python3", "the Debian package python3");
+pub const PYTHON: (&str, &str) = ("python3", "the Debian package python3");
 const CLAMD: (&str, &str) = ("clamd", "the Debian package clamav-daemon");
-const NO_FLAGS: &[&str] = &[];
+pub const NO_FLAGS: &[&str] = &[];
 
 const APP: &str = r#"
-import hashlib, http.server, json, os, sys
+import hashlib, http.server, json, os, sys, time
 COUNT = 0
 class App(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
@@ -45,6 +45,10 @@ class App(http.server.BaseHTTPRequestHandler):
             self.send_response(500)
             self.send_header("content-length", "0")
             return self.end_headers()
+        if os.path.exists("hangs"):
+            with open("telling", "wb") as told: told.write(self.rfile.read(int(self.headers["content-length"])))
+            os.rename("telling", "told")
+            time.sleep(3600)
         COUNT += 1
         body = self.rfile.read(int(self.headers["content-length"]))
         chunked = "transfer-encoding" in self.headers
@@ -60,15 +64,12 @@ pub fn tests() -> Vec<Trial> {
         test_with("uploads_reach_the_app_byte_by_byte_or_not_at_all", &[PYTHON], by_type),
         test_with("uploads_over_the_limit_leave_nothing", &[PYTHON], by_size),
         test_with("uploads_with_malware_are_refused_and_kept", &[PYTHON, CLAMD], malware),
-        test_with("uploads_resume_after_a_kill_and_are_delivered_once", &[PYTHON], resumed),
-        test_with("uploads_are_kept_while_the_app_fails_and_handed_over_as_a_file", &[PYTHON], by_reference),
-        test_with("uploads_a_piece_is_checked_and_bound_to_its_place", &[PYTHON], pieces),
         test_with("uploads_are_proved_by_the_prober_and_missed_when_off", &[PYTHON, CLAMD], proved),
         test_with("uploads_a_scan_without_a_scanner_is_refused", &[PYTHON], without_a_scanner),
     ]
 }
 
-fn folder(config: &str) -> TempDir {
+pub fn folder(config: &str) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("app.py"), APP).unwrap();
     let app = format!("[app]\ncommand = \"'{}' app.py $PORT\"\nhealth = \"/\"\n", program("python3"));
@@ -107,11 +108,11 @@ fn post(running: &Running, name: &str, kind: &str, content: &[u8]) -> Answer {
     request(running, "POST /files", "multipart/form-data; boundary=XY", &form(name, kind, content), false)
 }
 
-fn code(answer: &Answer) -> (u16, String) {
+pub fn code(answer: &Answer) -> (u16, String) {
     (answer.status, answer.json()["code"].as_str().unwrap_or_default().to_owned())
 }
 
-fn reached(running: &Running) -> u64 {
+pub fn reached(running: &Running) -> u64 {
     get(&running.url, "/").json().as_u64().unwrap()
 }
 
@@ -313,141 +314,6 @@ fn without_a_scanner() {
     writeln!(config, "[[route]]\nmatch = \"POST /other\"\nupload = {{ types = [\"exe\"] }}").unwrap();
     let output = seaworthy(folder.path(), &["config", "check"]);
     assert!((error_text(&output) + &text(&output)).contains("no kind of file whose content can be told"));
-}
-
-/// A request of tus, and its answer.
-fn tus(running: &Running, line: &str, headers: &str, body: &[u8]) -> Answer {
-    let head = format!(
-        "{line} HTTP/1.1\r\nhost: app\r\nconnection: close\r\ntus-resumable: 1.0.0\r\ncontent-length: {}\r\n{headers}\r\n",
-        body.len()
-    );
-    send(&running.url, &[head.as_bytes(), body].concat()).unwrap()
-}
-
-/// Status of HEAD, and how much there is: it has the length of a body that does not come.
-fn head(running: &Running, place: &str) -> (u16, Option<usize>) {
-    let request = format!("HEAD {place} HTTP/1.1\r\nhost: app\r\nconnection: close\r\ntus-resumable: 1.0.0\r\n\r\n");
-    let mut stream = std::net::TcpStream::connect(&running.url).unwrap();
-    stream.write_all(request.as_bytes()).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let offset = answer.lines().find_map(|line| line.strip_prefix("upload-offset: ")?.parse().ok());
-    (answer[9..12].parse().unwrap(), offset)
-}
-
-const PIECE: &str = "content-type: application/offset+octet-stream\r\n";
-
-fn patch(running: &Running, place: &str, offset: usize, body: &[u8], more: &str) -> Answer {
-    tus(running, &format!("PATCH {place}"), &format!("{PIECE}upload-offset: {offset}\r\n{more}"), body)
-}
-
-/// A new upload of `a.txt`; where it is.
-fn begin(running: &Running, length: usize) -> String {
-    // `a.txt`, and `note` with `hello`.
-    let headers = format!("upload-length: {length}\r\nupload-metadata: filename YS50eHQ=,note aGVsbG8=\r\n");
-    let answer = tus(running, "POST /files/tus?x=1", &headers, b"");
-    assert_eq!(answer.status, 201, "{}", answer.text());
-    answer.header("location").unwrap().to_owned()
-}
-
-const RESUMABLE: &str =
-    "[[route]]\nmatch = \"POST /files\"\nupload = { max = \"50MB\", types = [\"txt\"], resumable = true }\n";
-
-fn resumed() {
-    let mut running = Running::start_in(folder(RESUMABLE), NO_FLAGS);
-    let content: Vec<u8> = (0..3_000_000).map(|number: u32| b'a' + (number % 26) as u8).collect();
-    let place = begin(&running, content.len());
-    assert_eq!(patch(&running, &place, 0, &content[..1_000_000], "").status, 204);
-    // A connection that is cut in the middle of a piece: what came is kept.
-    let cut = format!(
-        "PATCH {place} HTTP/1.1\r\nhost: app\r\ntus-resumable: 1.0.0\r\ncontent-length: 2000000\r\n{PIECE}upload-offset: \
-         1000000\r\n\r\n"
-    );
-    let mut stream = std::net::TcpStream::connect(&running.url).unwrap();
-    stream.write_all(&[cut.as_bytes(), &content[1_000_000..1_500_000]].concat()).unwrap();
-    drop(stream);
-    let offset = |running: &Running| head(running, &place).1.unwrap();
-    until("the cut piece is kept", Duration::from_secs(10), || offset(&running) == 1_500_000);
-    kill(running.pid(), Signal::SIGKILL).unwrap();
-    running.ended(Duration::from_secs(10));
-    let folder = std::mem::replace(&mut running.folder, tempfile::tempdir().unwrap());
-    let running = Running::start_in(folder, NO_FLAGS);
-    assert_eq!(offset(&running), 1_500_000, "what was acknowledged survives");
-    assert_eq!(patch(&running, &place, 1_000_000, b"x", "").status, 409);
-    let last = patch(&running, &place, 1_500_000, &content[1_500_000..], "");
-    assert_eq!((last.status, last.header("upload-offset")), (204, Some("3000000")));
-    assert_eq!(reached(&running), 1);
-    let told = tus(&running, &format!("GET {place}"), "", b"").json();
-    assert!(told["type"].as_str().unwrap().starts_with("multipart/form-data; boundary="), "{told}");
-    let body = told["body"].as_str().unwrap();
-    assert!(
-        body.contains("name=\"note\"\r\n\r\nhello\r\n") && body.contains("name=\"file\"; filename=\"a.txt\""),
-        "{body}"
-    );
-    assert!(body.contains("\r\n\r\nabcdefghijklmnopqrstuvwxyzabc"), "{body}");
-    // Asked again, it says the same, and the app is not bothered.
-    let again = patch(&running, &place, 3_000_000, b"", "prefer: return=representation\r\n");
-    assert_eq!((again.status, again.json()), (200, told));
-    assert_eq!((offset(&running), reached(&running)), (3_000_000, 1));
-    assert_eq!(tus(&running, &format!("DELETE {place}"), "", b"").status, 204);
-    assert_eq!(head(&running, &place).0, 404);
-}
-
-fn pieces() {
-    let running = Running::start_in(folder(RESUMABLE), NO_FLAGS);
-    let options = send(&running.url, b"OPTIONS /files/tus HTTP/1.1\r\nhost: app\r\nconnection: close\r\n\r\n").unwrap();
-    assert_eq!((options.status, options.header("tus-max-size")), (204, Some("50000000")));
-    let place = begin(&running, 4);
-    // The SHA-1 of `test`.
-    let sum = "upload-checksum: sha1 qUqP5cyxm6YcTAhz05Hph5gvu9M=\r\n";
-    assert_eq!(code(&patch(&running, &place, 0, b"tesT", sum)), (460, "SEA_UPLOADS_TUS_CHECKSUM".into()));
-    assert_eq!(head(&running, &place), (200, Some(0)));
-    assert_eq!(patch(&running, &place, 0, b"tests", "").status, 413, "more than was announced");
-    assert_eq!(reached(&running), 0);
-    assert_eq!(patch(&running, &place, 0, b"test", sum).status, 204);
-    assert_eq!(reached(&running), 1);
-    // What is no text is found out in the end, and told whenever it is asked for.
-    let wrong = begin(&running, 4);
-    assert_eq!(code(&patch(&running, &wrong, 0, b"\0\x01\x02\x03", "")), (415, "SEA_UPLOADS_TYPE".into()));
-    assert_eq!(code(&patch(&running, &wrong, 4, b"", "")), (415, "SEA_UPLOADS_TYPE".into()));
-    assert_eq!(head(&running, &wrong).0, 415, "no client takes it for a success");
-    let refused = [
-        ("upload-length: 5\r\n", 415),
-        ("upload-length: 5\r\nupload-metadata: filename YS5leGU=\r\n", 415),
-        ("upload-length: 50000001\r\nupload-metadata: filename YS50eHQ=\r\n", 413),
-        ("upload-metadata: filename YS50eHQ=\r\n", 400),
-        ("upload-length: x\r\nupload-metadata: filename YS50eHQ=\r\n", 400),
-    ];
-    for (headers, status) in refused {
-        assert_eq!(tus(&running, "POST /files/tus", headers, b"").status, status, "{headers}");
-    }
-    let other = format!("DELETE {place} HTTP/1.1\r\nhost: app\r\nconnection: close\r\n\r\n");
-    assert_eq!(send(&running.url, other.as_bytes()).unwrap().status, 412, "without its version");
-    assert_eq!(head(&running, "/files/tus/00000000000000000000000000000000").0, 404);
-    assert_eq!(reached(&running), 1);
-}
-
-fn by_reference() {
-    let config = RESUMABLE.replace("resumable = true", "resumable = true, deliver = \"reference\"");
-    let running = Running::start_in(folder(&config), NO_FLAGS);
-    let fails = running.folder.path().join("fails");
-    fs::write(&fails, "").unwrap();
-    let place = begin(&running, 4);
-    assert_eq!(patch(&running, &place, 0, b"test", "").status, 500);
-    assert_eq!(head(&running, &place).0, 500, "it is offered again");
-    assert_eq!(reached(&running), 0);
-    fs::remove_file(&fails).unwrap();
-    assert_eq!(head(&running, &place), (200, Some(4)));
-    assert_eq!((reached(&running), head(&running, &place).1, reached(&running)), (1, Some(4), 1), "once");
-    let told = tus(&running, &format!("GET {place}"), "", b"").json();
-    let order: serde_json::Value = serde_json::from_str(told["body"].as_str().unwrap()).unwrap();
-    assert_eq!(
-        (&order["name"], &order["size"], &order["fields"]["note"]),
-        (&"a.txt".into(), &4.into(), &"hello".into())
-    );
-    let path = Path::new(order["path"].as_str().unwrap());
-    assert_eq!(fs::read(path).unwrap(), b"test");
-    assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600);
 }
 
 /// What the prover says of the four controls: the first letters of the verdicts, and all that it said.

@@ -54,18 +54,24 @@ impl Core {
         let (answering, id) = {
             let policy = self.policy.load();
             let client = client::identify(origin, request.headers(), &policy);
-            let refused = oversized(&policy, &request).or_else(|| overridden(&policy, &request));
-            let own = match refused.map_or_else(|| target::normalise(&mut request), Err) {
+            let own = match oversized(&policy, &request).map_or_else(|| target::normalise(&mut request), Err) {
                 Ok(()) => self.own_answer(&policy, &client, &request),
                 Err(kind) => Some(OwnAnswer::Problem(kind)),
             };
             let table = self.table.load();
-            let (route, handler) = match &own {
-                None => {
-                    let route = table.of(request.method(), request.uri().path(), request.headers());
-                    (route.name.clone(), &*route.handler)
-                }
-                Some(_) => (OWN_ROUTE.into(), table.own()),
+            let route = || table.of(request.method(), request.uri().path(), request.headers());
+            let (own, route) = match own {
+                Some(own) => (Some(own), None),
+                None => match route() {
+                    route if !route.heeds_override && overridden(&policy, &request) => {
+                        (Some(OwnAnswer::Problem(problems::METHOD_OVERRIDE)), None)
+                    }
+                    route => (None, Some(route)),
+                },
+            };
+            let (route, handler) = match route {
+                Some(route) => (route.name.clone(), &*route.handler),
+                None => (OWN_ROUTE.into(), table.own()),
             };
             let context = self.context(&policy, origin, client, route, &request);
             let id = context.id.clone();
@@ -172,9 +178,9 @@ fn oversized(policy: &Policy, request: &Request<Incoming>) -> Option<ProblemKind
 }
 
 /// The route is found by the method: the app must not take the request for another one.
-fn overridden(policy: &Policy, request: &Request<Incoming>) -> Option<ProblemKind> {
-    let refuses = policy.method_override == MethodOverride::Refuse;
-    (refuses && headers::overrides_method(request.headers(), request.method())).then_some(problems::METHOD_OVERRIDE)
+fn overridden(policy: &Policy, request: &Request<Incoming>) -> bool {
+    policy.method_override == MethodOverride::Refuse
+        && headers::overrides_method(request.headers(), request.method())
 }
 
 /// An answer of our own.

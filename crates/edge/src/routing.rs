@@ -95,6 +95,8 @@ pub struct RouteTableBuilder {
 pub(crate) struct Route {
     pub name: Arc<str>,
     pub handler: Arc<SharedHandler>,
+    /// What it ends in goes by `X-HTTP-Method-Override` itself, and knows what that may ask for.
+    pub heeds_override: bool,
 }
 
 /// What one method (or any) of a path is answered by.
@@ -119,7 +121,7 @@ impl RouteTable {
         RouteTableBuilder {
             paths: Vec::new(),
             ways: Vec::new(),
-            fallback: Route { name: "*".into(), handler: SharedHandler::new(fallback) },
+            fallback: Route { name: "*".into(), handler: SharedHandler::new(fallback), heeds_override: false },
             own: SharedHandler::new(own),
         }
     }
@@ -230,9 +232,18 @@ fn how_open(path: &str) -> usize {
 
 impl RouteTableBuilder {
     /// Adds a route.
-    pub fn route(mut self, pattern: &Pattern, handler: Handler) -> Result<Self, PatternError> {
+    pub fn route(self, pattern: &Pattern, handler: Handler) -> Result<Self, PatternError> {
+        self.named(pattern, handler, false)
+    }
+
+    /// Adds a route of ours that has every method, and heeds a header that names another one.
+    pub fn route_heeding_override(self, pattern: &Pattern, handler: Handler) -> Result<Self, PatternError> {
+        self.named(pattern, handler, true)
+    }
+
+    fn named(mut self, pattern: &Pattern, handler: Handler, heeds_override: bool) -> Result<Self, PatternError> {
         let name: Arc<str> = pattern.to_string().into();
-        let route = Route { name: name.clone(), handler: SharedHandler::new(handler) };
+        let route = Route { name: name.clone(), handler: SharedHandler::new(handler), heeds_override };
         self.add(pattern, &route).map_err(|()| PatternError::Twice(name.to_string()))?;
         Ok(self)
     }
@@ -241,7 +252,7 @@ impl RouteTableBuilder {
     /// same method and path goes first.
     #[must_use]
     pub fn way(mut self, pattern: &Pattern, name: &str, handler: Handler) -> Self {
-        let route = Route { name: name.into(), handler: SharedHandler::new(handler) };
+        let route = Route { name: name.into(), handler: SharedHandler::new(handler), heeds_override: false };
         let with_slash = Pattern { path: format!("{}/", pattern.path), ..pattern.clone() };
         for pattern in
             [pattern, &with_slash].into_iter().filter(|one| !one.path.ends_with("//") && !one.path.ends_with("*/"))

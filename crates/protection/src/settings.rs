@@ -111,6 +111,24 @@ impl Default for CorsSettings {
 }
 
 impl CorsSettings {
+    /// The same for a place where a protocol of ours is spoken: pages may use its methods too, send its fields and read
+    /// them. Which pages is as configured.
+    #[must_use]
+    pub fn with(mut self, methods: &[&str], headers: &[&str], expose: &[&str]) -> Self {
+        let add = |list: &mut Vec<String>, more: &[&str]| {
+            let missing = more.iter().filter(|name| !list.iter().any(|known| known.eq_ignore_ascii_case(name)));
+            let missing: Vec<String> = missing.map(|name| (*name).to_owned()).collect();
+            list.extend(missing);
+        };
+        add(&mut self.methods, methods);
+        // None listed: those that a page asks for.
+        if !self.headers.is_empty() {
+            add(&mut self.headers, headers);
+        }
+        add(&mut self.expose, expose);
+        self
+    }
+
     /// Everything that is wrong with it; `at` is where it stands.
     fn validate(&self, at: &str, findings: &mut Findings) {
         for origin in self.origins.iter().filter(|origin| !is_origin(origin)) {
@@ -197,7 +215,18 @@ impl Section for Settings {
 mod tests {
     use seaworthy_config::Findings;
 
-    use super::{RoutePolicy, is_origin};
+    use super::{CorsSettings, RoutePolicy, is_origin};
+
+    #[test]
+    fn a_protocol_of_ours_adds_what_it_needs_and_takes_nothing() {
+        let list = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        let own = CorsSettings { methods: list(&["GET"]), expose: list(&["X-Own"]), ..CorsSettings::default() };
+        let with = own.clone().with(&["GET", "PATCH"], &["tus-resumable"], &["x-own", "location"]);
+        assert_eq!((with.methods, with.expose), (list(&["GET", "PATCH"]), list(&["X-Own", "location"])));
+        assert!(with.headers.is_empty(), "those that a page asks for");
+        let named = CorsSettings { headers: list(&["authorization"]), ..own };
+        assert_eq!(named.with(&[], &["tus-resumable"], &[]).headers, list(&["authorization", "tus-resumable"]));
+    }
 
     #[test]
     fn what_cannot_limit_is_said() {

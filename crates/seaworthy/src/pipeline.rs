@@ -22,11 +22,11 @@ use seaworthy_edge::{ErrorPages, Files, Forward, NothingHere, OwnAnswers, Patter
 use seaworthy_identity::{Authenticate, Remembered, Tokens};
 use seaworthy_observability::{AccessLog, Observe};
 use seaworthy_protection::{
-    BodyLimit, Cors, CspFindings, CspReports, Disclosure, Guesses, LOGIN_BODY, Load, Login, RateHeaders, RateLimits,
-    RatePolicy, RateSetting, SecurityHeaders,
+    BodyLimit, Cors, CorsSettings, CspFindings, CspReports, Disclosure, Guesses, LOGIN_BODY, Load, Login, RateHeaders,
+    RateLimits, RatePolicy, RateSetting, SecurityHeaders,
 };
 use seaworthy_store::Redis;
-use seaworthy_uploads::Uploads;
+use seaworthy_uploads::{METHODS, REQUEST_FIELDS, RESPONSE_FIELDS, Uploads};
 use seaworthy_validation::{SeenByApp, Validate, Validation};
 use tower::ServiceBuilder;
 
@@ -88,7 +88,8 @@ pub fn table(config: &Config, shared: &Shared, pool: &Arc<Pool>, tasks: &Shutdow
         table = table.route(&pattern, pipeline(&pattern.to_string(), route, files, (Place::Route, guard), &core))?;
         for pattern in resumable(route)? {
             let name = pattern.to_string();
-            table = table.route(&pattern, pipeline(&name, route, None, (Place::Resumable, guard), &core))?;
+            let pieces = pipeline(&name, route, None, (Place::Resumable, guard), &core);
+            table = table.route_heeding_override(&pattern, pieces)?;
         }
     }
     for detour in &ways.detours {
@@ -164,7 +165,7 @@ fn stack(
 
     let headers = config.protection.headers.with(route.protection.headers.as_ref());
     let traces = route.protection.traces.unwrap_or(config.protection.traces);
-    let cors = route.protection.cors.as_ref().unwrap_or(&config.protection.cors);
+    let cors = cors(route, place, config);
 
     let rates = rates(route, config);
     let cost = route.protection.cost.unwrap_or(1);
@@ -195,7 +196,7 @@ fn stack(
         .layer(Observe::route(name, shared.log.clone())) // a line and numbers for everything below, refusals included
         .option_layer(compression.behind_nonces)
         .option_layer(SecurityHeaders::layer(&headers)) // on refusals too, so outside of them; nonces, so outside of the cache
-        .option_layer(Cors::layer(cors)) // a preflight ends here, and a page may read our refusals
+        .option_layer(Cors::layer(&cors)) // a preflight ends here, and a page may read our refusals
         .layer(BodyLimit::new(body_limit(route, config, shared)))
         .option_layer(Authenticate::layer(auth, &shared.tokens, &core.remembered)); // limits below count by who it is
     let then = Optional::default()
@@ -236,6 +237,16 @@ fn stack(
 fn rates<'a>(route: &'a RouteEntry, config: &'a Config) -> &'a [RatePolicy] {
     let rates = route.protection.rate.as_ref().or(config.protection.rate.as_ref());
     rates.map(RateSetting::policies).unwrap_or_default()
+}
+
+/// Which pages may read answers. Where uploads are sent in pieces they may do what clients of tus do, and read what these
+/// read: nobody should have to look that up to send a file from a page.
+fn cors(route: &RouteEntry, place: Place, config: &Config) -> CorsSettings {
+    let cors = route.protection.cors.as_ref().unwrap_or(&config.protection.cors).clone();
+    match place {
+        Place::Route => cors,
+        Place::Resumable => cors.with(&METHODS, &REQUEST_FIELDS, &RESPONSE_FIELDS),
+    }
 }
 
 /// The largest body of a route: as configured; else what its uploads may have; and a sign-in is small, for it is read whole.

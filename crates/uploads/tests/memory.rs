@@ -1,5 +1,7 @@
 //! What hostile files cost in memory: a process of its own, so that nothing else is measured.
 
+#![expect(clippy::unwrap_used, reason = "tests: a panic is how they fail")]
+
 use std::{
     fs::{self, File},
     io::{Seek, SeekFrom, Write},
