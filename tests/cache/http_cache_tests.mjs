@@ -2,10 +2,11 @@
 // reverse proxy between its client and its origin server.
 //
 //   npm install --prefix target/test-cache http-cache-tests
-//   node tests/cache/http_cache_tests.mjs [--binary PATH] [--id TEST,…] [--control] [--all] [--alone PATH] [--at-once N]
+//   node tests/cache/http_cache_tests.mjs [--binary PATH] [--id TEST,…] [--control] [--disk] [--all] [--alone PATH] [--at-once N]
 //
 // Exit status 0: at least 150 of the tests that the package marks as required pass, and each of the others is explained
 // below. 1: fewer, or a failure that is not explained, or an explained one that passes. 2: something is missing. With
+// --disk the memory is so small that most answers come from the disk below it. With
 // --control the cache is off: then nothing that must come from a cache can pass, and the run must find that out. --alone
 // takes the example `caching_proxy` of crates/cache in place of the binary, for who works on the cache.
 
@@ -44,6 +45,7 @@ const { values: options } = parseArgs({
     'at-once': { type: 'string', default: '8' },
     id: { type: 'string' },
     control: { type: 'boolean', default: false },
+    disk: { type: 'boolean', default: false },
     all: { type: 'boolean', default: false }
   }
 })
@@ -87,11 +89,14 @@ function origin (port, folder) {
   return spawn(process.execPath, ['--no-warnings', 'server/server.mjs'], { cwd: suite, env: environment, stdio: ['ignore', 'ignore', 'inherit'] })
 }
 
+// So little memory that most of what is given comes from the disk.
+const DISK = 'memory = "24KiB"\nlargest = "12KiB"\ndisk = "64MiB"\n'
+
 // A shared cache that does what the headers say; `share_set_cookie` because two of the tests store Set-Cookie. The origin
 // breaks connections off on purpose, several tests in a row, and is to be asked again all the same: no ejection.
 function configuration (port) {
   const policy = options.control ? 'false' : '{ share_set_cookie = true }'
-  return `[app]\nto = "http://127.0.0.1:${port}"\n[edge]\nerrors = "pass"\n[edge.balance]\neject_after = 0\n[protection.headers]\nenabled = false\n[cache]\npolicy = ${policy}\n`
+  return `[app]\nto = "http://127.0.0.1:${port}"\n[edge]\nerrors = "pass"\n[edge.balance]\neject_after = 0\n[protection.headers]\nenabled = false\n[cache]\npolicy = ${policy}\n${options.disk ? DISK : ''}`
 }
 
 function seaworthy (folder, port) {

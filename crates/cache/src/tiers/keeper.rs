@@ -181,6 +181,7 @@ impl Keeper {
                 Order::Position(at) => changes.push((Change::Position(at), None)),
                 Order::Forget(places) => changes.push((Change::Forget(places), None)),
                 Order::Touch(places) => {
+                    self.inner.queue.leave(0);
                     changes.extend(places.into_iter().flatten().map(|place| (Change::Touch(place), None)));
                 }
                 Order::Damaged => damaged = true,

@@ -236,7 +236,10 @@ impl Tiers {
         match &found {
             Some(found) => {
                 counts.hits.increment(1);
-                self.0.tell(Order::Touch(found.places));
+                // Of a disk that hangs marks would pile up.
+                if self.0.queue.enter(0) {
+                    self.0.tell(Order::Touch(found.places));
+                }
             }
             None => counts.misses.increment(1),
         }
@@ -264,6 +267,10 @@ impl Tiers {
 
     /// Writes an answer down behind everybody's back, unless too many wait already. To be called while nobody can remove it.
     pub(crate) fn write(&self, key: &Key, through: &Through, stored: &Arc<Stored>) {
+        let (disk, shared) = (self.0.limit.load(Ordering::Relaxed) > 0, self.0.shared.is_some() && !through.from_shared);
+        if !disk && !shared {
+            return;
+        }
         let size = stored.body.len() + OVERHEAD;
         if !self.0.queue.enter(size) {
             return self.0.counts.disk.left_out.increment(1);

@@ -33,7 +33,9 @@ const SWEEP: i64 = 500;
 /// Changes with every start of the machine.
 const BOOT: &str = "/proc/sys/kernel/random/boot_id";
 
+/// Whole, or not at all: it may be interrupted.
 const CREATE: &str = "
+BEGIN IMMEDIATE;
 CREATE TABLE answers (
     number INTEGER PRIMARY KEY,
     place BLOB NOT NULL UNIQUE,
@@ -55,7 +57,8 @@ CREATE TABLE tags (
 ) WITHOUT ROWID;
 CREATE INDEX tags_answer ON tags (answer);
 CREATE TABLE facts (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
-PRAGMA user_version = 1";
+PRAGMA user_version = 1;
+COMMIT";
 
 /// What is wrong with the database.
 #[derive(Debug, Error)]
@@ -140,7 +143,9 @@ impl Table {
         let mut connection = options.connect().await?;
         let layout: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut connection).await?;
         match layout {
-            0 => drop(sqlx::raw_sql(CREATE).execute(&mut connection).await?),
+            0 => {
+                sqlx::raw_sql(CREATE).execute(&mut connection).await?;
+            }
             LAYOUT => {}
             other => return Err(TableError::Layout(other)),
         }
