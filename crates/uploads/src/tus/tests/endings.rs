@@ -10,11 +10,13 @@ use tokio::time::sleep;
 use super::{CLIENT, METADATA, PIECE, Place, Says, from};
 use crate::settings::Deliver;
 
+type Fields<'a> = &'a [(&'a str, &'a str)];
+
 #[tokio::test]
 async fn what_is_refused_at_its_creation_leaves_nothing() {
     let place = Place::form();
     let length = ("upload-length", "4");
-    let refused: [(&[(&str, &str)], &str, u16); 8] = [
+    let refused: [(Fields<'_>, &str, u16); 8] = [
         (&[PIECE, METADATA, length], "tests", 413),
         (&[("content-type", "text/plain"), METADATA, length], "test", 415),
         (&[PIECE, METADATA, length, ("upload-checksum", "sha1 AAAA")], "test", 460),
