@@ -6,7 +6,8 @@
 //
 // Exit status 0: at least 150 of the tests that the package marks as required pass, and each of the others is explained
 // below. 1: fewer, or a failure that is not explained, or an explained one that passes. 2: something is missing. With
-// --disk the memory is so small that most answers come from the disk below it. With
+// --disk the memory is so small that most answers come from the disk below it; one that memory gives up before it is
+// written is asked of the app again, so that an optional test may now and then differ. With
 // --control the cache is off: then nothing that must come from a cache can pass, and the run must find that out. --alone
 // takes the example `caching_proxy` of crates/cache in place of the binary, for who works on the cache.
 

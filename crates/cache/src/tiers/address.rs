@@ -108,7 +108,7 @@ mod tests {
         assert_eq!(by(value), by(digest));
         assert_eq!(
             by(Had::Value(b"sid=1".to_vec())),
-            address.variant_of(&[name.clone()], &headers(&[("cookie", "sid=1")]))
+            address.variant_of(std::slice::from_ref(&name), &headers(&[("cookie", "sid=1")]))
         );
         assert_ne!(by(Had::Nothing), by(Had::Value(Vec::new())));
         assert_ne!(by(Had::Nothing), address.place());

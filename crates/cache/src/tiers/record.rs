@@ -295,6 +295,32 @@ mod tests {
         assert!(open(&seal(Writer([&bytes[..], b"x"].concat())).into(), at(0)).is_none());
     }
 
+    /// What the fuzzer does for a minute, for a moment.
+    #[test]
+    fn fields_that_make_no_sense_harm_nobody() {
+        let bytes = of_answer(&address(), &sample(), 0, at(0));
+        let mut read = 0;
+        for _ in 0..20_000 {
+            let mut fields = bytes[HEAD..].to_vec();
+            for _ in 0..fastrand::usize(1..6) {
+                let place = fastrand::usize(..fields.len());
+                fields[place] = fastrand::u8(..);
+            }
+            let now = at(0);
+            if let Some((_, Record::Answer(saved))) = open(&sealed(&fields), now) {
+                read += 1;
+                let stored = saved.stored;
+                let later = now.0 + Duration::from_secs(1 << 20);
+                stored.matches(&HeaderMap::new());
+                assert!(stored.size() < fields.len() + 20_000);
+                assert!(stored.useful_for(later) <= Duration::MAX && stored.age(later) >= stored.age(now.0));
+                let again = of_answer(&address(), &stored, saved.since, now);
+                assert!(open(&again.into(), now).is_some());
+            }
+        }
+        assert!(read > 100, "{read} made sense");
+    }
+
     #[test]
     fn names_come_back() {
         let names: Vec<HeaderName> = vec!["accept".parse().unwrap(), "x".parse().unwrap()];
