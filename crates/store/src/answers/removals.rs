@@ -105,7 +105,8 @@ impl Read {
     /// What is no number is 0, which follows nothing: then there is a gap.
     fn of(answer: Vec<Bytes>) -> Self {
         let number = |text: &Bytes| std::str::from_utf8(text).ok().and_then(|text| text.parse().ok()).unwrap_or(0);
-        let entry = |entry: &[Bytes]| Entry { id: number(&entry[0]), after: number(&entry[1]), event: entry[2].clone() };
+        let entry =
+            |entry: &[Bytes]| Entry { id: number(&entry[0]), after: number(&entry[1]), event: entry[2].clone() };
         let entries = answer.get(1..).unwrap_or_default().chunks_exact(3).map(entry).collect();
         Self { last: answer.first().map_or(0, number), entries }
     }
@@ -185,7 +186,10 @@ impl Answers {
     /// Says it once.
     fn refused(&self, reason: &str) {
         if self.0.hears.load(Ordering::Acquire) || self.position() == 0 {
-            tracing::warn!(reason, "the store keeps the log of removals from us: its users must be allowed streams and scripts");
+            tracing::warn!(
+                reason,
+                "the store keeps the log of removals from us: its users must be allowed streams and scripts"
+            );
         }
     }
 
