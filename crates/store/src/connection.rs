@@ -2,22 +2,29 @@
 
 use std::{
     future::Future,
-    sync::atomic::{AtomicU64, Ordering},
+    pin::{Pin, pin},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use fred::{
     clients::Client,
     error::{Error, ErrorKind},
-    interfaces::ClientLike,
+    interfaces::{ClientLike, EventInterface},
     types::{
         Builder,
-        config::{Config, ReconnectPolicy},
+        config::{Config, ReconnectPolicy, Server},
     },
 };
 use seaworthy_core::Shutdown;
 use tokio::{
-    sync::Notify,
+    sync::{
+        Notify,
+        broadcast::{Receiver, error::TryRecvError},
+    },
     time::{sleep, timeout},
 };
 
@@ -29,9 +36,12 @@ use crate::{
 /// How often the server is asked whether it is well…
 pub(crate) const BEAT: Duration = Duration::from_secs(1);
 /// …and whether it is back.
-const BEAT_WHILE_DOWN: Duration = Duration::from_millis(200);
+const BEAT_WHILE_DOWN: Duration = Duration::from_millis(50);
 /// A connection that has told nothing for so long is made anew: what is between may have forgotten it.
 const SILENCE: Duration = Duration::from_secs(5);
+
+/// What we say as long as nobody knows more.
+const NO_CONNECTION: &str = "no connection";
 
 /// What the server itself answers when it does not want to, and not because it is unwell.
 const REFUSALS: &[&str] = &["ERR ", "OOM ", "WRONGTYPE ", "NOPERM ", "READONLY ", "MISCONF ", "NOREPLICAS "];
@@ -67,6 +77,26 @@ pub(crate) struct Words {
     pub losses: &'static str,
 }
 
+/// How long a question has been waited for.
+pub(crate) struct Waited {
+    since: Instant,
+    patience: Duration,
+    late: u32,
+}
+
+impl Waited {
+    pub(crate) fn new(patience: Duration) -> Self {
+        Self { since: Instant::now(), patience, late: 0 }
+    }
+
+    /// Whether it has become late once more.
+    fn is_due(&mut self) -> bool {
+        let is_due = self.since.elapsed() >= self.patience * (self.late + 1);
+        self.late += u32::from(is_due);
+        is_due
+    }
+}
+
 /// One connection that is watched.
 pub(crate) struct Connection {
     pub client: Client,
@@ -75,13 +105,15 @@ pub(crate) struct Connection {
     pub nodes: AtomicU64,
     health: Health,
     doubted: Notify,
+    /// Why there is no connection, as the client says.
+    errors: Mutex<Receiver<(Error, Option<Server>)>>,
     words: &'static Words,
 }
 
 impl Connection {
     pub(crate) fn new(client: Client, patience: Duration, nodes: u64, words: &'static Words) -> Self {
-        let (health, doubted) = (Health::default(), Notify::new());
-        Self { client, patience, nodes: AtomicU64::new(nodes), health, doubted, words }
+        let (health, doubted, errors) = (Health::default(), Notify::new(), Mutex::new(client.error_rx()));
+        Self { client, patience, nodes: AtomicU64::new(nodes), health, doubted, errors, words }
     }
 
     pub(crate) fn is_up(&self) -> bool {
@@ -94,24 +126,46 @@ impl Connection {
         patience: Duration,
         question: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, StoreError> {
+        let mut waited = Waited::new(patience);
+        self.wait(&mut waited, patience, pin!(question)).await?.ok_or(StoreError::Down)
+    }
+
+    /// The same for a question that may be waited for again: `None` is not yet. It counts as late for each time that it has
+    /// been, and an answer that comes then does not count as one in time.
+    pub(crate) async fn wait<T>(
+        &self,
+        waited: &mut Waited,
+        patience: Duration,
+        question: Pin<&mut (impl Future<Output = Result<T, Error>> + ?Sized)>,
+    ) -> Result<Option<T>, StoreError> {
         // Without a connection commands would wait for one.
         if !self.client.is_connected() {
-            return Err(self.lost(Heard::Broken, "no connection"));
+            return Err(self.lost(Heard::Broken, NO_CONNECTION));
         }
-        match timeout(patience, question).await {
+        let why = match timeout(patience, question).await {
             Ok(Ok(answer)) => {
-                self.note(Heard::InTime, "");
-                Ok(answer)
+                self.note_in_time(waited);
+                return Ok(Some(answer));
             }
             Ok(Err(error)) => match refusal(&error) {
                 Some(why) => {
-                    self.note(Heard::InTime, "");
-                    Err(StoreError::Refused(why))
+                    self.note_in_time(waited);
+                    return Err(StoreError::Refused(why));
                 }
-                None if *error.kind() == ErrorKind::Timeout => Err(self.lost(Heard::Late, error.details())),
-                None => Err(self.lost(Heard::Broken, error.details())),
+                None if *error.kind() == ErrorKind::Timeout => return Err(self.lost(Heard::Late, error.details())),
+                None => return Err(self.lost(Heard::Broken, error.details())),
             },
-            Err(_) => Err(self.lost(Heard::Late, "too late")),
+            Err(_) => "too late",
+        };
+        if waited.is_due() {
+            self.lost(Heard::Late, why);
+        }
+        Ok(None)
+    }
+
+    fn note_in_time(&self, waited: &Waited) {
+        if waited.late == 0 {
+            self.note(Heard::InTime, "");
         }
     }
 
@@ -127,7 +181,7 @@ impl Connection {
     where
         Asked: Future<Output = Result<(), Error>>,
     {
-        let task = self.client.connect();
+        let mut task = self.client.connect();
         metrics::gauge!(self.words.gauge).set(0.0);
         let (began, mut heard_of, mut answered) = (Instant::now(), false, Instant::now());
         loop {
@@ -153,6 +207,10 @@ impl Connection {
                 answered = Instant::now();
                 let _ = timeout(BEAT, self.client.force_reconnection()).await;
             }
+            // Some errors end the client's task: the server may be another one by now.
+            if task.is_finished() {
+                task = self.client.connect();
+            }
             let pause = if self.is_up() { BEAT } else { BEAT_WHILE_DOWN };
             tokio::select! {
                 () = shutdown.ordered() => break,
@@ -169,12 +227,24 @@ impl Connection {
         Asked: Future<Output = Result<(), Error>>,
     {
         if !self.client.is_connected() {
-            return Err((Heard::Broken, "no connection".into()));
+            return Err((Heard::Broken, NO_CONNECTION.into()));
         }
         match timeout(self.patience, beat()).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err((Heard::Broken, error.details().to_owned())),
             Err(_) => Err((Heard::Late, format!("no answer within {} ms", self.patience.as_millis()))),
+        }
+    }
+
+    fn last_error(&self) -> Option<String> {
+        let mut errors = self.errors.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = None;
+        loop {
+            match errors.try_recv() {
+                Ok((error, _)) => last = Some(reason(&error)),
+                Err(TryRecvError::Lagged(_)) => {}
+                Err(_) => return last,
+            }
         }
     }
 
@@ -192,8 +262,21 @@ impl Connection {
             return tracing::warn!(nodes, "{}", self.words.up);
         }
         metrics::counter!(self.words.losses).increment(1);
+        let told = self.last_error().filter(|_| reason == NO_CONNECTION);
+        let reason = told.as_deref().unwrap_or(reason);
         tracing::error!(reason, nodes, "{}", self.words.down);
     }
+}
+
+/// What the client has to say, with what to do about it.
+fn reason(error: &Error) -> String {
+    let (why, kind) = (error.details(), error.kind());
+    if *kind == ErrorKind::Auth {
+        return format!("{why} Look at user and password in store.redis.");
+    }
+    let is_certificate = why.contains("Certificate") || why.contains("certificate");
+    let advice = if is_certificate { "; store.trust names authorities of your own" } else { "" };
+    format!("{why}{advice}")
 }
 
 /// A connection that has not answered in a long time may be one that only we still believe in: it is made anew.

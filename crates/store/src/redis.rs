@@ -5,19 +5,22 @@
 
 use std::{
     fmt,
+    future::Future,
+    pin::Pin,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
-use fred::types::{FromValue, config::Config, scripts::Script};
+use fred::types::{FromValue, scripts::Script};
 use seaworthy_config::SecretRefError;
 use seaworthy_core::Shutdown;
 use thiserror::Error;
 
 use crate::{
+    address::config,
     answers::Answers,
     budget::{self, Take, Taken},
-    connection::{BEAT, Connection, Words, client},
+    connection::{BEAT, Connection, Waited, Words, client},
     guess::{self, BackOff, Guess, Guessed, PLACE_KEPT},
     health::Heard,
     settings::Settings,
@@ -47,6 +50,17 @@ pub enum StoreError {
     /// No address of a Redis.
     #[error("store.redis: not the address of a Redis; write for example redis://127.0.0.1:6379")]
     Address,
+    /// A file of certificates that cannot be used.
+    #[error("store.trust: cannot use {path}: {reason}; it must hold certificates of authorities as PEM")]
+    Trust {
+        /// The file.
+        path: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Nobody is trusted.
+    #[error("store.redis: no certificates of authorities on this machine; install ca-certificates, or set store.trust")]
+    NoAuthorities,
     /// It did not answer in time, or with an error.
     #[error("the store does not answer")]
     Down,
@@ -58,6 +72,12 @@ pub enum StoreError {
 /// Shared counts. Clones are one.
 #[derive(Clone)]
 pub struct Redis(Arc<Inner>);
+
+/// A part of a budget that has been asked for. It is answered even when nobody waits.
+pub struct Taking {
+    question: Pin<Box<dyn Future<Output = Result<Taken, fred::error::Error>> + Send>>,
+    waited: Waited,
+}
 
 struct Inner {
     connection: Connection,
@@ -77,8 +97,7 @@ impl Redis {
     pub fn build(settings: &Settings, node: &str) -> Result<Option<Self>, StoreError> {
         let Some(reference) = &settings.redis else { return Ok(None) };
         let address = reference.resolve()?;
-        // The library's error could hold the address, and that a password.
-        let config = Config::from_url(address.expose()).map_err(|_| StoreError::Address)?;
+        let config = config(address.expose(), settings.trust.as_deref())?;
         let (patience, nodes) = (settings.patience.0, settings.nodes.max(1));
         Ok(Some(Self(Arc::new(Inner {
             connection: Connection::new(client(&config, BEAT)?, patience, nodes, &WORDS),
@@ -111,14 +130,33 @@ impl Redis {
         self.0.answers.clone()
     }
 
-    /// Takes from a budget.
+    /// Asks for a part of a budget. The question is put when it is first waited for.
+    pub fn take(&self, take: &Take<'_>) -> Taking {
+        let (inner, key, arguments) = (self.0.clone(), take.key.to_owned(), take.arguments());
+        let question = async move {
+            let (granted, reset): (u64, u64) =
+                inner.budget.evalsha_with_reload(&inner.connection.client, vec![key], arguments).await?;
+            Ok(Taken { granted, reset: Duration::from_micros(reset) })
+        };
+        Taking { question: Box::pin(question), waited: Waited::new(self.patience()) }
+    }
+
+    /// Waits for what was asked for, at most this long. `None`: it is late. Then it may be waited for again, and should:
+    /// what the store grants late is granted all the same.
     ///
     /// # Errors
-    /// [`StoreError::Down`]: no answer in time. After some of these [`Redis::is_up`] says no.
-    pub async fn take(&self, take: Take<'_>) -> Result<Taken, StoreError> {
-        let (granted, reset): (u64, u64) =
-            self.ask(&self.0.budget, vec![take.key.to_owned()], take.arguments()).await?;
-        Ok(Taken { granted, reset: Duration::from_micros(reset) })
+    /// [`StoreError::Down`]: there will be no answer. After some of these [`Redis::is_up`] says no.
+    pub async fn taken(&self, taking: &mut Taking, patience: Duration) -> Result<Option<Taken>, StoreError> {
+        let Taking { question, waited } = taking;
+        let taken = self.0.connection.wait(waited, patience, question.as_mut()).await;
+        match taken {
+            Ok(Some(taken)) => Ok(Some(taken)),
+            Ok(None) => {
+                fell_back();
+                Ok(None)
+            }
+            Err(error) => Err(self.fallen_back(error)),
+        }
     }
 
     /// Asks whether an account may be tried now, and counts that as a failure for the time being.
@@ -156,14 +194,16 @@ impl Redis {
     ) -> Result<T, StoreError> {
         let connection = &self.0.connection;
         let question = script.evalsha_with_reload(&connection.client, keys, arguments);
-        connection.ask(connection.patience, question).await.map_err(|error| {
-            metrics::counter!("seaworthy_store_fallbacks_total").increment(1);
-            match error {
-                // A store that does not count is none: everybody decides with his share.
-                StoreError::Refused(why) => connection.lost(Heard::Broken, &why),
-                error => error,
-            }
-        })
+        connection.ask(connection.patience, question).await.map_err(|error| self.fallen_back(error))
+    }
+
+    fn fallen_back(&self, error: StoreError) -> StoreError {
+        fell_back();
+        match error {
+            // A store that does not count is none: everybody decides with his share.
+            StoreError::Refused(why) => self.0.connection.lost(Heard::Broken, &why),
+            error => error,
+        }
     }
 
     /// Connects, and keeps watch until the end.
@@ -180,6 +220,10 @@ impl Redis {
         metrics::gauge!("seaworthy_store_nodes").set(nodes as f64);
         Ok(())
     }
+}
+
+fn fell_back() {
+    metrics::counter!("seaworthy_store_fallbacks_total").increment(1);
 }
 
 impl fmt::Debug for Redis {

@@ -6,7 +6,9 @@
 //! flood of refused requests never reaches the store.
 //!
 //! While the store is gone or slow, each node holds its share by itself. What it let pass before counts there too, so that
-//! the loss of the store frees nobody.
+//! the loss of the store frees nobody. What passes then is owed to the store, which charges it with the next question; and
+//! what the store grants too late for those who waited is there for those who come next. So nothing is counted twice, and
+//! nothing is lost, however often the store is late.
 
 use std::{
     collections::{HashMap, hash_map::RandomState},
@@ -19,8 +21,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use seaworthy_store::{Redis, Take, Taken};
-use tokio::time::timeout;
+use seaworthy_store::{Redis, Take, Taken, Taking};
+use tokio::time::{Instant as Deadline, timeout_at};
 
 use super::{
     limiter::{Decision, Key, Limiter},
@@ -29,6 +31,9 @@ use super::{
 
 /// What all nodes may hold unspent, as a part of the rate.
 const PART_HELD: u64 = 200;
+/// A budget that has just been found spent is not asked for before a share may have come back to take at once: a flood
+/// would ask for each unit. But nobody waits longer for the next unit than this.
+const LONGEST_PAUSE: Duration = Duration::from_millis(5);
 /// As in `limiter.rs`: two cores rarely want the same lock.
 const SHARDS: usize = 64;
 /// So many clients a shard; with more, those are forgotten that hold least.
@@ -58,8 +63,8 @@ struct Clients {
 #[derive(Default)]
 struct Held {
     budget: Mutex<Budget>,
-    /// One asks the store for all that wait…
-    asking: tokio::sync::Mutex<()>,
+    /// One asks the store for all that wait, and leaves the question here when the answer is late…
+    asking: tokio::sync::Mutex<Option<Question>>,
     /// …and this is what these need.
     wanted: AtomicU64,
 }
@@ -73,6 +78,18 @@ struct Budget {
     whole_at: Option<Instant>,
     /// Nothing that costs so much passes before then.
     empty: Option<(u64, Instant)>,
+    /// What passed without the store, which has not charged it yet…
+    owed: u64,
+    /// …and since when.
+    owed_since: Option<Instant>,
+}
+
+/// A part of the budget that the store was asked for.
+struct Question {
+    taking: Taking,
+    asked: Instant,
+    most: u64,
+    owed: u64,
 }
 
 /// Counts somebody who waits for the store, until it is dropped.
@@ -113,8 +130,7 @@ impl SharedLimiter {
             return Some(self.decide_alone(key, cost, now));
         }
         let held = self.shard(key).by_key.get(&key).cloned()?;
-        let mut budget = held.budget.lock().unwrap_or_else(PoisonError::into_inner);
-        self.spend(&mut budget, cost, now)
+        self.spend(&mut held.budget(), cost, now)
     }
 
     /// Decides, with the store where that is needed and answers in time.
@@ -126,44 +142,90 @@ impl SharedLimiter {
         }
     }
 
-    /// `None`: the store does not say, or somebody who asks it has waited too long already.
+    /// `None`: the store does not say in time.
     async fn with_store(&self, key: Key, cost: u64) -> Option<Decision> {
+        let deadline = Deadline::now() + self.store.patience();
         let held = self.of(key);
         let _waiting = Waiting::new(&held.wanted, cost);
-        let _one = timeout(self.store.patience(), held.asking.lock()).await.ok()?;
-        // Whoever asked before us may have brought enough.
-        if let Some(decision) = self.decide_now(key, cost, Instant::now()) {
-            return Some(decision);
+        let mut question = timeout_at(deadline, held.asking.lock()).await.ok()?;
+        loop {
+            // Whoever asked before us may have brought enough.
+            if let Some(decision) = self.decide_now(key, cost, Instant::now()) {
+                return Some(decision);
+            }
+            // What was granted a window ago has come back by now.
+            if question.as_ref().is_some_and(|question| question.asked.elapsed() > self.window()) {
+                *question = None;
+            }
+            let is_ours = question.is_none();
+            let asked = question.get_or_insert_with(|| self.question(key, cost, &held));
+            let left = deadline.saturating_duration_since(Deadline::now());
+            match self.store.taken(&mut asked.taking, left).await {
+                // It stays: whoever comes next waits on for it.
+                Ok(None) => return None,
+                Err(_) => {
+                    *question = None;
+                    return None;
+                }
+                Ok(Some(taken)) => {
+                    let Some(asked) = question.take() else { return None };
+                    let now = Instant::now();
+                    if taken.granted > 0 {
+                        self.alone.charge(key, taken.granted, self.store.nodes(), now);
+                    }
+                    let mut budget = held.budget();
+                    self.keep(&mut budget, &asked, taken, cost, now);
+                    match self.spend(&mut budget, cost, now) {
+                        None if is_ours => return Some(refused(taken, self.wait(taken, cost))),
+                        None => {}
+                        decided => return decided,
+                    }
+                }
+            }
         }
-        let most = self.ahead(cost).max(held.wanted.load(Ordering::Relaxed)).min(self.requests);
-        let name = self.name_of(key);
-        let take = Take { key: &name, unit: self.unit, window: self.window, least: cost, most };
-        let taken = self.store.take(take).await.ok()?;
-        let now = Instant::now();
-        if taken.granted > 0 {
-            self.alone.charge(key, taken.granted, self.store.nodes(), now);
-        }
-        let mut budget = held.budget.lock().unwrap_or_else(PoisonError::into_inner);
-        self.keep(&mut budget, taken, cost, now);
-        Some(self.spend(&mut budget, cost, now).unwrap_or_else(|| refused(taken, self.wait(taken, cost))))
     }
 
+    /// Asks for enough for all that wait.
+    fn question(&self, key: Key, cost: u64, held: &Held) -> Question {
+        let now = Instant::now();
+        let most = self.ahead(cost).max(held.wanted.load(Ordering::Relaxed)).min(self.requests);
+        let (owed, owed_for) = {
+            let budget = held.budget();
+            (budget.owed, budget.owed_since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since)))
+        };
+        let name = self.name_of(key);
+        let take = Take { key: &name, unit: self.unit, window: self.window, least: cost, most, owed, owed_for };
+        Question { taking: self.store.take(&take), asked: now, most, owed }
+    }
+
+    /// Decides by this node's share; what passes is owed to the store.
     fn decide_alone(&self, key: Key, cost: u64, now: Instant) -> Decision {
-        self.alone.decide(key, cost, self.store.nodes(), now)
+        let decision = self.alone.decide(key, cost, self.store.nodes(), now);
+        if decision.allowed {
+            let held = self.of(key);
+            let mut budget = held.budget();
+            budget.owed = budget.owed.saturating_add(cost);
+            budget.owed_since.get_or_insert(now);
+        }
+        decision
     }
 
     /// Gives back what a request took that another rate has refused.
     pub(super) fn give_back(&self, key: Key, cost: u64) {
         let cost = cost.min(self.requests);
-        if !self.store.is_up() {
-            return self.alone.give_back(key, cost, self.store.nodes());
+        let is_up = self.store.is_up();
+        if !is_up {
+            self.alone.give_back(key, cost, self.store.nodes());
         }
-        if let Some(held) = self.shard(key).by_key.get(&key) {
-            let mut budget = held.budget.lock().unwrap_or_else(PoisonError::into_inner);
-            // The store may have come back in between: what it never gave must not pile up here.
-            let most = self.ahead(cost) + cost;
-            budget.units = (budget.units + cost).min(most.max(budget.units));
+        let Some(held) = self.shard(key).by_key.get(&key).cloned() else { return };
+        let mut budget = held.budget();
+        if !is_up {
+            budget.owed = budget.owed.saturating_sub(cost);
+            return;
         }
+        // The store may have come back in between: what it never gave must not pile up here.
+        let most = self.ahead(cost) + cost;
+        budget.units = (budget.units + cost).min(most.max(budget.units));
     }
 
     /// How much is taken at once.
@@ -171,15 +233,23 @@ impl SharedLimiter {
         (self.requests / PART_HELD / self.store.nodes()).max(cost)
     }
 
-    fn keep(&self, budget: &mut Budget, taken: Taken, cost: u64, now: Instant) {
+    fn keep(&self, budget: &mut Budget, asked: &Question, taken: Taken, cost: u64, now: Instant) {
         budget.whole_at = Some(now + taken.reset);
-        if taken.granted == 0 {
-            budget.empty = Some((cost, now + self.wait(taken, cost)));
-        } else {
+        budget.owed = budget.owed.saturating_sub(asked.owed);
+        budget.owed_since = (budget.owed > 0).then_some(asked.asked);
+        if taken.granted > 0 {
             budget.units += taken.granted;
-            budget.until = Some(now + Duration::from_nanos(self.window));
-            budget.empty = None;
+            budget.until = budget.until.max(Some(asked.asked + self.window()));
         }
+        budget.empty = (taken.granted < asked.most).then(|| {
+            let share = Duration::from_nanos(self.unit.saturating_mul(self.ahead(cost)));
+            let pause = share.min(LONGEST_PAUSE);
+            if taken.granted > 0 { (1, now + pause) } else { (cost, now + self.wait(taken, cost).max(pause)) }
+        });
+    }
+
+    fn window(&self) -> Duration {
+        Duration::from_nanos(self.window)
     }
 
     /// How long until this much is there again.
@@ -190,7 +260,7 @@ impl SharedLimiter {
 
     fn spend(&self, budget: &mut Budget, cost: u64, now: Instant) -> Option<Decision> {
         if budget.until.is_some_and(|until| until <= now) {
-            *budget = Budget::default();
+            *budget = Budget { owed: budget.owed, owed_since: budget.owed_since, ..Budget::default() };
         }
         let reset = budget.whole_at.map_or(Duration::ZERO, |whole_at| whole_at.saturating_duration_since(now));
         if budget.units >= cost {
@@ -213,7 +283,7 @@ impl SharedLimiter {
     fn of(&self, key: Key) -> Arc<Held> {
         let mut shard = self.shard(key);
         if shard.by_key.len() >= MOST_A_SHARD && !shard.by_key.contains_key(&key) {
-            shard.make_room();
+            shard.make_room(self.window());
         }
         shard.by_key.entry(key).or_default().clone()
     }
@@ -232,16 +302,25 @@ impl SharedLimiter {
     }
 }
 
+impl Held {
+    fn budget(&self) -> MutexGuard<'_, Budget> {
+        self.budget.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Clients {
-    fn make_room(&mut self) {
+    fn make_room(&mut self, window: Duration) {
         let now = Instant::now();
         // A look at all of them is dear: a crowd must not cause one with each request.
         if now.saturating_duration_since(self.swept) >= Duration::from_secs(1) {
             self.swept = now;
             self.by_key.retain(|_, held| {
-                let budget = held.budget.lock().unwrap_or_else(PoisonError::into_inner);
+                let budget = held.budget();
+                let is_empty = budget.empty.is_some_and(|(_, until)| until > now);
+                // What was owed for a window has come back by itself.
+                let owes = budget.owed_since.is_some_and(|since| now.saturating_duration_since(since) < window);
                 // Whoever waits for the store holds the entry.
-                Arc::strong_count(held) > 1 || budget.units > 1 || budget.empty.is_some_and(|(_, until)| until > now)
+                Arc::strong_count(held) > 1 || budget.units > 1 || owes || is_empty
             });
         }
         if self.by_key.len() >= MOST_A_SHARD
@@ -274,7 +353,8 @@ mod tests {
         /// `None`: it is not on this machine, and that is no failure.
         fn start() -> Option<Self> {
             let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-            let mut command = Command::new("redis-server");
+            let program = std::env::var("SEAWORTHY_TEST_STORE").unwrap_or_else(|_| "redis-server".into());
+            let mut command = Command::new(program);
             command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""]);
             match command.stdout(Stdio::null()).stderr(Stdio::null()).spawn() {
                 Ok(process) => Some(Self(process, port)),
@@ -294,9 +374,12 @@ mod tests {
         }
     }
 
-    async fn node(port: u16, name: &str, shutdown: &Shutdown) -> Redis {
-        // This machine may be busy with other tests: what is looked at here is the counts, not how long they take.
-        let text = format!(r#"{{"redis":"redis://127.0.0.1:{port}","patience":"500ms"}}"#);
+    /// This machine may be busy with other tests: where only the counts are looked at, a node waits longer than usual.
+    const PATIENT: &str = r#""patience":"500ms""#;
+    const USUAL: &str = r#""nodes":1"#;
+
+    async fn node(port: u16, name: &str, setting: &str, shutdown: &Shutdown) -> Redis {
+        let text = format!(r#"{{"redis":"redis://127.0.0.1:{port}",{setting}}}"#);
         let store = Redis::build(&serde_json::from_str(&text).unwrap(), name).unwrap().unwrap();
         shutdown.spawn(store.clone().run(shutdown.clone()));
         store
@@ -319,47 +402,109 @@ mod tests {
         }
     }
 
+    /// What a flood came to.
+    #[derive(Debug)]
+    struct Flood {
+        asked: u64,
+        passed: u64,
+        /// What one node that counts each request at once would have let pass of these.
+        exact: u64,
+        allowed: f64,
+    }
+
+    impl Flood {
+        /// Two nodes, four clients each that ask without a pause.
+        async fn of(stores: [&Redis; 2], policy: &str, length: Duration, shutdown: &Shutdown) -> Self {
+            let policy: RatePolicy = policy.parse().unwrap();
+            let began = Instant::now();
+            let mut clients = Vec::new();
+            let reference = Arc::new(Limiter::new(&policy, began));
+            for store in stores {
+                let limiter = Arc::new(SharedLimiter::new("* r", &policy, store.clone(), began));
+                for _ in 0..4 {
+                    let (limiter, reference) = (limiter.clone(), reference.clone());
+                    let (sender, receiver) = tokio::sync::oneshot::channel();
+                    shutdown.spawn(async move {
+                        let (mut asked, mut passed, mut exact) = (0_u64, 0_u64, 0_u64);
+                        while began.elapsed() < length {
+                            asked += 1;
+                            exact += u64::from(reference.decide(Key::Route, 1, 1, Instant::now()).allowed);
+                            passed += u64::from(ask(&limiter).await.allowed);
+                            tokio::task::yield_now().await;
+                        }
+                        let _ = sender.send((asked, passed, exact));
+                    });
+                    clients.push(receiver);
+                }
+            }
+            let (mut asked, mut passed, mut exact) = (0, 0, 0);
+            for client in clients {
+                let (more_asked, more_passed, more_exact) = client.await.unwrap();
+                asked += more_asked;
+                passed += more_passed;
+                exact += more_exact;
+            }
+            let rate = policy.requests.get() as f64;
+            let allowed = rate + rate * began.elapsed().as_secs_f64() / policy.window.as_secs_f64();
+            let flood = Self { asked, passed, exact, allowed };
+            eprintln!("{flood:?}: {:+.2} %", (passed as f64 / exact as f64 - 1.0) * 100.0);
+            flood
+        }
+
+        fn is_within_one_percent(&self) {
+            assert!(self.passed as f64 <= self.allowed * 1.01, "{self:?}");
+            // A machine that is busy with something else asks in bursts, between which budgets are whole and time is lost.
+            let is_steady = self.exact as f64 > self.allowed * 0.99 && self.asked as f64 > self.allowed * 1.1;
+            let least = if is_steady { self.exact as f64 * 0.99 } else { 1.0 };
+            assert!(self.passed as f64 >= least, "{self:?}");
+        }
+    }
+
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn two_nodes_let_ten_thousand_a_second_pass_within_one_percent() {
         let Some(redis) = Server::start() else { return };
         let shutdown = Shutdown::new();
-        let policy: RatePolicy = "10000/s per route".parse().unwrap();
-        let (one, other) = (node(redis.1, "one", &shutdown).await, node(redis.1, "other", &shutdown).await);
+        let (one, other) =
+            (node(redis.1, "one", USUAL, &shutdown).await, node(redis.1, "other", USUAL, &shutdown).await);
         until("both nodes are there", || one.is_up() && one.nodes() == 2 && other.nodes() == 2).await;
-        let began = Instant::now();
-        let (mut clients, length) = (Vec::new(), Duration::from_secs(4));
-        for store in [&one, &other] {
-            let limiter = Arc::new(SharedLimiter::new("* r", &policy, store.clone(), began));
-            for _ in 0..4 {
-                let limiter = limiter.clone();
-                let client = async move {
-                    let (mut asked, mut passed) = (0_u64, 0_u64);
-                    while began.elapsed() < length {
-                        asked += 1;
-                        passed += u64::from(ask(&limiter).await.allowed);
-                        tokio::task::yield_now().await;
-                    }
-                    (asked, passed)
-                };
-                let (sender, receiver) = tokio::sync::oneshot::channel();
-                shutdown.spawn(async move {
-                    let _ = sender.send(client.await);
-                });
-                clients.push(receiver);
+        // One core has something else to do.
+        let length = Duration::from_secs(5);
+        let busy = std::thread::spawn(move || {
+            let began = Instant::now();
+            while began.elapsed() < length {
+                std::hint::spin_loop();
             }
-        }
-        let (mut asked, mut passed) = (0, 0);
-        for client in clients {
-            let (more_asked, more_passed) = client.await.unwrap();
-            asked += more_asked;
-            passed += more_passed;
-        }
-        let allowed = 10_000.0 + 10_000.0 * began.elapsed().as_secs_f64();
-        eprintln!("{asked} asked, {passed} passed, {allowed:.0} allowed");
-        assert!(passed as f64 <= allowed * 1.01, "{passed} of {allowed}");
-        // A machine that is busy with something else does not ask often enough to meet the limit.
-        let least = if asked as f64 > allowed * 1.1 { allowed * 0.99 } else { 1.0 };
-        assert!(passed as f64 >= least, "{passed} of {allowed}, {asked} asked");
+        });
+        Flood::of([&one, &other], "10000/s per route", length, &shutdown).await.is_within_one_percent();
+        busy.join().unwrap();
+        shutdown.begin();
+        shutdown.finished(tokio::time::sleep(Duration::from_secs(3))).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_store_that_is_often_late_loses_nothing_and_gives_nothing_away() {
+        let Some(redis) = Server::start() else { return };
+        let shutdown = Shutdown::new();
+        let (one, other) =
+            (node(redis.1, "one", USUAL, &shutdown).await, node(redis.1, "other", USUAL, &shutdown).await);
+        until("both nodes are there", || one.is_up() && one.nodes() == 2 && other.nodes() == 2).await;
+        // Now and then it answers nobody: for less than three times a node's patience, and for more.
+        let port = redis.1;
+        let length = Duration::from_secs(5);
+        let pauses = std::thread::spawn(move || {
+            let mut connection = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+            let began = Instant::now();
+            for pause in [15, 25, 100].into_iter().cycle() {
+                // What has gathered is spent before the end.
+                if began.elapsed() + Duration::from_secs(1) > length {
+                    break;
+                }
+                std::io::Write::write_all(&mut connection, format!("CLIENT PAUSE {pause} ALL\r\n").as_bytes()).unwrap();
+                std::thread::sleep(Duration::from_millis(250));
+            }
+        });
+        Flood::of([&one, &other], "10000/s per route", length, &shutdown).await.is_within_one_percent();
+        pauses.join().unwrap();
         shutdown.begin();
         shutdown.finished(tokio::time::sleep(Duration::from_secs(3))).await;
     }
@@ -369,7 +514,8 @@ mod tests {
         let Some(redis) = Server::start() else { return };
         let shutdown = Shutdown::new();
         let policy: RatePolicy = "100/h per route".parse().unwrap();
-        let (one, other) = (node(redis.1, "one", &shutdown).await, node(redis.1, "other", &shutdown).await);
+        let (one, other) =
+            (node(redis.1, "one", PATIENT, &shutdown).await, node(redis.1, "other", PATIENT, &shutdown).await);
         until("both nodes are there", || one.nodes() == 2 && other.nodes() == 2 && one.is_up()).await;
         let limiter = SharedLimiter::new("* r", &policy, one.clone(), Instant::now());
         let first = ask(&limiter).await;

@@ -1,68 +1,11 @@
 //! Against a real server, which is stopped, killed, emptied and filled up.
 
-use std::{
-    net::TcpListener,
-    process::{Child, Command, Stdio},
-    time::Instant,
-};
+use std::{process::Command, time::Instant};
 
 use tokio::time::{sleep, timeout};
 
 use super::*;
-use crate::{Redis, Settings};
-
-/// A real server; killed when it is dropped.
-struct Server {
-    process: Child,
-    port: u16,
-}
-
-impl Server {
-    /// `None`: it is not on this machine, and that is no failure.
-    fn start(arguments: &[&str]) -> Option<Self> {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        Self::start_at(port, arguments)
-    }
-
-    fn start_at(port: u16, arguments: &[&str]) -> Option<Self> {
-        let mut command = Command::new("redis-server");
-        command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""]).args(arguments);
-        match command.stdout(Stdio::null()).stderr(Stdio::null()).spawn() {
-            Ok(process) => Some(Self { process, port }),
-            Err(error) => {
-                let required = std::env::var("SEAWORTHY_TEST_REQUIRE").is_ok_and(|what| what == "all");
-                assert!(!required, "install the Debian package redis-server: {error}");
-                None
-            }
-        }
-    }
-
-    /// Killed as by `kill -9`.
-    fn kill(mut self) -> u16 {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
-        self.port
-    }
-
-    async fn ask(&self, words: &[&str]) -> Value {
-        let config = Config::from_url(&format!("redis://127.0.0.1:{}", self.port)).unwrap();
-        let client = client(&config, 5 * BEAT).unwrap();
-        let task = client.init().await.unwrap();
-        let name: String = words[0].to_owned();
-        let command = CustomCommand::new(name, ClusterHash::Custom(0), false);
-        let arguments: Vec<String> = words[1..].iter().map(|&word| word.to_owned()).collect();
-        let answer = client.custom(command, arguments).await.unwrap();
-        task.abort();
-        answer
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
+use crate::{Redis, Settings, server::Server};
 
 struct Node {
     answers: Answers,
@@ -79,7 +22,7 @@ impl Node {
 
     fn begin(port: u16, since: Option<u64>) -> Self {
         // This machine may be busy with other tests: how long it takes is looked at elsewhere.
-        let text = format!(r#"{{"redis":"redis://127.0.0.1:{port}","patience":"500ms"}}"#);
+        let text = format!(r#"{{"redis":"redis://127.0.0.1:{port}","patience":"1s"}}"#);
         let settings: Settings = serde_json::from_str(&text).unwrap();
         let answers = Redis::build(&settings, "node").unwrap().unwrap().answers();
         let (events, shutdown) = (answers.events(), Shutdown::new());
@@ -95,6 +38,12 @@ impl Node {
             sleep(Duration::from_millis(25)).await;
         }
         panic!("not in time: {what}");
+    }
+
+    /// Announces when it is up; a machine that is busy with other tests may have lost it for a moment.
+    async fn announce(&self, bytes: Bytes) -> u64 {
+        self.until("it is up", Answers::is_up).await;
+        self.answers.announce(bytes).await.unwrap()
     }
 
     async fn event(&mut self) -> Event {
@@ -168,7 +117,7 @@ async fn removals_come_to_every_node_in_order_and_once() {
     for number in 0..600_u32 {
         let from = if number % 2 == 0 { &one } else { &other };
         let bytes = Bytes::copy_from_slice(&number.to_be_bytes());
-        let id = from.answers.announce(bytes.clone()).await.unwrap();
+        let id = from.announce(bytes.clone()).await;
         announced.push((id, bytes));
     }
     assert!(announced.is_sorted(), "numbers grow");
@@ -181,11 +130,11 @@ async fn removals_come_to_every_node_in_order_and_once() {
     other.until("it has read all", |answers| answers.position() == last).await;
     // Who was away goes on where it was.
     other.stop().await;
-    let missed = one.answers.announce(text("meanwhile")).await.unwrap();
+    let missed = one.announce(text("meanwhile")).await;
     let mut again = Node::start(redis.port, Some(last)).await;
     assert_eq!(again.removal().await, (missed, text("meanwhile")));
     let mut later = Node::start(redis.port, Some(missed)).await;
-    let next = one.answers.announce(text("next")).await.unwrap();
+    let next = one.announce(text("next")).await;
     assert_eq!((later.removal().await, again.removal().await), ((next, text("next")), (next, text("next"))));
     assert!(matches!(one.answers.announce(Bytes::from(vec![b'x'; 20_000])).await, Err(StoreError::Refused(_))));
     let late = later.answers.events().recv().await;
@@ -198,27 +147,27 @@ async fn what_may_have_been_missed_is_a_gap() {
     let Some(redis) = Server::start(&[]) else { return };
     let mut one = Node::start(redis.port, None).await;
     let begin = one.gap().await;
-    let first = one.answers.announce(text("1")).await.unwrap();
+    let first = one.announce(text("1")).await;
     assert_eq!(one.removal().await, (first, text("1")));
     for number in 0..300 {
-        one.answers.announce(Bytes::from(number.to_string())).await.unwrap();
+        one.announce(Bytes::from(number.to_string())).await;
         one.removal().await;
     }
     redis.ask(&["XTRIM", KEY, "MAXLEN", "100"]).await;
     let mut away = Node::start(redis.port, Some(first)).await;
     let last = away.gap().await;
     assert_eq!((last, begin < first), (one.answers.position(), true), "cut");
-    let next = one.answers.announce(text("2")).await.unwrap();
+    let next = one.announce(text("2")).await;
     assert_eq!((away.removal().await.0, one.removal().await.0), (next, next), "nobody else lost anything");
     redis.ask(&["FLUSHALL"]).await;
     assert!(one.gap().await > next, "emptied");
     assert_eq!(one.answers.position(), away.gap().await);
-    let next = away.answers.announce(text("3")).await.unwrap();
-    assert_eq!(one.removal().await, (next, text("3")));
+    let next = away.announce(text("3")).await;
+    assert_eq!((one.removal().await, away.removal().await), ((next, text("3")), (next, text("3"))));
     redis.ask(&["SET", KEY, "not a log"]).await;
     assert!(one.gap().await > next, "overwritten");
     away.gap().await;
-    let next = one.answers.announce(text("4")).await.unwrap();
+    let next = one.announce(text("4")).await;
     assert_eq!(away.removal().await, (next, text("4")));
     // An older state, as after a failover: what was announced is taken off the end.
     redis.ask(&["XDEL", KEY, &format!("{next}-0")]).await;
@@ -258,7 +207,7 @@ async fn a_server_that_is_killed_under_writes_stops_nobody() {
     assert!(node.gap().await > before, "it came back empty");
     assert!(node.answers.write(b"new".to_vec(), text("answer"), MINUTE));
     node.reads(b"new", Some(&text("answer"))).await;
-    let id = node.answers.announce(text("removal")).await.unwrap();
+    let id = node.announce(text("removal")).await;
     assert_eq!(node.removal().await, (id, text("removal")));
     drop(redis);
     node.stop().await;
@@ -266,22 +215,20 @@ async fn a_server_that_is_killed_under_writes_stops_nobody() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_restarts_with_its_log_is_read_on_from() {
-    let folder = std::env::temp_dir().join(format!("seaworthy-store-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
-    let kept = ["--dir", folder.to_str().unwrap(), "--appendonly", "yes", "--appendfsync", "always"];
+    let folder = tempfile::tempdir().unwrap();
+    let kept = ["--dir", folder.path().to_str().unwrap(), "--appendonly", "yes", "--appendfsync", "always"];
     let Some(redis) = Server::start(&kept) else { return };
     let mut node = Node::start(redis.port, None).await;
     node.gap().await;
-    let first = node.answers.announce(text("1")).await.unwrap();
+    let first = node.announce(text("1")).await;
     assert_eq!(node.removal().await.0, first);
     let port = redis.kill();
     node.until("its loss is seen", |answers| !answers.is_up()).await;
     let redis = Server::start_at(port, &kept).unwrap();
     let other = Node::start(port, None).await;
-    let second = other.answers.announce(text("2")).await.unwrap();
+    let second = other.announce(text("2")).await;
     assert_eq!(node.removal().await, (second, text("2")), "no gap: nothing was missed");
     drop(redis);
-    std::fs::remove_dir_all(folder).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -302,11 +249,11 @@ async fn what_the_server_refuses_is_an_answer_and_what_is_not_known_is_not_read(
     assert!(node.answers.is_up(), "it answers all the same");
     node.reads(b"small", Some(&text("small"))).await;
     redis.ask(&["CONFIG", "SET", "maxmemory", "0"]).await;
-    let id = node.answers.announce(text("removal")).await.unwrap();
+    let id = node.announce(text("removal")).await;
     assert_eq!(node.removal().await, (id, text("removal")));
     // A stopped server answers nobody: what is removed elsewhere cannot be known here.
     let signal = |name: &str| {
-        let process = redis.process.id().to_string();
+        let process = redis.id().to_string();
         assert!(Command::new("kill").args([name, &process]).status().unwrap().success());
     };
     signal("-STOP");
@@ -314,7 +261,7 @@ async fn what_the_server_refuses_is_an_answer_and_what_is_not_known_is_not_read(
     signal("-CONT");
     node.until("it is back", Answers::is_up).await;
     node.reads(b"small", Some(&text("small"))).await;
-    let id = node.answers.announce(text("another")).await.unwrap();
+    let id = node.announce(text("another")).await;
     assert_eq!(node.removal().await, (id, text("another")), "nothing was missed");
 }
 
