@@ -6,11 +6,14 @@ use http::Method;
 
 use crate::{contract::Contract, paths::Found};
 
+/// The path that the app gets for one that was asked for.
+pub type PathSeen = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
 /// How a route changes paths on the way to the app.
 #[derive(Clone)]
 pub struct SeenByApp {
     /// The path that the app gets for this one; `None`: it gets none.
-    pub path: Arc<dyn Fn(&str) -> Option<String> + Send + Sync>,
+    pub path: PathSeen,
     /// Its document may have the path with what was taken off too: an app that heeds `X-Forwarded-Prefix` puts it back.
     pub also_as_asked: bool,
 }
