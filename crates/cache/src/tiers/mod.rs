@@ -267,7 +267,8 @@ impl Tiers {
 
     /// Writes an answer down behind everybody's back, unless too many wait already. To be called while nobody can remove it.
     pub(crate) fn write(&self, key: &Key, through: &Through, stored: &Arc<Stored>) {
-        let (disk, shared) = (self.0.limit.load(Ordering::Relaxed) > 0, self.0.shared.is_some() && !through.from_shared);
+        let (disk, shared) =
+            (self.0.limit.load(Ordering::Relaxed) > 0, self.0.shared.is_some() && !through.from_shared);
         if !disk && !shared {
             return;
         }
