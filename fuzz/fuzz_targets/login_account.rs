@@ -13,8 +13,10 @@ fuzz_target!(|input: &[u8]| {
         assert!(names.iter().all(|name| !name.is_empty() && name.trim() == name), "{names:?}");
     }
     let holds = |body: &[u8]| match found(body) {
-        Accounts::Named(names) => names.iter().any(|name| name == "victim"),
+        Accounts::Named(names) | Accounts::Basic(names) => names.iter().any(|name| name == "victim"),
         Accounts::None => false,
+        // Refused.
+        Accounts::TooMany => true,
         Accounts::Unreadable(_) => true,
     };
     assert!(holds(&[input, b"&email=victim"].concat()), "a form");

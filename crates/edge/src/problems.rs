@@ -32,7 +32,8 @@ pub(crate) const ANSWER_HEAD_TOO_LARGE: ProblemKind = ProblemKind {
     code: "SEA_EDGE_ANSWER_HEAD_TOO_LARGE",
     status: StatusCode::BAD_GATEWAY,
     title: "The app answered with too many headers",
-    advice: "Operators: send fewer headers (often it is cookies), or raise `edge.limits.headers`, to 256 at most.",
+    advice: "Operators: send fewer headers (often it is cookies), or raise `edge.limits.headers`, to 256 at \
+             most; a head too large in bytes has to become smaller in the app.",
 };
 
 /// The app took longer than `first_byte`.

@@ -4,30 +4,28 @@ use std::{
     convert::Infallible,
     future::Future,
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll, ready},
 };
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode,
-    header::{
-        ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, STRICT_TRANSPORT_SECURITY, X_FRAME_OPTIONS,
-    },
+    header::{ACCEPT, ACCEPT_ENCODING, CONTENT_SECURITY_POLICY, STRICT_TRANSPORT_SECURITY, X_FRAME_OPTIONS},
 };
 use seaworthy_core::{Body, RequestContext};
 use tower::{Layer, Service};
 
 use super::{
-    csp::{Nonce, Template, can_take_nonces, is_page, make_private, with_nonces},
+    csp::{Nonce, Template, can_take_nonces, is_page, keep_from_others, make_private, unread, with_nonces},
     settings::{FromApp, HeaderSettings, on},
     values,
 };
 
 const ENDPOINTS: HeaderName = HeaderName::from_static("reporting-endpoints");
 const FETCH_DESTINATION: HeaderName = HeaderName::from_static("sec-fetch-dest");
+
+/// Of so many codings it is said that they cannot be read; an app has one or two.
+const MOST_TOLD: usize = 8;
 
 /// The layer; its headers are parsed once, when the config loads.
 #[derive(Debug, Clone)]
@@ -44,8 +42,8 @@ struct Values {
     marker: String,
     replace: bool,
     removed: Names,
-    /// Whether it was said that a page cannot be read.
-    told: AtomicBool,
+    /// Of which codings it was said that a page in them cannot be read.
+    told: Mutex<Vec<HeaderValue>>,
 }
 
 /// A few names; nearly every other name is told from them by its length.
@@ -90,7 +88,7 @@ impl Values {
             marker: settings.csp.nonce_marker.clone(),
             replace: settings.from_app == FromApp::Replace,
             removed: Names::new(&settings.remove),
-            told: AtomicBool::new(false),
+            told: Mutex::default(),
         }
     }
 
@@ -103,7 +101,7 @@ impl Values {
         }
     }
 
-    fn apply(&self, mut response: Response<Body>, tls: bool) -> Response<Body> {
+    fn apply(&self, mut response: Response<Body>, asked: Asked) -> Response<Body> {
         let headers = response.headers_mut();
         self.removed.remove_from(headers);
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
@@ -115,16 +113,16 @@ impl Values {
         for (name, value) in &self.always {
             self.put(headers, name, value);
         }
-        if let Some(value) = self.over_tls.as_ref().filter(|_| tls) {
+        if let Some(value) = self.over_tls.as_ref().filter(|_| asked.tls) {
             self.put(headers, &STRICT_TRANSPORT_SECURITY, value);
         }
-        match &self.policies[usize::from(tls)] {
-            Some(policy) => self.apply_policy(response, policy),
+        match &self.policies[usize::from(asked.tls)] {
+            Some(policy) => self.apply_policy(response, policy, asked.shown),
             None => response,
         }
     }
 
-    fn apply_policy(&self, mut response: Response<Body>, policy: &Template) -> Response<Body> {
+    fn apply_policy(&self, mut response: Response<Body>, policy: &Template, shown: bool) -> Response<Body> {
         let theirs = response.headers().contains_key(&policy.name) && !self.replace;
         // Its tags may carry nonces of its own, which must stay.
         let enforces = response.headers().contains_key(CONTENT_SECURITY_POLICY)
@@ -150,8 +148,12 @@ impl Values {
                 response.headers_mut().insert(&policy.name, value);
                 self.name_endpoints(response.headers_mut(), policy);
                 if !can_take_nonces(&response) {
-                    // Its tags cannot be found: none of them has this nonce, and none of its scripts may run.
-                    self.tell_of_coding(response.headers());
+                    // Its tags cannot be found: none of them has this nonce, and none of its scripts may run. Out of a cache it
+                    // would be the same for all, and so known to whoever writes into the page.
+                    keep_from_others(response.headers_mut());
+                    if shown && response.status() == StatusCode::OK {
+                        self.tell_of_coding(response.headers());
+                    }
                     return response;
                 }
                 make_private(response.headers_mut());
@@ -165,10 +167,12 @@ impl Values {
         response
     }
 
-    /// Once: nobody would know why a page stays blank.
+    /// Once for each: nobody would know why a page stays blank.
     fn tell_of_coding(&self, headers: &HeaderMap) {
-        if !self.told.swap(true, Ordering::Relaxed) {
-            let coding = headers.get(CONTENT_ENCODING);
+        let Some(coding) = unread(headers) else { return };
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.len() < MOST_TOLD && !told.contains(coding) {
+            told.push(coding.clone());
             tracing::warn!(?coding, "an HTML answer cannot be read, and gets no nonces: no script of it runs");
         }
     }
@@ -209,12 +213,30 @@ fn length_bit(name: &HeaderName) -> u64 {
     1 << name.as_str().len().min(63)
 }
 
-/// A browser on its way to a page, or to a frame of one: its answer may have to be rewritten.
+/// What the answer has to know of its request.
+#[derive(Clone, Copy)]
+struct Asked {
+    tls: bool,
+    /// The answer is shown as a page, and is no piece that a script puts into one.
+    shown: bool,
+}
+
+fn names_html(headers: &HeaderMap) -> bool {
+    headers.get_all(ACCEPT).iter().any(|value| memchr::memmem::find(value.as_bytes(), b"text/html").is_some())
+}
+
+fn is_for_page(destination: &HeaderValue) -> bool {
+    matches!(destination.as_bytes(), b"document" | b"iframe" | b"frame" | b"embed" | b"object")
+}
+
+/// A browser on its way to a page, to a frame of one, or to a piece of one: its answer may have to be rewritten.
 fn asks_for_page(headers: &HeaderMap) -> bool {
-    let names_html = |value: &HeaderValue| memchr::memmem::find(value.as_bytes(), b"text/html").is_some();
-    let is_page =
-        |value: &HeaderValue| matches!(value.as_bytes(), b"document" | b"iframe" | b"frame" | b"embed" | b"object");
-    headers.get(FETCH_DESTINATION).is_some_and(is_page) || headers.get_all(ACCEPT).iter().any(names_html)
+    headers.get(FETCH_DESTINATION).is_some_and(is_for_page) || names_html(headers)
+}
+
+/// A browser that shows what it gets; older ones do not say what for they ask.
+fn shows_page(headers: &HeaderMap) -> bool {
+    headers.get(FETCH_DESTINATION).map_or_else(|| names_html(headers), is_for_page)
 }
 
 impl<S> Layer<S> for SecurityHeaders {
@@ -239,11 +261,13 @@ where
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let tls = request.extensions().get::<Arc<RequestContext>>().is_some_and(|context| context.scheme == "https");
+        let shown = self.headers.0.nonces && shows_page(request.headers());
         if self.headers.0.nonces && asks_for_page(request.headers()) {
             // Tags inside of a compressed page cannot be found; scripts and pictures are asked for in their own way.
             request.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         }
-        SecurityHeadersFuture { inner: self.inner.call(request), headers: self.headers.clone(), tls }
+        let asked = Asked { tls, shown };
+        SecurityHeadersFuture { inner: self.inner.call(request), headers: self.headers.clone(), asked }
     }
 }
 
@@ -253,7 +277,7 @@ pin_project_lite::pin_project! {
         #[pin]
         inner: F,
         headers: SecurityHeaders,
-        tls: bool,
+        asked: Asked,
     }
 }
 
@@ -266,7 +290,7 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let Ok(response) = ready!(this.inner.poll(cx));
-        Poll::Ready(Ok(this.headers.0.apply(response, *this.tls)))
+        Poll::Ready(Ok(this.headers.0.apply(response, *this.asked)))
     }
 }
 
@@ -413,7 +437,16 @@ mod tests {
     #[tokio::test]
     async fn a_page_that_cannot_be_read_runs_no_scripts() {
         for set in [&[HTML, ("content-encoding", "br")][..], &[("content-type", "text/html; charset=utf-16")]] {
-            let response = answer_of(&with_nonces_on(), "http", 200, set).await;
+            let kept = [("cache-control", "public, max-age=60"), ("content-length", "18"), ("etag", "\"a\"")];
+            let cached = [("expires", "Thu, 01 Jan 2099 00:00:00 GMT"), ("cdn-cache-control", "max-age=60")];
+            let set = [set, &kept, &cached].concat();
+            let response = answer_of(&with_nonces_on(), "http", 200, &set).await;
+            assert_eq!(response.headers()["cache-control"], "private, no-cache", "the nonce is nobody else's");
+            assert!(cached.iter().all(|(name, _)| !response.headers().contains_key(*name)));
+            assert_eq!(
+                (&response.headers()["content-length"], &response.headers()["etag"]),
+                (&"18".parse().unwrap(), &"\"a\"".parse().unwrap())
+            );
             let policy = response.headers()["content-security-policy"].to_str().unwrap().to_owned();
             assert!(policy.contains("script-src 'strict-dynamic' 'nonce-"), "{set:?}: {policy}");
             let body = response.into_body().collect().await.unwrap().to_bytes();
@@ -422,6 +455,32 @@ mod tests {
         let script = answer_of(&with_nonces_on(), "http", 200, &[("content-type", "text/javascript")]).await;
         let policy = script.headers()["content-security-policy"].to_str().unwrap();
         assert!(!policy.contains("script-src"), "a worker goes by its own: {policy}");
+    }
+
+    #[tokio::test]
+    async fn of_pages_that_cannot_be_read_each_coding_is_told_once() {
+        let layer = SecurityHeaders::layer(&with_nonces_on()).unwrap();
+        let ask = async |status: u16, coding: &'static str, charset: &'static str, for_what: Option<&'static str>| {
+            let app = tower::service_fn(move |_: Request<Body>| async move {
+                let response = Response::builder().status(status).header("content-encoding", coding);
+                Ok::<_, Infallible>(response.header("content-type", charset).body(full_body(PAGE)).unwrap())
+            });
+            let mut request = Request::get("/").header(ACCEPT, "text/html");
+            if let Some(destination) = for_what {
+                request = request.header(FETCH_DESTINATION, destination);
+            }
+            let request = request.body(seaworthy_core::empty_body()).unwrap();
+            layer.layer(app).oneshot(request).await.unwrap();
+            layer.0.told.lock().unwrap().len()
+        };
+        let html = "text/html";
+        assert_eq!(ask(206, "identity", html, Some("document")).await, 0, "a part");
+        assert_eq!(ask(404, "br", html, Some("document")).await, 0);
+        assert_eq!(ask(200, "br", html, Some("empty")).await, 0, "a piece that a script asks for");
+        assert_eq!(ask(200, "br", html, Some("document")).await, 1);
+        assert_eq!(ask(200, "br", html, None).await, 1);
+        assert_eq!(ask(200, "zstd", html, None).await, 2);
+        assert_eq!(ask(200, "identity", "text/html; charset=utf-16", Some("iframe")).await, 3);
     }
 
     #[tokio::test]

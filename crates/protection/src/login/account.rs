@@ -30,8 +30,13 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 pub enum Accounts {
     /// These.
     Named(Vec<String>),
+    /// This one, by HTTP Basic alone, on a route that does not go by that alone: the app may well have ignored it, and then
+    /// its success is nobody's.
+    Basic(Vec<String>),
     /// It can be read, and names none.
     None,
+    /// More than any sign-in has: whoever is behind the last one that is counted would not be.
+    TooMany,
     /// It cannot be read, or not to its end; these were found all the same, and others may be in it.
     Unreadable(Vec<String>),
 }
@@ -44,6 +49,9 @@ pub(super) fn fingerprint(kind: &str, name: &str) -> u128 {
 
 /// Reads the accounts that a request names in these fields.
 pub fn read(query: Option<&str>, headers: &HeaderMap, body: &[u8], fields: &[String]) -> Accounts {
+    let (asked, fields): (Vec<&String>, Vec<&String>) = fields.iter().partition(|field| is_basic(field));
+    let fields: Vec<String> = fields.into_iter().cloned().collect();
+    let fields = fields.as_slice();
     let mut found = Found::default();
     form::read(query.unwrap_or_default().as_bytes(), fields, &mut found);
     form::read(body, fields, &mut found);
@@ -60,14 +68,22 @@ pub fn read(query: Option<&str>, headers: &HeaderMap, body: &[u8], fields: &[Str
     };
     // Beside an account that the request names, Basic is most often the client's own name (RFC 6749, 2.3.1) or the door of
     // a site that is not public yet: counted, one user's failures would be everybody's.
-    if found.values.is_empty() || fields.iter().any(|field| field.eq_ignore_ascii_case(AUTHORIZATION)) {
+    let by_basic_alone = found.values.is_empty();
+    if by_basic_alone || !asked.is_empty() {
         readable &= basic(headers).all(|name| name.inspect(|name| found.add(name)).is_some());
     }
-    match (readable && !found.too_many, found.values.is_empty()) {
+    match (readable, found.values.is_empty()) {
+        _ if found.too_many => Accounts::TooMany,
         (false, _) => Accounts::Unreadable(found.values),
-        (true, false) => Accounts::Named(found.values),
         (true, true) => Accounts::None,
+        (true, false) if by_basic_alone && !fields.is_empty() => Accounts::Basic(found.values),
+        (true, false) => Accounts::Named(found.values),
     }
+}
+
+/// Whether this field stands for the name in HTTP Basic.
+pub(super) fn is_basic(field: &str) -> bool {
+    field.eq_ignore_ascii_case(AUTHORIZATION)
 }
 
 /// The names in HTTP Basic (RFC 7617, 2); `None` for one that cannot be read.
@@ -187,6 +203,14 @@ mod tests {
         ] {
             assert_eq!(accounts(body, &fields), expected, "{body}");
         }
+        for (body, field) in [
+            (r#"{"u\u017fername":"x"}"#, "username"),
+            (r#"{"to\u212aen":"x"}"#, "token"),
+            (r#"{"U\u017fER":{"NAME":"x"}}"#, "user.name"),
+            (r#"{"u\u017fer.name":"x"}"#, "user.name"),
+        ] {
+            assert_eq!(accounts(body, &[field]), named(&["x"]), "{body}");
+        }
         let query = read(Some("email=q%40x"), &HeaderMap::new(), b"password=p", &["email".to_owned()]);
         assert_eq!(query, named(&["q@x"]));
     }
@@ -198,6 +222,7 @@ mod tests {
             // Given twice; hidden in what another reader takes for a value; in a list.
             (r#"{"email":"decoy","email":"victim"}"#, named(&["decoy", "victim"])),
             (r#"{"e\u006dail":"victim"}"#, named(&["victim"])),
+            (r#"{"EMA\u0131L":"victim"}"#, named(&["victim"])),
             (r#"{"email":"v\u200bi\uff43tim "}"#, named(&["victim"])),
             (r#"{"a":"&email=victim&password=p&"}"#, named(&["victim"])),
             (r#"{"email":["decoy",{"x":1},"victim"]}"#, named(&["decoy", "victim"])),
@@ -215,14 +240,22 @@ mod tests {
     }
 
     #[test]
+    fn more_names_than_a_sign_in_has_are_told_from_those_that_count() {
+        let many =
+            |count: usize| (1..count).map(|number| format!("email={number}&")).collect::<String>() + "email=victim";
+        assert!(matches!(accounts(&many(8), &["email"]), Accounts::Named(names) if names.len() == 8));
+        assert_eq!(accounts(&many(9), &["email"]), Accounts::TooMany);
+        let list: Vec<String> = (0..9).map(|number| number.to_string()).collect();
+        let list = format!("{{\"email\":[{}],", list.join(","));
+        assert_eq!(accounts(&list, &["email"]), Accounts::TooMany, "whether it can be read or not");
+    }
+
+    #[test]
     fn what_cannot_be_read_says_so_and_names_what_it_shows() {
         let fields = ["email"];
-        let many: String = (0..20).map(|number| format!("email={number}&")).collect();
         let deep = "[".repeat(1_000);
         let parts = "--b\r\ncontent-disposition: form-data; name=\"email\"\r\n\r\nvictim\r\n--b--";
-        for body in
-            [many.as_str(), &deep, parts, "{\"x\":", "\u{0}", "<email>victim</email>", "email: victim\npassword: p"]
-        {
+        for body in [deep.as_str(), parts, "{\"x\":", "\u{0}", "<email>victim</email>", "email: victim\npassword: p"] {
             assert!(matches!(accounts(body, &fields), Accounts::Unreadable(_)), "{body}");
         }
         let cut = r#"{"email":"victim","#;
@@ -286,8 +319,12 @@ mod tests {
             asked(&[(header::AUTHORIZATION, value)], body.as_bytes(), fields)
         };
         for value in ["Basic VmljdGltOmE6Yg==", "basic   VmljdGltOmE6Yg"] {
-            assert_eq!(basic(value, "", &["email"]), named(&["victim"]), "{value}");
+            assert_eq!(basic(value, "", &["email"]), Accounts::Basic(names(&["victim"])), "{value}");
+            assert_eq!(basic(value, "", &["Authorization"]), named(&["victim"]), "{value}");
         }
+        let either = basic("Basic VmljdGltOmE6Yg==", "", &["email", "authorization"]);
+        assert_eq!(either, Accounts::Basic(names(&["victim"])), "the app may have read its form alone");
+        assert_eq!(basic("", "authorization=victim", &["authorization"]), Accounts::None, "it is no field of a form");
         let right = "Basic VmljdGltOmE6Yg==";
         assert_eq!(basic(right, "email=user", &["email"]), named(&["user"]), "a client of OAuth, and its user");
         assert_eq!(basic(right, "email=decoy", &["email", "authorization"]), named(&["decoy", "victim"]));

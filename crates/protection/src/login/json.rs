@@ -4,11 +4,11 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::account::Found;
+use super::{account::Found, name::fold};
 
 /// Finds the values of these fields. `false`: it is no JSON to its end. What was found until there is found.
 pub(super) fn read(text: &[u8], fields: &[String], found: &mut Found) -> bool {
-    let paths: Vec<Vec<&str>> = fields.iter().map(|field| field.split('.').collect()).collect();
+    let paths: Vec<Vec<String>> = fields.iter().map(|field| field.split('.').map(fold).collect()).collect();
     let mut reader = serde_json::Deserializer::from_slice(text);
     let seed = Looking { paths: paths.iter().map(Vec::as_slice).collect(), found };
     seed.deserialize(&mut reader).is_ok() && reader.end().is_ok()
@@ -16,18 +16,16 @@ pub(super) fn read(text: &[u8], fields: &[String], found: &mut Found) -> bool {
 
 /// Looks for values at the ends of these paths; what is on none of them is passed over. serde_json bounds the depth.
 struct Looking<'a, 'f> {
-    paths: Vec<&'a [&'a str]>,
+    paths: Vec<&'a [String]>,
     found: &'f mut Found,
 }
 
-/// What of a path is left behind this name.
-fn below<'a>(path: &'a [&'a str], name: &str) -> Option<&'a [&'a str]> {
-    // Some apps take names in any case.
-    let name = name.trim();
+/// What of a path is left behind this name, both folded.
+fn below<'a>(path: &'a [String], name: &str) -> Option<&'a [String]> {
     match path.split_first() {
-        Some((first, rest)) if first.eq_ignore_ascii_case(name) => Some(rest),
+        Some((first, rest)) if first == name => Some(rest),
         // `{"user.email": …}`: with its dots it may be one name.
-        Some(_) if name.contains('.') && path.join(".").eq_ignore_ascii_case(name) => Some(&[]),
+        Some(_) if name.contains('.') && path.join(".") == name => Some(&[]),
         _ => None,
     }
 }
@@ -95,6 +93,8 @@ impl<'de> Visitor<'de> for Looking<'_, '_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
         while let Some(name) = members.next_key::<String>()? {
+            // Apps take names in any case, and some in any that Unicode has: to Go's encoding/json `ſ` is an `s`.
+            let name = fold(&name);
             let paths = self.paths.iter().filter_map(|path| below(path, &name)).collect();
             members.next_value_seed(Looking { paths, found: &mut *self.found })?;
         }

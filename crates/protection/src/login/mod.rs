@@ -8,6 +8,7 @@ mod account;
 mod form;
 mod guesses;
 mod json;
+mod letters;
 mod multipart;
 mod name;
 mod service;
@@ -39,6 +40,13 @@ const PAUSED: ProblemKind = ProblemKind {
     status: StatusCode::TOO_MANY_REQUESTS,
     title: "Too many failed sign-ins",
     advice: "Wait as long as Retry-After says, and try again. Operators: `login` of the route sets the pauses.",
+};
+const MANY_NAMES: ProblemKind = ProblemKind {
+    code: "SEA_PROTECTION_LOGIN_MANY_NAMES",
+    status: StatusCode::BAD_REQUEST,
+    title: "The sign-in names too many accounts",
+    advice: "Send the name of one account, once. Operators: `login.account` names the fields that are read, and eight \
+             names of one request are counted.",
 };
 const STALLED: ProblemKind = ProblemKind {
     code: "SEA_PROTECTION_LOGIN_STALLED",

@@ -1,11 +1,13 @@
 //! One account in all of its spellings.
 //!
 //! Apps and their databases take names for the same that differ in bytes: in case, in width, in accents (`utf8mb4_0900_ai_ci`,
-//! the usual collation of MySQL), in blanks at the end, in what nobody sees. Whoever is told apart here by one of these has
+//! the usual collation of MySQL), in strokes through letters, in the digits of other scripts, in kana, in blanks at the end, in what nobody sees. Whoever is told apart here by one of these has
 //! as many budgets as there are spellings; so all of them are one, and two people that differ in an accent alone are counted
 //! together.
 
 use unicode_normalization::{UnicodeNormalization, char::canonical_combining_class};
+
+use super::letters::plain;
 
 /// A longer name is no name; it is counted by its beginning.
 const LONGEST: usize = 320;
@@ -20,7 +22,7 @@ pub(super) fn fold(name: &str) -> String {
         letter if is_unseen(letter) || canonical_combining_class(letter) != 0 => None,
         letter => Some(letter),
     });
-    let folded: String = seen.nfc().collect();
+    let folded: String = seen.flat_map(plain).nfc().collect();
     let cut: String = folded.trim().chars().take(LONGEST).collect();
     cut.trim_end().to_owned()
 }
@@ -59,14 +61,46 @@ mod tests {
         }
         assert_eq!(fold("\u{212a}ate"), fold("kate"), "the sign for Kelvin");
         assert_eq!((fold("straße"), fold("ΟΔΥΣΣΕΥΣ")), (fold("STRASSE"), fold("οδυσσευς")));
+        for (one, other) in [
+            ("Øre", "ore"),
+            ("Đoko", "doko"),
+            ("Łukasz", "lukasz"),
+            ("ħaŧ", "hat"),
+            ("Æsir", "aesir"),
+            ("Œuf", "oeuf"),
+            ("STRAẞE", "strasse"),
+            ("Þór", "thor"),
+            ("Seyðisfjörður", "seydisfjordur"),
+            ("Ǿ", "o"),
+            ("Ǽ", "ae"),
+            ("user\u{661}", "user1"),
+            ("user\u{96a}", "user4"),
+            ("user\u{1d7ee}\u{ff13}", "user23"),
+            ("❷", "2"),
+            ("カタカナ", "かたかな"),
+            ("ガッツ", "かつつ"),
+            ("ｶﾞ", "か"),
+            ("ヽㇰ", "ゝく"),
+            ("ヶ", "け"),
+        ] {
+            assert_eq!(fold(one), fold(other), "{one}");
+        }
         assert_eq!(fold("한글"), "한글", "letters that are put together of others stay whole");
     }
 
     #[test]
     fn other_names_stay_others() {
-        for (one, other) in
-            [("ann", "anna"), ("a b", "ab"), ("a.b", "ab"), ("ann+x", "ann"), ("राम", "राज"), ("王", "玉")]
-        {
+        for (one, other) in [
+            ("ann", "anna"),
+            ("a b", "ab"),
+            ("a.b", "ab"),
+            ("ann+x", "ann"),
+            ("राम", "राज"),
+            ("王", "玉"),
+            ("かき", "かく"),
+            ("१", "२"),
+            ("аnn", "ann"),
+        ] {
             assert_ne!(fold(one), fold(other));
         }
         assert_eq!(fold(" \u{200b}\t"), "");

@@ -10,7 +10,7 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderValue, Method, Request, Response, header};
+use http::{HeaderValue, Method, Request, Response, header, request::Parts};
 use http_body_util::BodyExt;
 use seaworthy_core::{Body, Problem, RequestContext, full_body};
 use seaworthy_store::{Guess, Guessed};
@@ -18,9 +18,9 @@ use tokio::time::timeout;
 use tower::Service;
 
 use super::{
-    LOGIN_BODY, PAUSED, STALLED, Watch,
-    account::{Accounts, basic, fingerprint, read},
-    settings::LogAccount,
+    LOGIN_BODY, MANY_NAMES, PAUSED, STALLED, Watch,
+    account::{Accounts, basic, fingerprint, is_basic, read},
+    settings::{LogAccount, LoginSettings},
 };
 use crate::rate_limit::{self, client_name};
 
@@ -57,7 +57,7 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let context = request.extensions().get::<Arc<RequestContext>>().cloned();
-        let Some(context) = context.filter(|_| is_try(&request)) else {
+        let Some(context) = context.filter(|_| is_try(&request, &self.watch.settings)) else {
             return Box::pin(self.inner.call(request));
         };
         let fresh = self.inner.clone();
@@ -66,12 +66,23 @@ where
     }
 }
 
-/// To show the form is no try, unless a browser's own form comes with it.
-fn is_try(request: &Request<Body>) -> bool {
+/// To show the form is no try, whatever name comes along, unless the app is known to go by HTTP Basic: what ignores it
+/// answers 200 to anybody.
+fn is_try(request: &Request<Body>, settings: &LoginSettings) -> bool {
     match *request.method() {
         Method::OPTIONS => false,
-        Method::GET | Method::HEAD => basic(request.headers()).next().is_some(),
+        Method::GET | Method::HEAD => {
+            settings.account.iter().any(|field| is_basic(field)) && basic(request.headers()).next().is_some()
+        }
         _ => true,
+    }
+}
+
+/// Whom it is for. What is only fetched has its name in HTTP Basic, and nowhere else.
+fn accounts_of(parts: &Parts, body: &[u8], settings: &LoginSettings) -> Accounts {
+    match parts.method {
+        Method::GET | Method::HEAD => read(None, &parts.headers, b"", &settings.account),
+        _ => read(parts.uri.query(), &parts.headers, body, &settings.account),
     }
 }
 
@@ -88,7 +99,10 @@ where
 {
     let (parts, body) = request.into_parts();
     let Some(bytes) = collect(body).await else { return Ok(stalled(&context)) };
-    let accounts = read(parts.uri.query(), &parts.headers, &bytes, &watch.settings.account);
+    let accounts = accounts_of(&parts, &bytes, &watch.settings);
+    if accounts == Accounts::TooMany {
+        return Ok(Problem::new(MANY_NAMES).into_response(&context));
+    }
     let attempt = match Attempt::begin(&watch, &context, &accounts).await {
         Ok(attempt) => attempt,
         Err(refusal) => return Ok(refusal),
@@ -138,8 +152,8 @@ fn stalled(context: &RequestContext) -> Response<Body> {
 /// One sign-in that may be tried. Dropped before the app has answered, it stays counted as a failure.
 struct Attempt {
     tries: Vec<(Guess, Guessed)>,
-    /// Nobody knows whose account it is for.
-    unreadable: bool,
+    /// Whether a success is this account's: it can be read, and the app has read it.
+    forgets: bool,
     /// As the log may show it.
     shown: String,
 }
@@ -164,7 +178,8 @@ impl Attempt {
         let of_client = unreadable.then(|| fingerprint("unreadable", &format!("{}\0{client}", watch.route)));
         let of_names = named(accounts).iter().map(|name| fingerprint("account", name));
         let names: Vec<u128> = of_client.into_iter().chain(of_names).collect();
-        let mut attempt = Self { tries: Vec::with_capacity(names.len()), unreadable, shown: shown(watch, accounts) };
+        let forgets = matches!(accounts, Accounts::Named(_));
+        let mut attempt = Self { tries: Vec::with_capacity(names.len()), forgets, shown: shown(watch, accounts) };
         for account in names {
             let guess = Guess { account, place };
             let guessed = watch.guesses.begin(guess, &watch.back_off, Instant::now()).await;
@@ -193,7 +208,7 @@ impl Attempt {
             return;
         }
         match &self.tries[..] {
-            [(guess, _)] if status < 400 && !self.unreadable => {
+            [(guess, _)] if status < 400 && self.forgets => {
                 watch.addresses.give_back(context.client);
                 watch.guesses.succeeded(*guess, Instant::now()).await;
             }
@@ -212,8 +227,8 @@ impl Attempt {
 
 fn named(accounts: &Accounts) -> &[String] {
     match accounts {
-        Accounts::Named(names) | Accounts::Unreadable(names) => names,
-        Accounts::None => &[],
+        Accounts::Named(names) | Accounts::Basic(names) | Accounts::Unreadable(names) => names,
+        Accounts::None | Accounts::TooMany => &[],
     }
 }
 
@@ -254,7 +269,7 @@ mod tests {
     use tower::{Layer, ServiceExt};
 
     use super::*;
-    use crate::{Guesses, Login, LoginSettings, RateLimits};
+    use crate::{Guesses, Login, RateLimits};
 
     #[test]
     fn the_way_back_to_the_form_is_a_failure_and_the_way_elsewhere_none() {
@@ -370,19 +385,80 @@ mod tests {
         assert_eq!(shown(&watch, &Accounts::None), "-");
     }
 
+    const BASIC_ANN: &str = "Basic YW5uOmE=";
+
+    fn going_by(account: &[&str]) -> Login {
+        let account = account.iter().map(|field| (*field).to_owned()).collect();
+        login(LoginSettings { failures: 2, account, ..LoginSettings::default() })
+    }
+
+    async fn with_basic(login: &Login, method: &str, place: &str, pair: &str, status: u16) -> u16 {
+        let request = Request::builder().method(method).uri(place).header(header::AUTHORIZATION, pair).body("");
+        knock_from(login, "192.0.2.1", request.unwrap(), status).await
+    }
+
     #[tokio::test]
-    async fn basic_is_a_try_with_whatever_method() {
-        let login = login(LoginSettings { failures: 2, ..LoginSettings::default() });
-        let from = async |client, pair: &str, status| {
-            let request = Request::get("/login").header(header::AUTHORIZATION, pair).body("");
-            knock_from(&login, client, request.unwrap(), status).await
-        };
-        for client in ["192.0.2.1", "192.0.2.2", "192.0.2.3"] {
-            assert_eq!(from(client, "Basic YW5uOmE=", 401).await, 401);
+    async fn basic_is_a_try_with_whatever_method_where_it_is_asked_for() {
+        let login = going_by(&["authorization"]);
+        for method in ["GET", "HEAD", "POST"] {
+            assert_eq!(with_basic(&login, method, "/login", BASIC_ANN, 401).await, 401);
         }
-        assert_eq!(from("192.0.2.4", "Basic QU5OOmI=", 200).await, 429, "another spelling and password");
-        assert_eq!(from("192.0.2.4", "Basic Ym9iOmE=", 200).await, 200, "another account");
-        assert_eq!(from("192.0.2.4", "Bearer YW5uOmE=", 401).await, 401);
+        assert_eq!(with_basic(&login, "GET", "/login", "Basic QU5OOmI=", 200).await, 429, "another spelling, password");
+        assert_eq!(with_basic(&login, "GET", "/login", "Basic Ym9iOmE=", 200).await, 200, "another account");
+        assert_eq!(with_basic(&login, "GET", "/login", "Bearer YW5uOmE=", 401).await, 401);
+        let forgets = going_by(&["authorization"]);
+        for status in [401, 401, 200, 401, 401, 200] {
+            assert_eq!(with_basic(&forgets, "GET", "/login", BASIC_ANN, status).await, status);
+        }
+    }
+
+    /// It answers 200 to whoever asks for its form, and to a form without names; each time in between, a guess fails.
+    #[tokio::test]
+    async fn an_app_that_ignores_basic_forgets_nothing() {
+        for (account, method, place, pair) in [
+            (&["email"][..], "GET", "/login", BASIC_ANN),
+            (&["email"], "HEAD", "/login", BASIC_ANN),
+            (&["email"], "POST", "/login", BASIC_ANN),
+            (&["email"], "GET", "/login?email=ann", "Basic Ym9iOmE="),
+            (&["email", "authorization"], "GET", "/login", BASIC_ANN),
+            (&["email", "authorization"], "POST", "/login", BASIC_ANN),
+            // A name in Basic that is none.
+            (&["email", "authorization"], "GET", "/login?email=ann", "Basic Ong="),
+        ] {
+            let login = going_by(account);
+            for _ in 0..2 {
+                assert_eq!(knock(&login, Method::POST, "email=ann&password=x", 401).await, 401);
+                assert_eq!(with_basic(&login, method, place, pair, 200).await, 200);
+            }
+            assert_eq!(knock(&login, Method::POST, "email=ann&password=x", 401).await, 401);
+            let next = knock(&login, Method::POST, "email=ann&password=x", 200).await;
+            assert_eq!(next, 429, "{account:?} {method} {place} {pair}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_door_of_a_staging_site_is_not_locked_by_forms_in_flight() {
+        let login = going_by(&["email"]);
+        let mut waiting = Vec::new();
+        for _ in 0..20 {
+            let never =
+                tower::service_fn(|_: Request<Body>| std::future::pending::<Result<Response<Body>, Infallible>>());
+            let mut request =
+                Request::get("/login").header(header::AUTHORIZATION, BASIC_ANN).body(full_body("")).unwrap();
+            let id = RequestId::from_client(&HeaderValue::from_static("r")).unwrap();
+            request.extensions_mut().insert(Arc::new(RequestContext::new(id)));
+            let mut asked = Box::pin(login.layer(never).oneshot(request));
+            assert!(futures_util::poll!(&mut asked).is_pending());
+            waiting.push(asked);
+        }
+        assert_eq!(with_basic(&login, "GET", "/login", BASIC_ANN, 200).await, 200);
+    }
+
+    #[tokio::test]
+    async fn a_sign_in_with_many_names_never_reaches_the_app() {
+        let login = going_by(&["email"]);
+        let many = "email=1&email=2&email=3&email=4&email=5&email=6&email=7&email=8&email=victim";
+        assert_eq!(knock(&login, Method::POST, many, 200).await, 400);
     }
 
     #[tokio::test]

@@ -13,7 +13,8 @@ use crate::rate_limit::{Per, RatePolicy, RateSetting};
 #[serde(default)]
 pub struct LoginSettings {
     /// Fields that name the account, in JSON, a form or the query. `user.email` is `email` within `user` (`user[email]` in
-    /// a form). `authorization` is the name in HTTP Basic, which counts without it only where nothing else names an account.
+    /// a form). `authorization` is the name in HTTP Basic, by GET and HEAD too; without it that counts only where nothing else
+    /// names an account, by other methods, and only failures.
     pub account: Vec<String>,
     /// So many failures of one account have no pause.
     pub failures: u64,

@@ -62,8 +62,8 @@ struct Guard {
     /// Of all routes together, and of this one; so many may be taken.
     places: Vec<(Arc<Places>, usize)>,
     shedding: Option<(Arc<Shedder>, Duration)>,
-    /// The path of the app's health checks.
-    health: Option<String>,
+    /// The path of the app's health checks, and their query where they have one.
+    health: Option<(String, Option<String>)>,
 }
 
 impl Load {
@@ -90,8 +90,11 @@ impl Load {
         let shedding = own.or(settings.latency_target.map(|target| ("", target)));
         let shedding =
             shedding.map(|(name, target)| (find(&mut known.shedders, name, || Shedder::new(Instant::now())), target.0));
-        // It is known by its path; what stands behind `?` is for the app.
-        let health = health.and_then(|health| health.split('?').next()).map(str::to_owned);
+        // Without a query it is known by its path; with one, the path alone may be any page's.
+        let health = health.map(|health| match health.split_once('?') {
+            Some((path, query)) => (path.to_owned(), Some(query.to_owned())),
+            None => (health.to_owned(), None),
+        });
         let guard = Guard { priority: policy.priority, places, shedding, health };
         (!guard.places.is_empty() || guard.shedding.is_some()).then(|| Overload(Arc::new(guard)))
     }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, Uri};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt;
 use seaworthy_core::{Body, BoxError, Delivery, Problem, ProblemKind, RequestContext};
@@ -43,8 +43,11 @@ impl Held {
 
 impl Guard {
     /// What the request holds from now on, or why it may not.
-    fn enter(&self, path: &str, now: Instant) -> Result<(Option<Admitted>, Held), ProblemKind> {
-        if self.health.as_deref() == Some(path) {
+    fn enter(&self, target: &Uri, now: Instant) -> Result<(Option<Admitted>, Held), ProblemKind> {
+        let is_asked = |(path, query): &(String, Option<String>)| {
+            path == target.path() && query.as_deref().is_none_or(|query| target.query() == Some(query))
+        };
+        if self.health.as_ref().is_some_and(is_asked) {
             return Ok((None, Held::default()));
         }
         let mut held = Held::default();
@@ -72,7 +75,7 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        match self.guard.enter(request.uri().path(), Instant::now()) {
+        match self.guard.enter(request.uri(), Instant::now()) {
             Ok((mut admitted, held)) => {
                 let request = match &mut admitted {
                     Some(admitted) => {
@@ -224,6 +227,14 @@ mod tests {
         assert!(load.layer("/c", &all, &route(None, Priority::Low), None).is_none(), "what is off is absent");
         let with_query = load.layer("/d", &all, &route(Some(0), Priority::Low), Some("/health?deep=1")).unwrap();
         assert_eq!(ask(&with_query, "/health?deep=1").await.status(), 200);
+        let probe = load.layer("/e", &all, &route(Some(0), Priority::Low), Some("/?probe=1")).unwrap();
+        for (target, status) in
+            [("/?probe=1", 200), ("/", 503), ("/?probe=11", 503), ("/?a=b", 503), ("/a?probe=1", 503)]
+        {
+            assert_eq!(ask(&probe, target).await.status(), status, "{target}");
+        }
+        let plain = load.layer("/f", &all, &route(Some(0), Priority::Low), Some("/health")).unwrap();
+        assert_eq!(ask(&plain, "/health?node=1").await.status(), 200, "whoever asks may add to it");
     }
 
     fn taken(layer: &super::super::Overload) -> usize {

@@ -2,7 +2,6 @@
 
 use std::{
     fmt,
-    io::{self, Write},
     pin::Pin,
     sync::{Arc, LazyLock, Mutex, PoisonError},
     task::{Context, Poll, ready},
@@ -11,7 +10,6 @@ use std::{
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use bytes::Bytes;
 use encoding_rs::Encoding;
-use flate2::write::MultiGzDecoder;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use http_body::{Body as HttpBody, Frame};
 use http_body_util::BodyExt;
@@ -21,6 +19,8 @@ use lol_html::{
     send::{ElementContentHandlers, HtmlRewriter, SendHandlerTypes, Settings},
 };
 use seaworthy_core::{Body, BoxError, ProblemKind};
+
+use super::gzip::Unzip;
 
 /// A tag that comes in pieces is held until it is whole; a longer one ends the answer.
 const LARGEST_TAG: usize = 1 << 20;
@@ -92,6 +92,11 @@ fn coding(headers: &HeaderMap) -> Option<Coding> {
     }
 }
 
+/// The header on which the reading of a whole page fails.
+pub(in crate::headers) fn unread(headers: &HeaderMap) -> Option<&HeaderValue> {
+    headers.get(if coding(headers).is_none() { header::CONTENT_ENCODING } else { header::CONTENT_TYPE })
+}
+
 /// The encoding of an HTML answer; `None` when it is no HTML, or its tags cannot be found byte by byte.
 fn encoding(headers: &HeaderMap) -> Option<AsciiCompatibleEncoding> {
     let kind = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
@@ -112,14 +117,23 @@ fn encoding(headers: &HeaderMap) -> Option<AsciiCompatibleEncoding> {
 
 /// Another nonce for everybody: no cache may give this answer to someone else, and what described its bytes goes.
 pub(in crate::headers) fn make_private(headers: &mut HeaderMap) {
-    const STALE: [HeaderName; 4] =
-        [header::CONTENT_LENGTH, header::ACCEPT_RANGES, header::EXPIRES, HeaderName::from_static("content-md5")];
-    for name in STALE {
+    keep_from_others(headers);
+    headers.remove(header::CONTENT_LENGTH);
+    headers.remove(header::ACCEPT_RANGES);
+    for name in ["content-md5", "digest", "content-digest", "repr-digest"] {
         headers.remove(name);
     }
-    for name in ["digest", "content-digest", "repr-digest", "surrogate-control"] {
-        headers.remove(name);
+    // Still the same page, no longer the same bytes (RFC 9110, 8.8.3).
+    let weak = headers.get(header::ETAG).filter(|tag| !tag.as_bytes().starts_with(b"W/"));
+    if let Some(weak) = weak.and_then(|tag| HeaderValue::from_bytes(&[b"W/", tag.as_bytes()].concat()).ok()) {
+        headers.insert(header::ETAG, weak);
     }
+}
+
+/// No cache may give this answer to someone else; its bytes are those of the app.
+pub(in crate::headers) fn keep_from_others(headers: &mut HeaderMap) {
+    headers.remove(header::EXPIRES);
+    headers.remove("surrogate-control");
     // RFC 9213: each cache in between may have a header of its own.
     let targeted: Vec<HeaderName> =
         headers.keys().filter(|name| name.as_str().ends_with("cdn-cache-control")).cloned().collect();
@@ -132,11 +146,6 @@ pub(in crate::headers) fn make_private(headers: &mut HeaderMap) {
     });
     if !private {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
-    }
-    // Still the same page, no longer the same bytes (RFC 9110, 8.8.3).
-    let weak = headers.get(header::ETAG).filter(|tag| !tag.as_bytes().starts_with(b"W/"));
-    if let Some(weak) = weak.and_then(|tag| HeaderValue::from_bytes(&[b"W/", tag.as_bytes()].concat()).ok()) {
-        headers.insert(header::ETAG, weak);
     }
 }
 
@@ -154,7 +163,7 @@ pub(in crate::headers) fn with_nonces(
         return Response::from_parts(parts, body);
     };
     let mut body = NonceBody::new(body, encoding, nonce.clone(), styles, marker.to_owned());
-    body.unzip = is_zipped.then(|| MultiGzDecoder::new(Vec::new()));
+    body.unzip = is_zipped.then(Unzip::new);
     Response::from_parts(parts, body.boxed_unsync())
 }
 
@@ -183,7 +192,7 @@ struct NonceBody {
     rewriter: Option<HtmlRewriter<'static, Output>>,
     output: Output,
     /// What comes is compressed.
-    unzip: Option<MultiGzDecoder<Vec<u8>>>,
+    unzip: Option<Unzip>,
     /// What came behind the body, while the end of the body is still on its way.
     trailers: Option<Frame<Bytes>>,
 }
@@ -211,27 +220,45 @@ impl NonceBody {
         Self { inner, rewriter: Some(HtmlRewriter::new(settings, output.clone())), output, unzip: None, trailers: None }
     }
 
+    /// Takes a piece of the page.
+    fn write(&mut self, page: &[u8]) -> Result<(), BoxError> {
+        self.rewriter.as_mut().map_or(Ok(()), |rewriter| Ok(rewriter.write(page)?))
+    }
+
+    /// What is still packed goes through the rewriter before more is asked for. `None`: there is none.
+    fn unpack(&mut self) -> Option<Result<(), BoxError>> {
+        let unzip = self.unzip.as_mut()?;
+        match unzip.unpack() {
+            Ok(Some(piece)) => Some(self.write(&piece)),
+            Ok(None) => unzip.has_ended().then(|| self.finish()),
+            Err(error) => Some(Err(error.into())),
+        }
+    }
+
     /// Takes what came.
-    fn write(&mut self, data: &[u8]) -> Result<(), BoxError> {
-        let plain = self.unzip.as_mut().map(|unzip| -> io::Result<Vec<u8>> {
-            unzip.write_all(data)?;
-            unzip.flush()?;
-            Ok(std::mem::take(unzip.get_mut()))
-        });
-        let plain = plain.transpose()?;
-        match &mut self.rewriter {
-            Some(rewriter) => Ok(rewriter.write(plain.as_deref().unwrap_or(data))?),
-            None => Ok(()),
+    fn take(&mut self, data: Bytes) -> Result<(), BoxError> {
+        match &mut self.unzip {
+            Some(unzip) => {
+                unzip.arrived(data);
+                Ok(())
+            }
+            None => self.write(&data),
         }
     }
 
     /// The last byte has come.
-    fn finish(&mut self) -> Result<(), BoxError> {
-        if let Some(mut unzip) = self.unzip.take() {
-            unzip.try_finish()?;
-            let rest = std::mem::take(unzip.get_mut());
-            self.write(&rest)?;
+    fn end(&mut self) -> Result<(), BoxError> {
+        match &mut self.unzip {
+            Some(unzip) => {
+                unzip.end();
+                Ok(())
+            }
+            None => self.finish(),
         }
+    }
+
+    /// The last byte of the page went through it.
+    fn finish(&mut self) -> Result<(), BoxError> {
         self.rewriter.take().map_or(Ok(()), |rewriter| Ok(rewriter.end()?))
     }
 }
@@ -266,16 +293,22 @@ impl HttpBody for NonceBody {
             if this.rewriter.is_none() {
                 return Poll::Ready(this.trailers.take().map(Ok));
             }
-            let taken = match ready!(Pin::new(&mut this.inner).poll_frame(cx)) {
-                Some(Err(error)) => {
-                    this.rewriter = None;
-                    return Poll::Ready(Some(Err(error)));
-                }
-                Some(Ok(frame)) if frame.is_data() => this.write(frame.data_ref().map_or(&[][..], |data| &data[..])),
-                last => {
-                    this.trailers = last.and_then(Result::ok);
-                    this.finish()
-                }
+            let taken = match this.unpack() {
+                Some(taken) => taken,
+                None => match ready!(Pin::new(&mut this.inner).poll_frame(cx)) {
+                    Some(Err(error)) => {
+                        this.rewriter = None;
+                        return Poll::Ready(Some(Err(error)));
+                    }
+                    Some(Ok(frame)) => match frame.into_data() {
+                        Ok(data) => this.take(data),
+                        Err(trailers) => {
+                            this.trailers = Some(trailers);
+                            this.end()
+                        }
+                    },
+                    None => this.end(),
+                },
             };
             if let Err(error) = taken {
                 (this.rewriter, this.trailers) = (None, None);
@@ -296,6 +329,8 @@ impl HttpBody for NonceBody {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
     use seaworthy_core::full_body;
 
     use super::*;
@@ -397,6 +432,31 @@ mod tests {
         assert_eq!(answer(&zipped).await.unwrap(), expected);
         assert!(answer(&zipped[..zipped.len() - 9]).await.is_err(), "a half is no whole page");
         assert!(answer(b"no gzip").await.is_err());
+        assert_eq!(answer(&[&zipped[..], &[0; 512]].concat()).await.unwrap(), expected, "browsers pass over the rest");
+        assert_eq!(answer(b"").await.unwrap(), "");
+    }
+
+    #[tokio::test]
+    async fn a_bomb_is_handed_on_in_pieces_and_trailers_come_behind_it() {
+        let mut zip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        zip.write_all(&vec![b'a'; 16 << 20]).unwrap();
+        let data = Ok(Frame::data(Bytes::from(zip.finish().unwrap())));
+        let trailers = Ok(Frame::trailers([(header::ETAG, HeaderValue::from_static("x"))].into_iter().collect()));
+        let chunks: [Result<_, BoxError>; 2] = [data, trailers];
+        let body = http_body_util::StreamBody::new(futures_util::stream::iter(chunks)).boxed_unsync();
+        let response = Response::builder().header("content-type", "text/html").header("content-encoding", "gzip");
+        let mut body = with_nonces(response.body(body).unwrap(), &Nonce::fixed("N"), true, "").into_body();
+        let (mut largest, mut all, mut trailed) = (0, 0, false);
+        while let Some(frame) = body.frame().await {
+            match frame.unwrap().into_data() {
+                Ok(data) => {
+                    assert!(!trailed);
+                    (largest, all) = (largest.max(data.len()), all + data.len());
+                }
+                Err(_) => trailed = true,
+            }
+        }
+        assert!(all == 16 << 20 && trailed && largest <= 128 << 10, "{all} {largest}");
     }
 
     #[tokio::test]
