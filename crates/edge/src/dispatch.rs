@@ -179,8 +179,7 @@ fn oversized(policy: &Policy, request: &Request<Incoming>) -> Option<ProblemKind
 
 /// The route is found by the method: the app must not take the request for another one.
 fn overridden(policy: &Policy, request: &Request<Incoming>) -> bool {
-    policy.method_override == MethodOverride::Refuse
-        && headers::overrides_method(request.headers(), request.method())
+    policy.method_override == MethodOverride::Refuse && headers::overrides_method(request.headers(), request.method())
 }
 
 /// An answer of our own.

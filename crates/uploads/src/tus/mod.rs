@@ -63,7 +63,7 @@ pub(crate) const ROOM: ProblemKind = ProblemKind {
     code: "SEA_UPLOADS_TUS_ROOM",
     status: StatusCode::INSUFFICIENT_STORAGE,
     title: "There is no room for another upload",
-    advice: "Try again later. Operators: `resumable_room` of [uploads].",
+    advice: "Try again later. Operators: `resumable_room` of [uploads], unless `detail` names another limit.",
 };
 
 pub(crate) const SHARE: ProblemKind = ProblemKind {
