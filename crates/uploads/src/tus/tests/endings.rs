@@ -148,3 +148,27 @@ async fn a_file_that_the_app_may_have_taken_is_never_lost_or_deleted() {
     assert_eq!(place.ask(("DELETE", &other), &[], "").await.status, 204);
     assert_eq!(fs::read(place.app.last_file().0).unwrap(), b"test");
 }
+
+#[tokio::test]
+async fn a_redirect_is_no_receipt() {
+    let place = Place::new(Deliver::Reference, |_| ());
+    let url = place.begin(4).await;
+    let says =
+        [(308, "/api/videos/?key=1"), (302, "/login?next=/files"), (303, "/users/sign_in"), (307, "/x"), (301, "/x")];
+    place.app.says.lock().unwrap().extend(says.map(|(status, location)| Says::Redirect(status, location)));
+    let moved = place.patch(&url, 0, "test").await;
+    assert_eq!((moved.status, moved.code().as_str()), (502, "SEA_UPLOADS_TUS_MOVED"));
+    assert!(moved.body.contains("means: /api/videos/\"") && moved.field("location").is_none(), "{}", moved.body);
+    for (status, code) in [(401, "SIGN_IN"), (401, "SIGN_IN"), (502, "MOVED"), (502, "MOVED")] {
+        let (path, _) = place.app.last_file();
+        assert!(!path.exists(), "what the app has not looked at is not its own");
+        let asked = place.patch(&url, 4, "").await;
+        assert_eq!((asked.status, asked.code()), (status, format!("SEA_UPLOADS_TUS_{code}")));
+    }
+    // Post, redirect, get.
+    place.app.says.lock().unwrap().push_back(Says::Redirect(303, "/videos/7"));
+    assert_eq!(place.ask(("HEAD", &url), &[], "").await.status, 200);
+    assert_eq!((fs::read(place.app.last_file().0).unwrap(), place.app.count()), (b"test".to_vec(), 6));
+    let kept = place.ask(("GET", &url), &[], "").await;
+    assert_eq!((kept.status, kept.field("location")), (303, Some("/videos/7")));
+}
