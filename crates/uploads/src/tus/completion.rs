@@ -34,7 +34,7 @@ impl Exchange {
             let (answer, result) = match self.deliver(description, below).await {
                 Ok((answer, Verdict::Taken)) => (answer, "accepted"),
                 Ok((answer, Verdict::Refused)) => (answer, "refused_by_app"),
-                Ok((answer, verdict)) => return Ok(self.not_yet(description, &answer, verdict).await),
+                Ok((answer, verdict)) => return self.not_yet(description, &answer, verdict, done).await,
                 // What may be otherwise in a minute is no end.
                 Err(refusal) if refusal.kind.status.is_server_error() => return Err(refusal),
                 Err(refusal) => (kept(refuse(&refusal, self.context.as_deref())).await, refusal.kind.code),
@@ -60,17 +60,36 @@ impl Exchange {
     }
 
     /// What is told when the app has it not, or nobody knows.
-    async fn not_yet(&self, description: &Description, answer: &Answer, verdict: Verdict) -> Response<Body> {
-        tracing::warn!(
-            id = description.id,
-            status = answer.status,
-            "{}; it is kept, and offered again when the client asks",
-            verdict.words()
-        );
-        match verdict.refusal(answer.status, answer.location.as_deref()) {
+    async fn not_yet(
+        &self,
+        description: &mut Description,
+        answer: &Answer,
+        verdict: Verdict,
+        done: StatusCode,
+    ) -> Result<Response<Body>, Refusal> {
+        let is_creation = done == StatusCode::CREATED;
+        // Of nothing, nothing can be held back.
+        let fate = match (is_creation, description.length) {
+            (true, 0) => "it was empty and is removed, and its client may begin anew",
+            _ => "it is kept, and offered again under the same key when its client asks",
+        };
+        tracing::warn!(id = description.id, status = answer.status, "{}; {fate}", verdict.words());
+        if is_creation && description.length > 0 {
+            return self.hold_back(description, done).await;
+        }
+        Ok(match verdict.refusal(answer.status, answer.location.as_deref()) {
             Some(refusal) => respond(&kept(refuse(&refusal, self.context.as_deref())).await),
             None => respond(answer),
-        }
+        })
+    }
+
+    /// Makes a creation that brought all bytes one that lacks the last. With an error its client would begin another one,
+    /// which the app gets under another key; and "all is there" clients take for a success, and never ask again.
+    async fn hold_back(&self, description: &mut Description, done: StatusCode) -> Result<Response<Body>, Refusal> {
+        let (joint, id, offset) = (self.route.joint().clone(), description.id.clone(), description.length - 1);
+        blocking(move || joint.store.settle(&id, &joint.store.open(&id)?, offset)).await?;
+        description.held_back = true;
+        Ok(self.progress(description, done, offset))
     }
 
     async fn deliver(&self, description: &Description, below: Below) -> Result<(Answer, Verdict), Refusal> {

@@ -38,7 +38,7 @@ impl Exchange {
                     answer.headers_mut().insert(header::LOCATION, location);
                 }
             }
-            // Its client was not told where it is, and begins anew.
+            // Refused for good, or by us: its client was not told where it is.
             _ => self.remove(&description.id).await?,
         }
         answer

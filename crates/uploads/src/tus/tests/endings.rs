@@ -42,10 +42,11 @@ async fn what_is_refused_at_its_creation_leaves_nothing() {
         assert_eq!(place.ask_as(from(CLIENT), ("POST", "/files/tus"), &fields, body).await.status, status);
         assert_eq!(place.files(), [""; 0]);
     }
-    // The app refuses it, now or for good.
-    for status in [422, 403, 500] {
+    // The app refuses it for good, or has not taken one of which nothing can be sent again.
+    for (length, body, status) in [("4", "test", 422), ("0", "", 500)] {
         place.app.says.lock().unwrap().push_back(Says::Status(status));
-        assert_eq!(place.ask(("POST", "/files/tus"), &[PIECE, METADATA, length], "test").await.status, status);
+        let fields = [PIECE, METADATA, ("upload-length", length)];
+        assert_eq!(place.ask(("POST", "/files/tus"), &fields, body).await.status, status);
         assert_eq!(place.files(), [""; 0], "{status}");
     }
     let down = Place::new(Deliver::Form, |settings| settings.clamd = Some("tcp:127.0.0.1:1".into()));
@@ -171,4 +172,33 @@ async fn a_redirect_is_no_receipt() {
     assert_eq!((fs::read(place.app.last_file().0).unwrap(), place.app.count()), (b"test".to_vec(), 6));
     let kept = place.ask(("GET", &url), &[], "").await;
     assert_eq!((kept.status, kept.field("location")), (303, Some("/videos/7")));
+}
+
+#[tokio::test]
+async fn a_creation_that_the_app_may_yet_take_is_gone_on_with_under_its_key() {
+    let fields = [PIECE, METADATA, ("upload-length", "4")];
+    for says in
+        [Says::Unanswered, Says::Status(401), Says::Status(429), Says::Status(500), Says::Redirect(302, "/login")]
+    {
+        let place = Place::new(Deliver::Reference, |_| ());
+        place.app.says.lock().unwrap().extend([says, says]);
+        let made = place.ask(("POST", "/files/tus"), &fields, "test").await;
+        // Not all of it: clients would take that for a success.
+        assert_eq!((made.status, made.field("upload-offset")), (201, Some("3")), "{}", made.body);
+        let (url, (path, key)) = (made.field("location").unwrap().to_owned(), place.app.last_file());
+        // Also when we are killed meanwhile.
+        let place = place.again();
+        let head = place.ask(("HEAD", &url), &[], "").await;
+        assert_eq!((head.status, head.field("upload-offset"), place.app.count()), (200, Some("3"), 1));
+        // What is sent in its place is not in the file, which may be the app's.
+        assert!(place.patch(&url, 3, "?").await.status >= 400, "this time it is told");
+        assert_eq!(place.app.last_file(), (path.clone(), key.clone()));
+        assert_eq!(place.ask(("HEAD", &url), &[], "").await.field("upload-offset"), Some("4"));
+        assert_eq!(
+            (place.app.last_file(), place.app.count()),
+            ((path.clone(), key), 3),
+            "the same one, until it is taken"
+        );
+        assert_eq!(fs::read(path).unwrap(), b"test");
+    }
 }
