@@ -12,6 +12,7 @@ use super::{
     exchange::{Exchange, blocking},
     layer::Below,
     store::{Answer, Description},
+    verdict::Verdict,
 };
 use crate::{
     layer::refuse,
@@ -31,21 +32,13 @@ impl Exchange {
     ) -> Result<Response<Body>, Refusal> {
         if description.answer.is_none() {
             let (answer, result) = match self.deliver(description, below).await {
-                Ok(answer) if answer.status < 400 => (answer, "accepted"),
-                Ok(answer) => (answer, "refused_by_app"),
+                Ok((answer, Verdict::Taken)) => (answer, "accepted"),
+                Ok((answer, Verdict::Refused)) => (answer, "refused_by_app"),
+                Ok((answer, verdict)) => return self.not_yet(description, &answer, verdict, done).await,
                 // What may be otherwise in a minute is no end.
                 Err(refusal) if refusal.kind.status.is_server_error() => return Err(refusal),
                 Err(refusal) => (kept(refuse(&refusal, self.context.as_deref())).await, refusal.kind.code),
             };
-            let retry = answer.status >= 500 || matches!(answer.status, 401 | 403 | 407 | 408 | 423 | 425 | 429);
-            if retry {
-                tracing::warn!(
-                    id = description.id,
-                    status = answer.status,
-                    "the app did not take a complete upload; it is kept, and offered again when the client asks"
-                );
-                return Ok(respond(&answer));
-            }
             self.route.count(result);
             description.answer = Some(answer);
             let (joint, finished) = (self.route.joint().clone(), description.clone());
@@ -66,7 +59,40 @@ impl Exchange {
         Ok(told)
     }
 
-    async fn deliver(&self, description: &Description, below: Below) -> Result<Answer, Refusal> {
+    /// What is told when the app has it not, or nobody knows.
+    async fn not_yet(
+        &self,
+        description: &mut Description,
+        answer: &Answer,
+        verdict: Verdict,
+        done: StatusCode,
+    ) -> Result<Response<Body>, Refusal> {
+        let is_creation = done == StatusCode::CREATED;
+        // Of nothing, nothing can be held back.
+        let fate = match (is_creation, description.length) {
+            (true, 0) => "it was empty and is removed, and its client may begin anew",
+            _ => "it is kept, and offered again under the same key when its client asks",
+        };
+        tracing::warn!(id = description.id, status = answer.status, "{}; {fate}", verdict.words());
+        if is_creation && description.length > 0 {
+            return self.hold_back(description, done).await;
+        }
+        Ok(match verdict.refusal(answer.status, answer.location.as_deref()) {
+            Some(refusal) => respond(&kept(refuse(&refusal, self.context.as_deref())).await),
+            None => respond(answer),
+        })
+    }
+
+    /// Makes a creation that brought all bytes one that lacks the last. With an error its client would begin another one,
+    /// which the app gets under another key; and "all is there" clients take for a success, and never ask again.
+    async fn hold_back(&self, description: &mut Description, done: StatusCode) -> Result<Response<Body>, Refusal> {
+        let (joint, id, offset) = (self.route.joint().clone(), description.id.clone(), description.length - 1);
+        blocking(move || joint.store.settle(&id, &joint.store.open(&id)?, offset)).await?;
+        description.held_back = true;
+        Ok(self.progress(description, done, offset))
+    }
+
+    async fn deliver(&self, description: &Description, below: Below) -> Result<(Answer, Verdict), Refusal> {
         let joint = self.route.joint().clone();
         let place = joint.place(self.route.name()).await?;
         let (route, context, described) = (self.route.clone(), self.context.clone(), description.clone());
@@ -83,9 +109,11 @@ impl Exchange {
             request.headers_mut().insert("idempotency-key", key);
         }
         let Ok(answer) = below(request).await;
+        let delivery = answer.extensions().get::<Delivery>().copied();
+        let answer = kept(answer).await;
+        let verdict = Verdict::of(answer.status, answer.location.as_deref(), delivery.as_ref());
         // Where nobody knows what the app did with it, a file that it was told of may be its own already.
-        let unknown = answer.extensions().get() == Some(&Delivery::Unanswered);
-        if answer.status().as_u16() >= 400 && !unknown {
+        if verdict.is_not_taken() {
             let id = description.id.clone();
             blocking(move || {
                 joint.store.take_back(&id);
@@ -93,7 +121,7 @@ impl Exchange {
             })
             .await?;
         }
-        Ok(kept(answer).await)
+        Ok((answer, verdict))
     }
 }
 

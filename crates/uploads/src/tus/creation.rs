@@ -8,7 +8,7 @@ use super::{
     exchange::{Exchange, blocking},
     headers,
     layer::Below,
-    ledger::{Full, Limits},
+    ledger::{Full, Limits, MOST},
     store::Description,
 };
 use crate::{
@@ -38,7 +38,7 @@ impl Exchange {
                     answer.headers_mut().insert(header::LOCATION, location);
                 }
             }
-            // Its client was not told where it is, and begins anew.
+            // Refused for good, or by us: its client was not told where it is.
             _ => self.remove(&description.id).await?,
         }
         answer
@@ -75,6 +75,14 @@ impl Exchange {
         let made = blocking(move || joint.store.create(description, lifetime, limits)).await?;
         made.map_err(|full| match full {
             Full::All => Refusal::new(ROOM, ""),
+            // More room would not help.
+            Full::Number => Refusal::new(
+                ROOM,
+                format!(
+                    "{MOST} uploads are not complete, and there may be no more, however small: one must be completed, or \
+                     ended with DELETE, or expire (`resumable_for`)."
+                ),
+            ),
             Full::Client => Refusal::new(SHARE, ""),
         })
     }

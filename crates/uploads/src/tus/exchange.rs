@@ -134,7 +134,9 @@ impl Exchange {
         if description.answer.is_none() && !http_body::Body::is_end_stream(body) {
             let (joint, id) = (self.route.joint().clone(), description.id.clone());
             let (opening, opened) = (joint.clone(), id.clone());
-            let file = Arc::new(blocking(move || opening.store.open(&opened)).await?);
+            let is_there = description.held_back;
+            let open = move || if is_there { opening.store.scratch() } else { opening.store.open(&opened) };
+            let file = Arc::new(blocking(open).await?);
             let idle = joint.settings.idle.0;
             now = Appending { joint, id, file, offset, length: description.length }.run(body, checksum, idle).await?;
         }

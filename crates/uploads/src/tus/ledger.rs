@@ -1,12 +1,13 @@
 //! Who has begun how many resumable uploads, and how large they will be. In memory, so that to look and to reserve is one
 //! step, however many begin at once.
 
-use std::collections::HashMap;
+use std::{cmp::Reverse, collections::HashMap};
 
 use super::store::Description;
 
-/// Uploads at a time, those included whose answers are kept: the smallest one takes files too.
-const MOST: usize = 10_000;
+/// Uploads at a time, those included whose answers are kept: the smallest one takes files too. An answer goes before
+/// anybody is refused.
+pub(super) const MOST: usize = 10_000;
 /// Of one client, those included whose answers are kept; the oldest of its answers goes first.
 const MOST_EACH: usize = 1_000;
 
@@ -25,6 +26,8 @@ pub(crate) struct Limits {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Full {
     All,
+    /// There are too many that are not complete, of all clients.
+    Number,
     /// This client alone has too many.
     Client,
 }
@@ -54,8 +57,8 @@ impl Ledger {
         self.0.insert(one.id.clone(), counted);
     }
 
-    /// Counts one that is about to begin, or says why it may not. What is given back are complete ones of the same client
-    /// that make place for it.
+    /// Counts one that is about to begin, or says why it may not. What is given back are complete ones that make
+    /// place for it.
     pub(super) fn reserve(&mut self, one: &Description, limits: Limits) -> Result<Vec<String>, Full> {
         let (mut begun, mut sum, mut sum_each, mut kept) = (0, 0_u64, 0_u64, Vec::new());
         // Whose address nobody knows is not one client.
@@ -77,15 +80,31 @@ impl Ledger {
         }
         let too_many = (begun + kept.len() + 1).saturating_sub(MOST_EACH);
         kept.sort_unstable();
-        let gone: Vec<String> = kept.into_iter().take(too_many).map(|(_, id)| id.clone()).collect();
-        if self.0.len() >= MOST + gone.len() || sum.saturating_add(one.length) > limits.room {
+        let mut gone: Vec<String> = kept.into_iter().take(too_many).map(|(_, id)| id.clone()).collect();
+        if sum.saturating_add(one.length) > limits.room {
             return Err(Full::All);
+        }
+        while self.0.len() >= MOST + gone.len() {
+            gone.push(self.oldest_of_the_most(&gone).ok_or(Full::Number)?);
         }
         for id in &gone {
             self.0.remove(id);
         }
         self.add(one);
         Ok(gone)
+    }
+
+    /// The oldest complete one of the client that has most of them: few clients cannot take the place of all, whoever asks.
+    fn oldest_of_the_most(&self, gone: &[String]) -> Option<String> {
+        type Kept<'a> = (usize, Reverse<(u64, &'a String)>);
+        let mut clients: HashMap<&str, Kept<'_>> = HashMap::new();
+        for (id, counted) in self.0.iter().filter(|(id, counted)| counted.complete && !gone.contains(id)) {
+            let age = Reverse((counted.expires_ms, id));
+            let (number, oldest) = clients.entry(&counted.client).or_insert((0, age));
+            *number += 1;
+            *oldest = age.max(*oldest);
+        }
+        clients.into_values().max().map(|(_, Reverse((_, id)))| id.clone())
     }
 
     pub(super) fn complete(&mut self, id: &str) {
@@ -154,6 +173,23 @@ mod tests {
             ledger.add(&one);
             ledger.complete(&one.id);
         }
-        assert_eq!(ledger.reserve(&one(0, "z", 0), LIMITS), Err(Full::All));
+        assert_eq!(ledger.reserve(&one(0, "z", 1001), LIMITS), Err(Full::Client), "who is refused takes no place");
+        let made = ledger.reserve(&one(0, "z", 0), LIMITS);
+        assert_eq!(made, Ok(vec!["a-00001".into()]), "the oldest of who has most, whoever asks");
+        assert_eq!(ledger.reserve(&one(1, "z", 0), LIMITS), Ok(vec!["a-00002".into()]));
+        assert!(ledger.knows("0-00000") && !ledger.knows("a-00002"));
+        assert_eq!(ledger.0.len(), MOST);
+    }
+
+    #[test]
+    fn only_open_ones_close_it_for_all() {
+        let mut ledger = Ledger::default();
+        for number in 0..MOST {
+            ledger.add(&one(0, &format!("{number}"), 0));
+        }
+        assert_eq!(ledger.reserve(&one(0, "z", 0), LIMITS), Err(Full::Number));
+        ledger.complete("7-00000");
+        assert_eq!(ledger.reserve(&one(0, "z", 0), LIMITS), Ok(vec!["7-00000".into()]));
+        assert_eq!(ledger.reserve(&one(1, "z", 0), LIMITS), Err(Full::Number));
     }
 }

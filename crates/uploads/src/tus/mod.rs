@@ -16,6 +16,7 @@ mod headers;
 mod layer;
 mod ledger;
 mod store;
+mod verdict;
 
 pub use layer::{Resumable, ResumableService};
 pub(crate) use store::Store;
@@ -63,7 +64,7 @@ pub(crate) const ROOM: ProblemKind = ProblemKind {
     code: "SEA_UPLOADS_TUS_ROOM",
     status: StatusCode::INSUFFICIENT_STORAGE,
     title: "There is no room for another upload",
-    advice: "Try again later. Operators: `resumable_room` of [uploads].",
+    advice: "Try again later. Operators: `resumable_room` of [uploads], unless `detail` names another limit.",
 };
 
 pub(crate) const SHARE: ProblemKind = ProblemKind {
@@ -71,6 +72,20 @@ pub(crate) const SHARE: ProblemKind = ProblemKind {
     status: StatusCode::TOO_MANY_REQUESTS,
     title: "You have begun too many uploads, or too large ones, that are not complete",
     advice: "Complete them, or end them with DELETE. Operators: `resumable_each` and `resumable_room_each` of [uploads].",
+};
+
+pub(crate) const MOVED: ProblemKind = ProblemKind {
+    code: "SEA_UPLOADS_TUS_MOVED",
+    status: StatusCode::BAD_GATEWAY,
+    title: "The app takes this upload at another address",
+    advice: "It is kept, and offered again when it is asked for. Operators: make the address that `detail` names the path of \
+             the route, or let the app take uploads here.",
+};
+pub(crate) const SIGN_IN: ProblemKind = ProblemKind {
+    code: "SEA_UPLOADS_TUS_SIGN_IN",
+    status: StatusCode::UNAUTHORIZED,
+    title: "The app asks for a sign-in before it takes the upload",
+    advice: "Sign in, and ask for the upload again: it is kept, and offered to the app again.",
 };
 
 /// What a client of tus sends, for browsers that ask before they send it.

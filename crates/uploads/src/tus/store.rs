@@ -41,6 +41,10 @@ pub(crate) struct Description {
     #[serde(default)]
     pub client: Option<String>,
     pub expires_ms: u64,
+    /// All bytes came with its creation, but the app has not taken it: the last one is to be sent again, and is not written
+    /// again.
+    #[serde(default)]
+    pub held_back: bool,
     /// What came of it in the end.
     pub answer: Option<Answer>,
 }
@@ -157,6 +161,11 @@ impl Store {
     /// Its bytes, to read and to write.
     pub(crate) fn open(&self, id: &str) -> io::Result<File> {
         OpenOptions::new().read(true).write(true).open(self.path(id, "bin"))
+    }
+
+    /// In place of its bytes, for what is not to be written: they may be the app's file too.
+    pub(crate) fn scratch(&self) -> io::Result<File> {
+        tempfile::tempfile_in(&self.folder)
     }
 
     /// Makes what was written up to there durable, and then says so.

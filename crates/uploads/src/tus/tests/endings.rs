@@ -42,10 +42,11 @@ async fn what_is_refused_at_its_creation_leaves_nothing() {
         assert_eq!(place.ask_as(from(CLIENT), ("POST", "/files/tus"), &fields, body).await.status, status);
         assert_eq!(place.files(), [""; 0]);
     }
-    // The app refuses it, now or for good.
-    for status in [422, 403, 500] {
+    // The app refuses it for good, or has not taken one of which nothing can be sent again.
+    for (length, body, status) in [("4", "test", 422), ("0", "", 500)] {
         place.app.says.lock().unwrap().push_back(Says::Status(status));
-        assert_eq!(place.ask(("POST", "/files/tus"), &[PIECE, METADATA, length], "test").await.status, status);
+        let fields = [PIECE, METADATA, ("upload-length", length)];
+        assert_eq!(place.ask(("POST", "/files/tus"), &fields, body).await.status, status);
         assert_eq!(place.files(), [""; 0], "{status}");
     }
     let down = Place::new(Deliver::Form, |settings| settings.clamd = Some("tcp:127.0.0.1:1".into()));
@@ -147,4 +148,57 @@ async fn a_file_that_the_app_may_have_taken_is_never_lost_or_deleted() {
     assert_eq!(place.patch(&other, 0, "test").await.status, 504);
     assert_eq!(place.ask(("DELETE", &other), &[], "").await.status, 204);
     assert_eq!(fs::read(place.app.last_file().0).unwrap(), b"test");
+}
+
+#[tokio::test]
+async fn a_redirect_is_no_receipt() {
+    let place = Place::new(Deliver::Reference, |_| ());
+    let url = place.begin(4).await;
+    let says =
+        [(308, "/api/videos/?key=1"), (302, "/login?next=/files"), (303, "/users/sign_in"), (307, "/x"), (301, "/x")];
+    place.app.says.lock().unwrap().extend(says.map(|(status, location)| Says::Redirect(status, location)));
+    let moved = place.patch(&url, 0, "test").await;
+    assert_eq!((moved.status, moved.code().as_str()), (502, "SEA_UPLOADS_TUS_MOVED"));
+    assert!(moved.body.contains("means: /api/videos/\"") && moved.field("location").is_none(), "{}", moved.body);
+    for (status, code) in [(401, "SIGN_IN"), (401, "SIGN_IN"), (502, "MOVED"), (502, "MOVED")] {
+        let (path, _) = place.app.last_file();
+        assert!(!path.exists(), "what the app has not looked at is not its own");
+        let asked = place.patch(&url, 4, "").await;
+        assert_eq!((asked.status, asked.code()), (status, format!("SEA_UPLOADS_TUS_{code}")));
+    }
+    // Post, redirect, get.
+    place.app.says.lock().unwrap().push_back(Says::Redirect(303, "/videos/7"));
+    assert_eq!(place.ask(("HEAD", &url), &[], "").await.status, 200);
+    assert_eq!((fs::read(place.app.last_file().0).unwrap(), place.app.count()), (b"test".to_vec(), 6));
+    let kept = place.ask(("GET", &url), &[], "").await;
+    assert_eq!((kept.status, kept.field("location")), (303, Some("/videos/7")));
+}
+
+#[tokio::test]
+async fn a_creation_that_the_app_may_yet_take_is_gone_on_with_under_its_key() {
+    let fields = [PIECE, METADATA, ("upload-length", "4")];
+    for says in
+        [Says::Unanswered, Says::Status(401), Says::Status(429), Says::Status(500), Says::Redirect(302, "/login")]
+    {
+        let place = Place::new(Deliver::Reference, |_| ());
+        place.app.says.lock().unwrap().extend([says, says]);
+        let made = place.ask(("POST", "/files/tus"), &fields, "test").await;
+        // Not all of it: clients would take that for a success.
+        assert_eq!((made.status, made.field("upload-offset")), (201, Some("3")), "{}", made.body);
+        let (url, (path, key)) = (made.field("location").unwrap().to_owned(), place.app.last_file());
+        // Also when we are killed meanwhile.
+        let place = place.again();
+        let head = place.ask(("HEAD", &url), &[], "").await;
+        assert_eq!((head.status, head.field("upload-offset"), place.app.count()), (200, Some("3"), 1));
+        // What is sent in its place is not in the file, which may be the app's.
+        assert!(place.patch(&url, 3, "?").await.status >= 400, "this time it is told");
+        assert_eq!(place.app.last_file(), (path.clone(), key.clone()));
+        assert_eq!(place.ask(("HEAD", &url), &[], "").await.field("upload-offset"), Some("4"));
+        assert_eq!(
+            (place.app.last_file(), place.app.count()),
+            ((path.clone(), key), 3),
+            "the same one, until it is taken"
+        );
+        assert_eq!(fs::read(path).unwrap(), b"test");
+    }
 }

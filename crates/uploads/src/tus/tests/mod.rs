@@ -29,6 +29,7 @@ use crate::{
 #[derive(Clone, Copy)]
 enum Says {
     Status(u16),
+    Redirect(u16, &'static str),
     /// Our own answer in its place: it got the request and nobody knows what it did.
     Unanswered,
     /// Nothing, ever.
@@ -51,6 +52,10 @@ impl App {
         let mut answer = Response::new(full_body("said by the app"));
         match says {
             Says::Status(status) => *answer.status_mut() = StatusCode::from_u16(status).unwrap(),
+            Says::Redirect(status, location) => {
+                *answer.status_mut() = StatusCode::from_u16(status).unwrap();
+                answer.headers_mut().insert("location", location.parse().unwrap());
+            }
             Says::Unanswered => {
                 *answer.status_mut() = StatusCode::GATEWAY_TIMEOUT;
                 answer.extensions_mut().insert(Delivery::Unanswered);
