@@ -168,7 +168,7 @@ impl SharedLimiter {
                     return None;
                 }
                 Ok(Some(taken)) => {
-                    let Some(asked) = question.take() else { return None };
+                    let asked = question.take()?;
                     let now = Instant::now();
                     if taken.granted > 0 {
                         self.alone.charge(key, taken.granted, self.store.nodes(), now);
