@@ -169,8 +169,7 @@ fn stack(
 
     let rates = rates(route, config);
     let cost = route.protection.cost.unwrap_or(1);
-    let login = route.protection.login.as_ref();
-    let login = login.map(|login| Login::layer(name, login, &shared.guesses, &shared.limits));
+    let login = login(name, route, shared);
     let overload =
         shared.load.layer(name, &config.protection.overload, &route.protection, config.app.health.as_deref());
 
@@ -231,6 +230,11 @@ fn stack(
         None => Handler::new(last.service(NothingHere)),
     };
     Handler::new(first.service(then.around(end)))
+}
+
+fn login(name: &str, route: &RouteEntry, shared: &Shared) -> Option<Login> {
+    let settings = route.protection.login.as_ref()?;
+    Some(Login::layer(name, settings, &shared.guesses, &shared.limits))
 }
 
 /// The rates of a route.
