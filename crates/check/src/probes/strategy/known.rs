@@ -27,11 +27,15 @@ pub(super) struct Manners {
     pub waits: bool,
     /// What signed-in people get is not kept.
     pub discreet: bool,
+    /// What is written is shown some time.
+    pub shows: bool,
+    /// A purge takes the copy out, and is not only answered.
+    pub purges: bool,
 }
 
 impl Default for Manners {
     fn default() -> Self {
-        Self { seconds: 60, forgets: true, waits: true, discreet: true }
+        Self { seconds: 60, forgets: true, waits: true, discreet: true, shows: true, purges: true }
     }
 }
 
@@ -53,6 +57,7 @@ impl Board {
 /// The board as a subject.
 pub(super) fn board(manners: Manners) -> io::Result<Fixture> {
     let board: Arc<Mutex<Board>> = Arc::default();
+    let admin = fixture::Server::start(admin(board.clone(), manners), ServerOptions::default())?;
     let answering: fixture::Answering = Arc::new(move |request| {
         let board = board.clone();
         Box::pin(async move {
@@ -62,7 +67,9 @@ pub(super) fn board(manners: Manners) -> io::Result<Fixture> {
                 ("POST", "/notes") => {
                     let body = request.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
                     let mut board = lock(&board);
-                    board.notes.push(String::from_utf8_lossy(&body).into_owned());
+                    if manners.shows {
+                        board.notes.push(String::from_utf8_lossy(&body).into_owned());
+                    }
                     if manners.forgets {
                         board.copies.clear();
                     }
@@ -83,11 +90,29 @@ pub(super) fn board(manners: Manners) -> io::Result<Fixture> {
         })
     });
     let server = fixture::Server::start(answering, ServerOptions::default())?;
-    let mut subject = Subject { url: Some(server.address.clone()), ..Subject::default() };
+    let (url, admin_api) = (Some(server.address.clone()), Some(admin.address.clone()));
+    let mut subject = Subject { url, admin: admin_api, ..Subject::default() };
     subject.hints.paths = vec!["/notes".into(), "/account".into()];
     subject.hints.canary =
         Some(Canary { post: "/notes".into(), body: "text={canary}".into(), pages: vec!["/notes".into()] });
-    Ok(Fixture { subject, _keep: vec![Box::new(server)] })
+    Ok(Fixture { subject, _keep: vec![Box::new(server), Box::new(admin)] })
+}
+
+/// What takes its copies out.
+fn admin(board: Arc<Mutex<Board>>, manners: Manners) -> fixture::Answering {
+    Arc::new(move |request| {
+        let board = board.clone();
+        Box::pin(async move {
+            let body = request.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+            let order: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
+            match order["url"].as_str() {
+                Some(address) if manners.purges => drop(lock(&board).copies.remove(address)),
+                Some(_) => {}
+                None => return reply(400, &[], ""),
+            }
+            reply(200, &[], "{\"removed\":1}")
+        })
+    })
 }
 
 fn lock(board: &Mutex<Board>) -> std::sync::MutexGuard<'_, Board> {

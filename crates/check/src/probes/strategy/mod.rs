@@ -243,14 +243,36 @@ impl Tour {
 
 /// A refusal, or a way to a sign-in.
 fn is_closed(answer: &Answer) -> bool {
-    let to = answer.header("location").unwrap_or_default().to_ascii_lowercase();
-    let sign_in = ["login", "signin", "sign-in", "sign_in", "auth"].iter().any(|word| to.contains(word));
-    matches!(answer.status.as_u16(), 401 | 403) || (answer.status.is_redirection() && sign_in)
+    let to = answer.header("location").unwrap_or_default();
+    matches!(answer.status.as_u16(), 401 | 403) || (answer.status.is_redirection() && is_sign_in(to))
+}
+
+/// Whether an address is of a sign-in, by a whole segment of its path or the first label of its host, an extension left
+/// away: `/authors` is none, `/login.php` and `https://auth.example.com/` are. Its query only says where one came from.
+fn is_sign_in(address: &str) -> bool {
+    const NAMES: [&str; 14] = [
+        "login",
+        "log-in",
+        "log_in",
+        "signin",
+        "sign-in",
+        "sign_in",
+        "wp-login",
+        "auth",
+        "oauth",
+        "oauth2",
+        "authorize",
+        "authenticate",
+        "authentication",
+        "sso",
+    ];
+    let address = address.split(['?', '#']).next().unwrap_or_default().to_ascii_lowercase();
+    address.split('/').any(|segment| NAMES.contains(&segment.split(['.', ':', ';']).next().unwrap_or_default()))
 }
 
 /// What is wrong with an answer that is kept, or that lets everybody keep it.
 fn fault(path: &str, answer: &Answer, says: &Says, kept: bool) -> Option<String> {
-    if answer.headers.contains_key("set-cookie") && (kept || says::is_for_all(answer)) {
+    if answer.headers.contains_key("set-cookie") && (kept || says::is_for_all(answer, "set-cookie")) {
         return Some(format!("GET {path} sets a cookie, and may be given to everybody: all get the same one"));
     }
     if !kept {
@@ -265,7 +287,7 @@ fn fault(path: &str, answer: &Answer, says: &Says, kept: bool) -> Option<String>
         Says::Nothing => Some(format!("GET {path} is given from a copy, and nobody says how old that may be")),
         _ => says
             .staleness()
-            .filter(|limit| age > limit + GRACE && !says::is_stale_on_purpose(answer))
+            .filter(|limit| age > limit.saturating_add(GRACE) && !says::is_stale_on_purpose(answer))
             .map(|limit| format!("GET {path} is given from a copy {age} s old, and says that it may be {limit} s")),
     }
 }

@@ -23,40 +23,78 @@ struct Directives(Vec<(String, Option<String>)>);
 impl Directives {
     fn of(answer: &Answer, name: &str) -> Self {
         let lines = answer.headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
-        let items = lines.flat_map(|line| line.split(',').map(str::to_owned).collect::<Vec<_>>());
-        let pairs = items.map(|item| match item.trim().to_ascii_lowercase().split_once('=') {
-            Some((name, value)) => (name.to_owned(), Some(value.trim_matches('"').to_owned())),
-            None => (item.trim().to_ascii_lowercase(), None),
+        let pairs = lines.flat_map(members).map(|item| match item.to_ascii_lowercase().split_once('=') {
+            Some((name, value)) => (name.to_owned(), Some(unquoted(value))),
+            None => (item.to_ascii_lowercase(), None),
         });
-        Self(pairs.filter(|(name, _)| !name.is_empty()).collect())
+        Self(pairs.collect())
     }
 
     fn has(&self, name: &str) -> bool {
         self.0.iter().any(|(known, _)| known == name)
     }
 
-    /// A word that holds for the whole answer, and not for some of its fields (RFC 9111, 5.2.2.4).
+    /// A word that holds for the whole answer, and not for some of its fields (RFC 9111, 5.2.2.4 and 5.2.2.7).
     fn forbids(&self, name: &str) -> bool {
         self.0.iter().any(|(known, fields)| known == name && fields.is_none())
     }
 
-    /// Seconds; what is no number is no time (RFC 9111, 4.2.1).
+    /// Whether a word that is for some fields alone names this one: caches do not keep it, or give it to one user.
+    fn withholds(&self, field: &str) -> bool {
+        let qualified = self.0.iter().filter(|(known, _)| known == "private" || known == "no-cache");
+        let mut fields = qualified.flat_map(|(_, fields)| fields.as_deref().unwrap_or_default().split(','));
+        fields.any(|name| name.trim() == field)
+    }
+
     fn seconds(&self, name: &str) -> Option<u64> {
         let (_, value) = self.0.iter().find(|(known, _)| known == name)?;
-        Some(value.as_deref().and_then(|value| value.parse().ok()).unwrap_or(0))
+        Some(seconds(value.as_deref().unwrap_or_default()))
     }
 
     fn says(&self) -> Says {
         match () {
             () if self.has("no-store") => Says::Never("no-store"),
-            () if self.has("private") => Says::Private,
+            () if self.forbids("private") => Says::Private,
             () if self.forbids("no-cache") => Says::Never("no-cache"),
             () => match self.seconds("s-maxage").or_else(|| self.seconds("max-age")) {
                 Some(0) if !self.has("stale-while-revalidate") => Says::Never("max-age=0"),
-                Some(seconds) => Says::For(seconds + self.seconds("stale-while-revalidate").unwrap_or(0)),
+                Some(seconds) => Says::For(seconds.saturating_add(self.seconds("stale-while-revalidate").unwrap_or(0))),
                 None => Says::Nothing,
             },
         }
+    }
+}
+
+/// The members of a list, without the space around them; a comma in a quoted string parts nothing (RFC 9110, 5.6.1).
+fn members(line: &str) -> impl Iterator<Item = &str> {
+    let (mut quoted, mut escaped) = (false, false);
+    let parts = line.split(move |letter| {
+        let escapes = quoted && !escaped && letter == '\\';
+        if letter == '"' && !escaped {
+            quoted = !quoted;
+        }
+        escaped = escapes;
+        letter == ',' && !quoted
+    });
+    parts.map(str::trim).filter(|item| !item.is_empty())
+}
+
+/// A token as it is, or what a quoted string says (RFC 9110, 5.6.4).
+fn unquoted(value: &str) -> String {
+    let Some(text) = value.strip_prefix('"').and_then(|value| value.strip_suffix('"')) else { return value.to_owned() };
+    let mut escaped = false;
+    let kept = text.chars().filter(|letter| {
+        escaped = !escaped && *letter == '\\';
+        !escaped
+    });
+    kept.collect()
+}
+
+/// What is no number is no time (RFC 9111, 4.2.1); one that is too large is the largest that there is (1.2.2).
+fn seconds(value: &str) -> u64 {
+    match !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+        true => value.parse().unwrap_or(u64::MAX),
+        false => 0,
     }
 }
 
@@ -102,10 +140,10 @@ impl Says {
     }
 }
 
-/// Whether everybody may be given it, by an explicit word (RFC 9111, 3.5).
-pub(super) fn is_for_all(answer: &Answer) -> bool {
+/// Whether everybody may be given this field of it, by an explicit word (RFC 9111, 3.5).
+pub(super) fn is_for_all(answer: &Answer, field: &str) -> bool {
     let says = Directives::of(answer, "cache-control");
-    let restricted = says.has("private") || says.has("no-store");
+    let restricted = says.forbids("private") || says.has("no-store") || says.withholds(field);
     !restricted && (says.has("public") || says.has("s-maxage"))
 }
 
@@ -117,7 +155,7 @@ pub(super) fn is_stale_on_purpose(answer: &Answer) -> bool {
 
 /// How old it says it is.
 pub(super) fn age(answer: &Answer) -> u64 {
-    answer.header("age").and_then(|age| age.parse().ok()).unwrap_or(0)
+    seconds(answer.header("age").unwrap_or_default())
 }
 
 /// `Expires`; one that is no date is in the past (RFC 9111, 5.3).
@@ -166,12 +204,35 @@ mod tests {
         assert_eq!(says("max-age=0, must-revalidate"), Says::Never("max-age=0"));
         assert_eq!(says("max-age=never"), Says::Never("max-age=0"));
         assert_eq!(says("max-age=5, no-cache=\"set-cookie\""), Says::For(5));
+        assert_eq!(says("max-age=5, private=\"x-user\""), Says::For(5), "all but that field");
         for nothing in ["public", "must-revalidate", "immutable", "no-transform", ""] {
             assert_eq!(says(nothing), Says::Nothing, "{nothing}");
         }
         assert_eq!(Says::of(&answer(&[("etag", "\"a\""), ("pragma", "no-cache")])), Says::Nothing);
         let both = [("cdn-cache-control", "max-age=9"), ("cache-control", "no-cache")];
         assert_eq!(Says::of(&answer(&both)), Says::For(9));
+    }
+
+    #[test]
+    fn what_is_in_quotes_is_no_directive() {
+        let says = |control: &'static str| Says::of(&answer(&[("cache-control", control)]));
+        assert_eq!(says("max-age=\"5\""), Says::For(5));
+        assert_eq!(says("private=\"a, no-store, b\", max-age=5"), Says::For(5));
+        assert_eq!(says("a=\"\\\", no-store\", max-age=5"), Says::For(5), "an escaped quote ends nothing");
+        assert_eq!(says("a=\"\\\\\", no-store"), Says::Never("no-store"), "an escaped backslash escapes nothing");
+        assert_eq!(unquoted("\"a\\\"b\\\\\""), "a\"b\\");
+    }
+
+    #[test]
+    fn numbers_that_are_too_large_are_very_large() {
+        let says = |control: &'static str| Says::of(&answer(&[("cache-control", control)]));
+        assert_eq!(says("max-age=99999999999999999999999"), Says::For(u64::MAX));
+        assert_eq!(says("max-age=18446744073709551615, stale-while-revalidate=5"), Says::For(u64::MAX));
+        assert_eq!(says("max-age=5, stale-while-revalidate=99999999999999999999999"), Says::For(u64::MAX));
+        for none in ["max-age=+5", "max-age=-5", "max-age=5.5", "max-age="] {
+            assert_eq!(says(none), Says::Never("max-age=0"), "{none}");
+        }
+        assert_eq!(age(&answer(&[("age", "99999999999999999999999")])), u64::MAX);
     }
 
     #[test]
@@ -189,8 +250,9 @@ mod tests {
 
     #[test]
     fn for_all_is_said_and_not_assumed() {
-        let all = |control: &'static str| is_for_all(&answer(&[("cache-control", control)]));
+        let all = |control: &'static str| is_for_all(&answer(&[("cache-control", control)]), "set-cookie");
         assert!(all("public, max-age=5") && all("s-maxage=5"));
         assert!(!all("max-age=5") && !all("private, s-maxage=5") && !all("public, no-store"));
+        assert!(all("public, private=\"x-user\"") && !all("public, private=\"x-user, Set-Cookie\""));
     }
 }

@@ -90,10 +90,54 @@ async fn a_crowd_that_all_ask_the_app_is_found_out() {
 
 #[tokio::test]
 async fn a_page_that_shows_no_write_under_any_address_tells_nothing() {
+    // A short time, so that the wait for it is one, too; copies stay, so that the page is kept on a slow machine as well.
+    let manners = Manners { shows: false, forgets: false, seconds: 1, ..Manners::default() };
+    let board = known::board(manners).unwrap();
+    let seen = look(&board.subject).await;
+    assert!(unclear(&seen, "does not show what was written, under any address"), "{seen:?}");
+}
+
+#[tokio::test]
+async fn a_write_to_pages_that_are_not_kept_proves_nothing_of_those_that_are() {
     let mut board = known::board(Manners::default()).unwrap();
     if let Some(canary) = &mut board.subject.hints.canary {
         canary.pages = vec!["/assets/app-3f9a1c2b.js".into()];
     }
     let seen = look(&board.subject).await;
     assert!(unclear(&seen, "is among those that are kept"), "{seen:?}");
+}
+
+#[tokio::test]
+async fn a_purge_that_is_answered_and_takes_nothing_out_is_found_out() {
+    // The copy is so young that it has an age of nothing, and nothing else on it says that it is one.
+    for purges in [true, false] {
+        let board = known::board(Manners { purges, ..Manners::default() }).unwrap();
+        let seen = look(&board.subject).await;
+        match purges {
+            true => assert_eq!(seen.outcome, Outcome::Holds, "{seen:?}"),
+            false => assert!(broken(&seen, "still from a copy"), "{seen:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_copy_may_be_as_old_as_no_number_says() {
+    let headers = [("cache-control", "public, max-age=18446744073709551615"), ("age", "5")];
+    let long = site(&["/a"], move |_, _| reply(200, &headers, "x"));
+    let seen = look(&long.subject).await;
+    assert!(unclear(&seen, "no crowd could be sent"), "{seen:?}");
+}
+
+#[test]
+fn a_sign_in_is_told_by_whole_segments() {
+    for is in
+        ["/login", "/login.php?next=/a", "/accounts/Login/", "/users/sign_in", "https://auth.test/x", "/oauth2/start"]
+    {
+        assert!(is_sign_in(is), "{is}");
+    }
+    for other in
+        ["/authors", "/authors/1", "/blog/login-flows", "https://authors.test:80/", "/a?from=/login", "/a#/auth", ""]
+    {
+        assert!(!is_sign_in(other), "{other}");
+    }
 }

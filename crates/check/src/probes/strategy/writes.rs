@@ -12,7 +12,7 @@ use crate::{
     probe::Cases,
     probes::{
         cached_responses::fresh,
-        copies::{Origin, is_copy, origin, twice},
+        copies::{is_copy, twice},
         injection,
     },
 };
@@ -102,7 +102,7 @@ async fn overdue(cases: &mut Cases, client: &Client, page: &Page<'_>, mark: &str
     let made = now.is_ok_and(|answer| answer.text().contains(mark));
     match page.says.staleness() {
         _ if !made => cases.told_nothing(format!("GET {path} does not show what was written, under any address")),
-        Some(limit) if limit + GRACE >= WAIT.as_secs() => cases.told_nothing(format!(
+        Some(limit) if limit.saturating_add(GRACE) >= WAIT.as_secs() => cases.told_nothing(format!(
             "GET {path} is still old {} s after a write, and says that it may be {limit} s: that long nobody waits here; purge \
              it on writes, or name another page in [check] canary",
             WAIT.as_secs()
@@ -121,10 +121,10 @@ async fn overdue(cases: &mut Cases, client: &Client, page: &Page<'_>, mark: &str
 pub(super) async fn purge(cases: &mut Cases, client: &Client, admin: Option<&Client>, kept: &[&Seen]) -> String {
     let (Some(admin), Some(seen)) = (admin, kept.first()) else { return "no purge was tried".into() };
     let own = fresh(&seen.path);
-    let before = twice(client, &own).await;
-    if !before.is_ok_and(|(first, second)| is_copy(&first, &second)) {
-        return "no purge was tried: what is kept does not depend on a query".into();
-    }
+    let first = match twice(client, &own).await {
+        Ok((first, second)) if is_copy(&first, &second) => first,
+        _ => return "no purge was tried: what is kept does not depend on a query".into(),
+    };
     let answer = match order(admin, &own).await {
         Ok(answer) if answer.status == StatusCode::OK => answer,
         Ok(answer) => return format!("no purge was tried: the admin API answers {}", answer.status.as_u16()),
@@ -133,7 +133,8 @@ pub(super) async fn purge(cases: &mut Cases, client: &Client, admin: Option<&Cli
     cases.plan_more(1);
     match client.get(&own).await {
         Ok(after) => {
-            let gone = origin(&after) != Origin::Copy;
+            // By the answer that was made: a copy of this second has an age of nothing, and no more need be on it.
+            let gone = !is_copy(&first, &after);
             let how = if gone { "made anew" } else { "still from a copy" };
             cases.tried(gone, format!("GET {} after its purge ({}): {how}", seen.path, answer.text().trim()));
         }
