@@ -15,13 +15,13 @@ use std::{
 use bytes::Bytes;
 use sqlx::{
     ConnectOptions, Connection, Row as _, SqliteConnection,
-    sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqliteRow, SqliteSynchronous},
+    sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteRow, SqliteSynchronous},
 };
 use thiserror::Error;
 
 use super::{
     address::Place,
-    files::{discard, lock, make_private},
+    files::{Whose, discard, lock, make_private, whose},
 };
 
 /// `PRAGMA user_version` of this layout.
@@ -33,7 +33,8 @@ const SWEEP: i64 = 500;
 /// Changes with every start of the machine.
 const BOOT: &str = "/proc/sys/kernel/random/boot_id";
 
-/// Whole, or not at all: it may be interrupted.
+/// Whole, or not at all: it may be interrupted. Before there is a WAL, so that the mark by which the file is known as ours
+/// is in the file itself.
 const CREATE: &str = "
 BEGIN IMMEDIATE;
 CREATE TABLE answers (
@@ -57,6 +58,7 @@ CREATE TABLE tags (
 ) WITHOUT ROWID;
 CREATE INDEX tags_answer ON tags (answer);
 CREATE TABLE facts (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+PRAGMA application_id = 1400337529;
 PRAGMA user_version = 1;
 COMMIT";
 
@@ -72,6 +74,11 @@ pub(crate) enum TableError {
     /// SQLite's own words.
     #[error("{0}")]
     Database(#[from] sqlx::Error),
+    /// A file that is no cache of ours: it may be somebody's data.
+    #[error(
+        "the file there is not a cache of Seaworthy, and is left as it is: name another cache.disk_path, or move it away"
+    )]
+    NotOurs,
     /// Of another release.
     #[error("it has layout {0}, and this release knows 1")]
     Layout(i64),
@@ -83,7 +90,7 @@ impl TableError {
         match self {
             Self::Database(error) => is_damage(error),
             Self::Layout(_) => true,
-            Self::Busy | Self::File(_) => false,
+            Self::Busy | Self::NotOurs | Self::File(_) => false,
         }
     }
 }
@@ -132,23 +139,12 @@ pub(crate) struct Table {
 impl Table {
     /// Opens the file, and makes it where there is none.
     pub(crate) async fn open(path: &Path) -> Result<Self, TableError> {
+        if whose(path)? == Whose::Anothers {
+            return Err(TableError::NotOurs);
+        }
         make_private(path)?;
         let lock = lock(path)?;
-        let options = options(path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .auto_vacuum(SqliteAutoVacuum::Incremental)
-            .synchronous(SqliteSynchronous::Normal)
-            .pragma("journal_size_limit", "16777216");
-        let mut connection = options.connect().await?;
-        let layout: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut connection).await?;
-        match layout {
-            0 => {
-                sqlx::raw_sql(CREATE).execute(&mut connection).await?;
-            }
-            LAYOUT => {}
-            other => return Err(TableError::Layout(other)),
-        }
+        let connection = open_writer(path).await?;
         let mut table = Self { connection, path: path.to_owned(), _lock: lock, bytes: 0, before: 0, used: 0 };
         table.note_boot().await?;
         table.count().await?;
@@ -353,6 +349,26 @@ impl Table {
         let limit = sqlx::AssertSqlSafe(format!("PRAGMA max_page_count = {}", count + pages));
         sqlx::query(limit).execute(&mut self.connection).await.unwrap();
     }
+}
+
+/// Opens the connection that writes, and makes what is missing.
+async fn open_writer(path: &Path) -> Result<SqliteConnection, TableError> {
+    let options = options(path)
+        .create_if_missing(true)
+        .auto_vacuum(SqliteAutoVacuum::Incremental)
+        .synchronous(SqliteSynchronous::Normal)
+        .pragma("journal_size_limit", "16777216");
+    let mut connection = options.connect().await?;
+    let layout: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut connection).await?;
+    match layout {
+        0 => {
+            sqlx::raw_sql(CREATE).execute(&mut connection).await?;
+        }
+        LAYOUT => {}
+        other => return Err(TableError::Layout(other)),
+    }
+    sqlx::query("PRAGMA journal_mode = WAL").execute(&mut connection).await?;
+    Ok(connection)
 }
 
 /// Opens a connection that only reads.

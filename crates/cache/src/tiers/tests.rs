@@ -263,19 +263,14 @@ async fn a_disk_that_was_off_meanwhile_is_forgotten() {
 #[tokio::test]
 async fn a_damaged_file_is_set_aside_and_the_cache_goes_on() {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::create_dir(folder.path().join("data")).unwrap();
-    std::fs::write(path(&folder), "this is no database, and long enough to be looked at as if it were one".repeat(99))
-        .unwrap();
     let process = Process::start(&folder, LIMIT).await;
     process.put(&key("/a"), large(50_000)).await;
     assert!(process.has("/a").await);
-    let aside = PathBuf::from(format!("{}.damaged", path(&folder).display()));
-    assert!(std::fs::read(&aside).unwrap().starts_with(b"this is no database"));
     process.end().await;
     // Damaged in the middle: found when it is read.
     let mut bytes = std::fs::read(path(&folder)).unwrap();
     bytes[4_096..].fill(0x5a);
-    std::fs::write(path(&folder), bytes).unwrap();
+    std::fs::write(path(&folder), &bytes).unwrap();
     let process = Process::start(&folder, LIMIT).await;
     assert!(!process.has("/a").await);
     process.put(&key("/b"), large(50_000)).await;
@@ -284,7 +279,39 @@ async fn a_damaged_file_is_set_aside_and_the_cache_goes_on() {
         process.put(&key("/b"), large(50_000)).await;
     }
     assert!(process.has("/b").await, "a new one was begun");
+    let aside = std::fs::read(format!("{}.damaged", path(&folder).display())).unwrap();
+    assert!(aside.ends_with(&[0x5a; 4_096]));
     process.end().await;
+}
+
+#[tokio::test]
+async fn a_file_that_is_not_ours_is_left_as_it_is() {
+    let another = [0, 1, 7].map(|layout| (somebodys_database(layout), "a database"));
+    for (bytes, what) in another.into_iter().chain([(b"text".repeat(999), "text"), (b"x".to_vec(), "a byte")]) {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("data")).unwrap();
+        std::fs::write(path(&folder), &bytes).unwrap();
+        let wal = format!("{}-wal", path(&folder).display());
+        std::fs::write(&wal, b"somebody's").unwrap();
+        for limit in [0, LIMIT, 0] {
+            let process = Process::start(&folder, limit).await;
+            put(&process.store, &key("/a"), plain("one"));
+            assert_eq!(process.purge(Purge::Url("/a".into())).await, 1, "memory goes on");
+            process.store.open_tiers(&settings(&folder, 0), None, &process.control).await;
+            process.end().await;
+            assert_eq!(std::fs::read(path(&folder)).unwrap(), bytes, "{what}, {limit}");
+            assert_eq!(std::fs::read(&wal).unwrap(), b"somebody's", "{what}, {limit}");
+            assert_eq!(std::fs::read_dir(folder.path().join("data")).unwrap().count(), 2, "nothing is put beside it");
+        }
+    }
+}
+
+/// What SQLite writes first, of an application without an id.
+fn somebodys_database(layout: u32) -> Vec<u8> {
+    let mut bytes = b"SQLite format 3\0".to_vec();
+    bytes.resize(8_192, 0);
+    bytes[60..64].copy_from_slice(&layout.to_be_bytes());
+    bytes
 }
 
 #[tokio::test]
