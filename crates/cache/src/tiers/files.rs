@@ -15,6 +15,9 @@ const OURS: u32 = 0x5377_7479;
 /// Where SQLite has it, in the first page of the file.
 const ID: std::ops::Range<usize> = 68..72;
 
+/// The ending of the file that says that removals are missing in the database.
+const MISSED: &str = ".missed";
+
 /// Whose the file at a path is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Whose {
@@ -82,8 +85,40 @@ pub(super) fn remove_left(path: &Path) -> Result<(), TableError> {
     if whose(path)? != Whose::Ours {
         return Ok(());
     }
-    let _lock = lock(path)?;
-    Ok(discard(path, false)?)
+    let removed = lock(path).and_then(|_lock| Ok(discard(path, false)?));
+    if removed.is_err() {
+        // What cannot be removed is not read when it is used again.
+        mark(path)?;
+    }
+    removed
+}
+
+/// Leaves word beside a database of ours that answers in it may have been removed since: the next one who opens it empties
+/// it. Where there is none, none is needed.
+///
+/// # Errors
+/// It cannot be left.
+pub(super) fn mark(path: &Path) -> io::Result<()> {
+    let word = beside(path, MISSED);
+    // One that cannot be looked at may be ours.
+    if matches!(whose(path), Ok(Whose::Nobodys | Whose::Anothers)) || word.is_file() {
+        return Ok(());
+    }
+    OpenOptions::new().create(true).append(true).mode(0o600).open(word)?.sync_all()?;
+    sync_folder(path)
+}
+
+/// Whether such word is there.
+pub(super) fn is_marked(path: &Path) -> bool {
+    beside(path, MISSED).exists()
+}
+
+/// Takes it away.
+///
+/// # Errors
+/// It is still there.
+pub(super) fn unmark(path: &Path) -> io::Result<()> {
+    gone(fs::remove_file(beside(path, MISSED)))
 }
 
 fn gone(removed: io::Result<()>) -> io::Result<()> {

@@ -119,7 +119,7 @@ async fn a_process_that_is_killed_leaves_a_whole_database_and_a_machine_that_fal
     let second = Process::start(&copy, LIMIT).await;
     assert!(second.has("/a").await);
     second.end().await;
-    let mut table = table::Table::open(&path(&copy)).await.unwrap();
+    let mut table = table::Table::open(&path(&copy), false).await.unwrap();
     table.pretend_another_boot().await;
     drop(table);
     sleep(Duration::from_millis(100)).await;
@@ -350,6 +350,57 @@ async fn another_process_has_it_for_now() {
     }
     assert!(!second.has("/a").await, "its removals were not in it");
     second.end().await;
+}
+
+#[tokio::test]
+async fn a_purge_that_the_file_does_not_have_empties_it_at_the_next_start_or_is_not_answered() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = Process::start(&folder, LIMIT).await;
+    first.put(&key("/a"), plain("one")).await;
+    // It has the file, so that the second cannot open it; neither can it leave word.
+    let second = Process::start(&folder, LIMIT).await;
+    let word = PathBuf::from(format!("{}.missed", path(&folder).display()));
+    std::fs::create_dir(&word).unwrap();
+    for order in [Purge::Url("/a".into()), Purge::All(true)] {
+        let left = second.store.purge(&order).await.unwrap_err();
+        assert!(left.left.contains("after a restart"), "{left}");
+    }
+    std::fs::remove_dir(&word).unwrap();
+    assert_eq!(second.purge(Purge::Url("/a".into())).await, 0);
+    assert!(word.is_file());
+    second.end().await;
+    assert!(first.has("/a").await);
+    first.end().await;
+    let third = Process::start(&folder, LIMIT).await;
+    assert!(!third.has("/a").await && !word.exists());
+    third.put(&key("/a"), plain("two")).await;
+    third.end().await;
+    let fourth = Process::start(&folder, LIMIT).await;
+    assert!(fourth.has("/a").await);
+    fourth.end().await;
+}
+
+#[tokio::test]
+async fn emptying_does_not_write_it_all_once_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start(&folder, LIMIT).await;
+    for number in 0..60 {
+        process.put(&key(&format!("/{number}")), large(100_000)).await;
+    }
+    assert_eq!(process.purge(Purge::All(true)).await, 60);
+    let size = |ending: &str| std::fs::metadata(format!("{}{ending}", path(&folder).display())).unwrap().len();
+    assert!(size("") + size("-wal") < 200_000, "{} {}", size(""), size("-wal"));
+    put(&process.store, &key("/a"), plain("one"));
+    let (all, tag) = (Purge::All(true), Purge::Tag("none".into()));
+    let (all, tag) = tokio::join!(process.store.purge(&all), process.store.purge(&tag));
+    assert_eq!((all, tag), (Ok(1), Ok(0)));
+    put(&process.store, &key("/b"), plain("two"));
+    process.flush().await;
+    assert!(!process.has("/a").await && process.has("/b").await);
+    process.end().await;
+    let process = Process::start(&folder, LIMIT).await;
+    assert!(!process.has("/a").await && process.has("/b").await);
+    process.end().await;
 }
 
 #[tokio::test]
