@@ -44,14 +44,16 @@ pub(super) enum Order {
     /// What stands at these places is of no use any more.
     Forget(Vec<Place>),
     Touch([Option<Place>; 2]),
-    /// A reader found the file damaged.
-    Damaged,
+    /// A reader found this generation of the file damaged.
+    Damaged(u64),
     /// The limit has changed.
     Resize(oneshot::Sender<()>),
     #[cfg(test)]
     Flush(oneshot::Sender<()>),
     #[cfg(test)]
     LeaveRoom(i64),
+    #[cfg(test)]
+    Hold(oneshot::Receiver<()>),
 }
 
 /// The task's own things.
@@ -61,13 +63,15 @@ pub(super) struct Keeper {
     table: Option<Table>,
     /// It could not be opened at once, so that removals may be missing in it.
     missed: bool,
+    /// So many databases were opened.
+    generation: u64,
     /// What was said last of what is wrong; not repeated until it went well again.
     failing: Option<String>,
 }
 
 impl Keeper {
     pub(super) fn new(inner: Arc<Inner>, path: PathBuf) -> Self {
-        Self { inner, path, table: None, missed: false, failing: None }
+        Self { inner, path, table: None, missed: false, generation: 0, failing: None }
     }
 
     /// Opens the database where there is to be one, and says up to where the log of removals is in it.
@@ -103,7 +107,8 @@ impl Keeper {
     async fn ready(&mut self, opened: Result<Table, TableError>) -> Result<Option<u64>, TableError> {
         let mut table = opened?;
         let position = table.position().await?;
-        let readers = Readers::open(&self.path).await?;
+        let readers = Readers::open(&self.path, self.generation + 1).await?;
+        self.generation += 1;
         *self.inner.readers_mut() = Some(Arc::new(readers));
         self.table = Some(table);
         self.missed = false;
@@ -167,10 +172,13 @@ impl Keeper {
                     self.inner.queue.leave(0);
                     changes.extend(places.into_iter().flatten().map(|place| (Change::Touch(place), None)));
                 }
-                Order::Damaged => damaged = true,
+                // Others may have found it too, and said so when a new one stood in its place.
+                Order::Damaged(generation) => damaged |= generation == self.generation,
                 Order::Resize(done) => resized = Some(done),
                 #[cfg(test)]
                 Order::Flush(done) => waiting.push(done),
+                #[cfg(test)]
+                Order::Hold(until) => drop(until.await),
                 #[cfg(test)]
                 Order::LeaveRoom(pages) => {
                     if let Some(table) = &mut self.table {

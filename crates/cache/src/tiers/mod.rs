@@ -219,7 +219,7 @@ impl Tiers {
             Ok(Ok(found)) => found,
             Ok(Err(trouble)) => {
                 match trouble {
-                    Trouble::Damaged => self.0.tell(Order::Damaged),
+                    Trouble::Damaged => self.0.tell(Order::Damaged(readers.generation)),
                     Trouble::NoRecord(place) => self.0.tell(Order::Forget(vec![place])),
                     Trouble::Failed => {}
                 }
@@ -327,6 +327,20 @@ impl Tiers {
         let (done, told) = oneshot::channel();
         self.0.tell(Order::Flush(done));
         told.await.unwrap();
+    }
+
+    /// A reader of that database found damage.
+    #[cfg(test)]
+    pub(crate) fn found_damage(&self, generation: u64) {
+        self.0.tell(Order::Damaged(generation));
+    }
+
+    /// The disk takes nothing until the other end is dropped.
+    #[cfg(test)]
+    pub(crate) fn hold(&self) -> oneshot::Sender<()> {
+        let (held, until) = oneshot::channel();
+        self.0.tell(Order::Hold(until));
+        held
     }
 
     #[cfg(test)]

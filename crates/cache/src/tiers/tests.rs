@@ -196,6 +196,35 @@ async fn what_is_removed_meanwhile_does_not_come_back() {
 }
 
 #[tokio::test]
+async fn a_change_takes_out_all_that_it_names_though_the_client_leaves_and_the_disk_is_slow() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start(&folder, LIMIT).await;
+    let (site, targets) = (b"http://a.test", ["/a", "/b", "/c"]);
+    for target in targets {
+        process.put(&key(target), plain("one")).await;
+    }
+    let held = process.store.tiers().unwrap().hold();
+    drop(tokio::time::timeout(Duration::from_nanos(1), process.store.changed(site, &targets)).await);
+    for target in targets {
+        assert!(matches!(process.store.find(&key(target), &HeaderMap::new()), Found::Nothing), "{target}");
+        assert!(!process.has(target).await, "{target}");
+    }
+    // One patience for all of them.
+    let began = std::time::Instant::now();
+    process.store.changed(site, &targets).await;
+    let took = began.elapsed();
+    assert!((Duration::from_millis(900)..Duration::from_millis(1_900)).contains(&took), "{took:?}");
+    drop(held);
+    process.flush().await;
+    process.end().await;
+    let process = Process::start(&folder, LIMIT).await;
+    for target in targets {
+        assert!(!process.has(target).await, "{target}");
+    }
+    process.end().await;
+}
+
+#[tokio::test]
 async fn variants_are_chosen_by_their_headers() {
     let folder = tempfile::tempdir().unwrap();
     let process = Process::start(&folder, LIMIT).await;
@@ -281,6 +310,18 @@ async fn a_damaged_file_is_set_aside_and_the_cache_goes_on() {
     assert!(process.has("/b").await, "a new one was begun");
     let aside = std::fs::read(format!("{}.damaged", path(&folder).display())).unwrap();
     assert!(aside.ends_with(&[0x5a; 4_096]));
+    process.end().await;
+}
+
+#[tokio::test]
+async fn two_readers_that_find_damage_discard_one_database() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start(&folder, LIMIT).await;
+    process.store.tiers().unwrap().found_damage(1);
+    process.put(&key("/a"), plain("one")).await;
+    process.store.tiers().unwrap().found_damage(1);
+    process.flush().await;
+    assert!(process.has("/a").await, "it is in the new one");
     process.end().await;
 }
 
