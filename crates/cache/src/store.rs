@@ -17,7 +17,7 @@ use std::{
 use http::HeaderMap;
 use seaworthy_core::{PurgeError, Shutdown};
 use seaworthy_store::Redis;
-use tokio::time::timeout;
+use tokio::{sync::oneshot, time::timeout};
 
 use crate::{
     counts::StoreCounts,
@@ -184,10 +184,17 @@ impl Store {
         let begun: Vec<_> = targets.iter().map(begin).collect();
         let mut ends = Vec::new();
         for (removed, below) in begun {
-            match below {
-                Some(below) => ends.push(tokio::spawn(self.clone().end_of_change(removed, below))),
-                None => self.count_purged(removed),
-            }
+            let (Some(below), Some(tiers)) = (below, self.tiers()) else {
+                self.count_purged(removed);
+                continue;
+            };
+            let (ended, end) = oneshot::channel::<()>();
+            let store = self.clone();
+            tiers.spawn(async move {
+                store.end_of_change(removed, below).await;
+                drop(ended);
+            });
+            ends.push(end);
         }
         let all = async {
             for end in ends {

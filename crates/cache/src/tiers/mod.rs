@@ -93,6 +93,7 @@ struct Inner {
     /// What other nodes removed while this one was down is not known yet.
     disk_waits: AtomicBool,
     shared: Option<Shared>,
+    tasks: Shutdown,
     counts: TierCounts,
 }
 
@@ -165,6 +166,7 @@ impl Tiers {
             disk_bytes: AtomicU64::new(0),
             disk_waits: AtomicBool::new(shared.is_some()),
             shared,
+            tasks: control.clone(),
             counts: TierCounts::new(),
         }));
         let mut keeper = Keeper::new(tiers.0.clone(), path.to_owned());
@@ -310,6 +312,11 @@ impl Tiers {
             (was_told, shared.patience)
         });
         Removing { disk, told }
+    }
+
+    /// What goes on though the request that began it is given up.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.0.tasks.spawn(task);
     }
 
     /// Whether nodes share answers now; `None` where they never do.
