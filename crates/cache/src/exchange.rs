@@ -91,6 +91,8 @@ impl Exchange {
                     if timeout_at(until, pending.done()).await.is_err() {
                         return self.pass("uri-miss").await;
                     }
+                    // It may have been removed meanwhile, unless the memory has it still.
+                    done.found = None;
                 }
             }
         }

@@ -53,13 +53,15 @@ impl PurgeCache for Store {
 pub(crate) struct Site(Option<(String, String)>);
 
 impl Site {
-    /// Parts an address into its site and its path with query.
-    pub(crate) fn of(address: &str) -> (Self, &str) {
+    /// Parts an address into its site and its path with query. `None`: the scheme or the host is empty. No answer has such a
+    /// site, and other nodes are told by two empty texts that all are meant.
+    pub(crate) fn of(address: &str) -> Option<(Self, &str)> {
         let Some((scheme, rest)) = address.split_once("://").filter(|_| !address.starts_with('/')) else {
-            return (Self(None), address);
+            return Some((Self(None), address));
         };
         let (host, target) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-        (Self(Some((scheme.to_ascii_lowercase(), host.to_ascii_lowercase()))), target)
+        (!scheme.is_empty() && !host.is_empty())
+            .then_some((Self(Some((scheme.to_ascii_lowercase(), host.to_ascii_lowercase()))), target))
     }
 
     /// Scheme and host; `None` where it is for all.
@@ -120,6 +122,15 @@ mod tests {
         assert_eq!(took(Purge::Tag("all".into())), 10);
         assert_eq!(took(Purge::Tag("none".into())), 0);
         assert_eq!((took(Purge::All(true)), took(Purge::All(false))), (10, 0));
+    }
+
+    #[test]
+    fn an_order_with_half_a_site_is_for_nothing() {
+        for address in [":///a", "://a.test/a", "http:///a", "http://", "http://?a"] {
+            for order in [Purge::Url(address.into()), Purge::Prefix(address.into())] {
+                assert_eq!(Removal::of(&order), None, "{order:?}");
+            }
+        }
     }
 
     #[test]

@@ -11,12 +11,13 @@ use std::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use http::HeaderMap;
 use seaworthy_core::{PurgeError, Shutdown};
 use seaworthy_store::Redis;
+use tokio::{sync::oneshot, time::timeout};
 
 use crate::{
     counts::StoreCounts,
@@ -32,6 +33,8 @@ use crate::{
 const ORDER_PATIENCE: Duration = Duration::from_secs(5);
 /// …and the answer of a request that has changed something.
 const CHANGE_PATIENCE: Duration = Duration::from_secs(1);
+/// Such changes that did not reach everything are told of so often.
+const SAY_EVERY: Duration = Duration::from_secs(10);
 /// Locks are held for tens of nanoseconds; with so many of them two cores rarely want the same one.
 const SHARDS: usize = 32;
 
@@ -51,6 +54,8 @@ struct Inner {
     turn: AtomicUsize,
     /// What is below the memory.
     tiers: OnceLock<Tiers>,
+    /// When it was last told that a change did not reach everything.
+    said: Mutex<Option<Instant>>,
     counts: StoreCounts,
 }
 
@@ -84,6 +89,7 @@ impl Default for Store {
             on_the_way: AtomicUsize::new(0),
             turn: AtomicUsize::new(0),
             tiers: OnceLock::new(),
+            said: Mutex::default(),
             counts: StoreCounts::new(),
         }))
     }
@@ -171,23 +177,54 @@ impl Store {
 
     /// The same, as a request that has changed something asks for it.
     pub(crate) async fn changed(&self, site: &[u8], targets: &[&str]) {
-        for target in targets {
-            let removal = Removal::Target { site: site.to_vec(), target: target.as_bytes().to_vec() };
-            let (removed, below) = self.begin_to_remove(&removal);
-            let below = match below {
-                Some(below) => below.soon(CHANGE_PATIENCE).await,
-                None => Ok(0),
+        let begin = |target: &&str| {
+            self.begin_to_remove(&Removal::Target { site: site.to_vec(), target: target.as_bytes().to_vec() })
+        };
+        // All are begun before the first wait, and go on when the client leaves.
+        let begun: Vec<_> = targets.iter().map(begin).collect();
+        let mut ends = Vec::new();
+        for (removed, below) in begun {
+            let (Some(below), Some(tiers)) = (below, self.tiers()) else {
+                self.count_purged(removed);
+                continue;
             };
-            if let Err(left) = below {
-                let left = left.text();
-                tracing::error!(
-                    code = "SEA_CACHE_DISK",
-                    left,
-                    "a change did not take out of every tier what it made old"
-                );
-            }
-            self.count_purged(removed.max(below.unwrap_or_default()));
+            let (ended, end) = oneshot::channel::<()>();
+            let store = self.clone();
+            tiers.spawn(async move {
+                store.end_of_change(removed, below).await;
+                drop(ended);
+            });
+            ends.push(end);
         }
+        let all = async {
+            for end in ends {
+                // It has said itself what went wrong.
+                let _ = end.await;
+            }
+        };
+        // What is not reached until then is when it can be; nobody waits for that.
+        let _ = timeout(CHANGE_PATIENCE, all).await;
+    }
+
+    async fn end_of_change(self, removed: usize, below: Removing) {
+        let below = below.soon(CHANGE_PATIENCE).await;
+        self.count_purged(removed.max(below.unwrap_or_default()));
+        if let Err(left) = below
+            && self.may_say()
+        {
+            let left = left.text();
+            tracing::error!(code = "SEA_CACHE_DISK", left, "a change did not take out of every tier what it made old");
+        }
+    }
+
+    /// Whether it is time to tell of a change that did not reach everything: each request would.
+    fn may_say(&self) -> bool {
+        let mut said = self.0.said.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_time = said.is_none_or(|said| said.elapsed() >= SAY_EVERY);
+        if is_time {
+            *said = Some(Instant::now());
+        }
+        is_time
     }
 
     fn begin_to_remove(&self, removal: &Removal) -> (usize, Option<Removing>) {

@@ -15,6 +15,22 @@ pub(super) enum Change {
     Touch(Place),
 }
 
+impl Change {
+    /// It leaves nothing of what was before it.
+    pub(super) fn is_all(&self) -> bool {
+        matches!(self, Self::Remove(Removal::All, _))
+    }
+
+    /// Up to where the log is in the database with it.
+    pub(super) fn position(&self) -> Option<u64> {
+        match self {
+            Self::Remove(_, at) => *at,
+            Self::Position(at) => Some(*at),
+            Self::Put(_) | Self::Forget(_) | Self::Touch(_) => None,
+        }
+    }
+}
+
 /// Returns what each removal came to, and how many rows had to go to make room.
 pub(super) async fn transact(
     table: &mut Table,

@@ -21,6 +21,8 @@ const READERS: usize = 3;
 pub(super) struct Readers {
     connections: Vec<Mutex<Option<SqliteConnection>>>,
     turn: AtomicUsize,
+    /// Of which database, for another one may stand in its place by now.
+    pub(super) generation: u64,
 }
 
 impl Readers {
@@ -28,12 +30,12 @@ impl Readers {
     ///
     /// # Errors
     /// What keeps the file from being read.
-    pub(super) async fn open(path: &Path) -> Result<Self, TableError> {
+    pub(super) async fn open(path: &Path, generation: u64) -> Result<Self, TableError> {
         let mut connections = Vec::with_capacity(READERS);
         for _ in 0..READERS {
             connections.push(Mutex::new(Some(table::open_reader(path).await?)));
         }
-        Ok(Self { connections, turn: AtomicUsize::new(0) })
+        Ok(Self { connections, turn: AtomicUsize::new(0), generation })
     }
 
     /// The bytes at a place.

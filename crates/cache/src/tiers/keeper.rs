@@ -4,35 +4,31 @@
 use std::{
     path::PathBuf,
     sync::{Arc, atomic::Ordering},
-    time::{Duration, Instant, SystemTime},
+    time::Duration,
 };
 
 use seaworthy_core::Shutdown;
 use tokio::{
     sync::{mpsc, oneshot},
+    task::spawn_blocking,
     time::{MissedTickBehavior, interval},
 };
 
 use super::{
     Inner,
-    address::{Address, Place},
+    address::Place,
     changes::{Change, transact},
     disk::Readers,
-    files, record,
+    files,
     removal::Removal,
-    table::{Row, Table, TableError},
+    rows::Write,
+    table::{Table, TableError},
 };
-use crate::{fill::Through, key::Key, stored::Stored};
 
 /// So many orders share a transaction.
 const BATCH: usize = 64;
 /// How often expired rows are removed, and a database that could not be opened is tried again.
 const TICK: Duration = Duration::from_secs(5);
-/// What is of use for a shorter time is not written down.
-const WORTH: Duration = Duration::from_secs(2);
-/// Word of how answers vary is kept for so long at least: other answers need it too.
-const VARIES_FOR: Duration = Duration::from_secs(86_400);
-
 /// What the task is told.
 pub(super) enum Order {
     Write(Box<Write>),
@@ -48,23 +44,16 @@ pub(super) enum Order {
     /// What stands at these places is of no use any more.
     Forget(Vec<Place>),
     Touch([Option<Place>; 2]),
-    /// A reader found the file damaged.
-    Damaged,
+    /// A reader found this generation of the file damaged.
+    Damaged(u64),
     /// The limit has changed.
     Resize(oneshot::Sender<()>),
     #[cfg(test)]
     Flush(oneshot::Sender<()>),
     #[cfg(test)]
     LeaveRoom(i64),
-}
-
-/// An answer to write down.
-pub(super) struct Write {
-    pub key: Key,
-    pub through: Through,
-    pub stored: Arc<Stored>,
-    /// What it counts in the queue.
-    pub size: usize,
+    #[cfg(test)]
+    Hold(oneshot::Receiver<()>),
 }
 
 /// The task's own things.
@@ -74,13 +63,15 @@ pub(super) struct Keeper {
     table: Option<Table>,
     /// It could not be opened at once, so that removals may be missing in it.
     missed: bool,
+    /// So many databases were opened.
+    generation: u64,
     /// What was said last of what is wrong; not repeated until it went well again.
     failing: Option<String>,
 }
 
 impl Keeper {
     pub(super) fn new(inner: Arc<Inner>, path: PathBuf) -> Self {
-        Self { inner, path, table: None, missed: false, failing: None }
+        Self { inner, path, table: None, missed: false, generation: 0, failing: None }
     }
 
     /// Opens the database where there is to be one, and says up to where the log of removals is in it.
@@ -88,11 +79,11 @@ impl Keeper {
         if self.inner.limit.load(Ordering::Relaxed) == 0 {
             return None;
         }
-        let opened = match Table::open(&self.path).await {
+        let opened = match Table::open(&self.path, self.missed).await {
             Err(error) if error.is_damage() => {
                 self.say(&error, "the disk cache is damaged: it is set aside, and begins empty");
                 match files::discard(&self.path, true) {
-                    Ok(()) => Table::open(&self.path).await,
+                    Ok(()) => Table::open(&self.path, true).await,
                     Err(error) => Err(error.into()),
                 }
             }
@@ -115,15 +106,12 @@ impl Keeper {
 
     async fn ready(&mut self, opened: Result<Table, TableError>) -> Result<Option<u64>, TableError> {
         let mut table = opened?;
-        if self.missed {
-            // Removals since the start are not in it.
-            table.clear().await?;
-            self.missed = false;
-        }
         let position = table.position().await?;
-        let readers = Readers::open(&self.path).await?;
+        let readers = Readers::open(&self.path, self.generation + 1).await?;
+        self.generation += 1;
         *self.inner.readers_mut() = Some(Arc::new(readers));
         self.table = Some(table);
+        self.missed = false;
         self.show();
         Ok(position)
     }
@@ -173,7 +161,7 @@ impl Keeper {
         let (mut removed, mut damaged) = (Vec::new(), false);
         for order in batch {
             match order {
-                Order::Write(write) => changes.push((self.write(*write), None)),
+                Order::Write(write) => changes.push((self.inner.rows(*write), None)),
                 Order::Remove { removal, number, at, done } => {
                     removed.push(number);
                     changes.push((Change::Remove(removal, at), done));
@@ -184,10 +172,13 @@ impl Keeper {
                     self.inner.queue.leave(0);
                     changes.extend(places.into_iter().flatten().map(|place| (Change::Touch(place), None)));
                 }
-                Order::Damaged => damaged = true,
+                // Others may have found it too, and said so when a new one stood in its place.
+                Order::Damaged(generation) => damaged |= generation == self.generation,
                 Order::Resize(done) => resized = Some(done),
                 #[cfg(test)]
                 Order::Flush(done) => waiting.push(done),
+                #[cfg(test)]
+                Order::Hold(until) => drop(until.await),
                 #[cfg(test)]
                 Order::LeaveRoom(pages) => {
                     if let Some(table) = &mut self.table {
@@ -212,78 +203,72 @@ impl Keeper {
         }
     }
 
-    /// The rows of an answer; other nodes get the same bytes.
-    fn write(&self, write: Write) -> Change {
-        self.inner.queue.leave(write.size);
-        let now = Instant::now();
-        let ttl = write.stored.useful_for(now);
-        if ttl < WORTH {
-            return Change::Put(Vec::new());
-        }
-        let address = Address::of(&write.key, &write.through.policy);
-        let bytes = record::of_answer(&address, &write.stored, write.through.since, (now, SystemTime::now()));
-        let row = |place, varies, ttl, record: Vec<u8>| Row {
-            place,
-            site: address.site().to_vec(),
-            target: address.target().to_vec(),
-            varies,
-            tags: if varies { Vec::new() } else { write.stored.tags.clone() },
-            ttl,
-            record: record.into(),
-        };
-        let vary = &write.stored.vary;
-        let rows = if vary.is_empty() {
-            vec![row(address.place(), false, ttl, bytes)]
-        } else {
-            let names = record::of_varies(&address, vary.iter().map(|(name, _)| name));
-            let place = address.variant(vary.iter().map(|(name, had)| (name, had.clone())));
-            vec![row(address.place(), true, ttl.max(VARIES_FOR), names), row(place, false, ttl, bytes)]
-        };
-        if !write.through.from_shared {
-            self.inner.write_shared(&rows, write.through.since);
-        }
-        Change::Put(rows)
-    }
-
-    /// All in one transaction; when that fails, each in its own, so that one that cannot be written fails alone. A removal
-    /// that cannot be written takes the whole database with it: nothing may come back that was removed.
+    /// What changes came to, told to whoever waits.
     async fn apply(&mut self, changes: Vec<(Change, Option<oneshot::Sender<Option<usize>>>)>) {
-        let limit = self.inner.limit.load(Ordering::Relaxed);
-        let mut outcome = Vec::new();
-        if let Some(table) = &mut self.table {
-            let together: Vec<&Change> = changes.iter().map(|(change, _)| change).collect();
-            match transact(table, &together, limit).await {
-                Ok((counts, evicted)) => {
-                    self.inner.counts.disk.evicted.increment(evicted as u64);
-                    self.failing = None;
-                    outcome = counts;
-                }
-                Err(error) => {
-                    self.trouble(&error).await;
-                    for (change, _) in &changes {
-                        outcome.push(self.alone(change, limit).await);
-                    }
-                }
-            }
-        }
-        let mut outcome = outcome.into_iter();
-        for (change, done) in changes {
-            let count = outcome.next();
-            if let (Change::Put(rows), Some(Some(_))) = (&change, count)
+        let (changes, dones): (Vec<Change>, Vec<_>) = changes.into_iter().unzip();
+        let from = changes.iter().rposition(Change::is_all).map_or(0, |last| last + 1);
+        let mut outcome = if from > 0 { self.empty(&changes[..from]).await } else { Vec::new() };
+        outcome.extend(self.change(&changes[from..]).await);
+        for ((change, done), count) in changes.iter().zip(dones).zip(outcome) {
+            if let (Change::Put(rows), Some(_)) = (change, count)
                 && !rows.is_empty()
             {
                 self.inner.counts.disk.written.increment(1);
             }
             if let Some(done) = done {
-                // A database that is not open keeps nothing, unless it is another process's for now.
-                let _ = done.send(count.unwrap_or(Some(0)));
+                // Who gave the order need not wait any more.
+                let _ = done.send(count);
             }
         }
     }
 
+    /// Everything goes, with the file: what was written before needs not be written. Up to where the log is in it is known.
+    async fn empty(&mut self, changes: &[Change]) -> Vec<Option<usize>> {
+        let emptied = match &mut self.table {
+            None => self.without_table().await,
+            Some(table) => {
+                let count = table.answers().await.unwrap_or_default();
+                let emptied = self.begin_anew(false).await.map(|_| count);
+                if let Some(at) = changes.iter().rev().find_map(Change::position) {
+                    self.change(&[Change::Position(at)]).await;
+                }
+                emptied
+            }
+        };
+        let of = |change: &Change| match change {
+            Change::Remove(Removal::All, _) => emptied,
+            Change::Remove(..) => emptied.map(|_| 0),
+            _ => None,
+        };
+        changes.iter().map(of).collect()
+    }
+
+    /// All in one transaction; when that fails, each in its own, so that one that cannot be written fails alone. A removal
+    /// that cannot be written takes the whole database with it: nothing may come back that was removed.
+    async fn change(&mut self, changes: &[Change]) -> Vec<Option<usize>> {
+        let limit = self.inner.limit.load(Ordering::Relaxed);
+        let mut outcome = Vec::with_capacity(changes.len());
+        if let Some(table) = &mut self.table {
+            match transact(table, &changes.iter().collect::<Vec<_>>(), limit).await {
+                Ok((counts, evicted)) => {
+                    self.inner.counts.disk.evicted.increment(evicted as u64);
+                    self.failing = None;
+                    return counts;
+                }
+                Err(error) => self.trouble(&error).await,
+            }
+        }
+        for change in changes {
+            outcome.push(self.alone(change, limit).await);
+        }
+        outcome
+    }
+
     /// `None`: it failed.
     async fn alone(&mut self, change: &Change, limit: u64) -> Option<usize> {
-        let Some(table) = &mut self.table else { return Some(0) };
+        let Some(table) = &mut self.table else {
+            return if matches!(change, Change::Remove(..)) { self.without_table().await } else { None };
+        };
         let error = match transact(table, &[change], limit).await {
             Ok((counts, _)) => return counts.first().copied().flatten(),
             Err(error) => error,
@@ -291,10 +276,28 @@ impl Keeper {
         self.say(&error, "the disk cache could not be written");
         match change {
             Change::Put(_) => self.inner.counts.disk.left_out.increment(1),
-            Change::Remove(..) | Change::Forget(_) => return self.start_again(false).await.then_some(0),
+            Change::Remove(..) | Change::Forget(_) => return self.start_again(false).await,
             Change::Touch(_) | Change::Position(_) => {}
         }
         None
+    }
+
+    /// What a removal comes to while the database is not open. `None`: it may be there, and be given after a restart.
+    async fn without_table(&mut self) -> Option<usize> {
+        if self.inner.limit.load(Ordering::Relaxed) == 0 {
+            return Some(0);
+        }
+        self.missed = true;
+        let path = self.path.clone();
+        match spawn_blocking(move || files::mark(&path)).await {
+            Ok(Ok(())) => Some(0),
+            Ok(Err(error)) => {
+                self.say(&error.into(), "the disk cache cannot be told that answers in it were removed");
+                None
+            }
+            // The end.
+            Err(_) => None,
+        }
     }
 
     async fn trouble(&mut self, error: &TableError) {
@@ -304,21 +307,22 @@ impl Keeper {
         }
     }
 
-    /// Removes the database, and makes a new one. False: the old one may still be there.
-    async fn start_again(&mut self, keep: bool) -> bool {
-        self.close_readers().await;
-        let Some(table) = self.table.take() else { return true };
-        self.missed = true;
+    /// Removes the database because of what is wrong with it, and makes a new one. `None`: the old one may still be there.
+    async fn start_again(&mut self, keep: bool) -> Option<usize> {
         tracing::error!(path = %self.path.display(), kept = keep, "the disk cache begins again, empty");
+        self.begin_anew(keep).await
+    }
+
+    async fn begin_anew(&mut self, keep: bool) -> Option<usize> {
+        self.close_readers().await;
+        let Some(table) = self.table.take() else { return self.without_table().await };
+        self.missed = true;
         if let Err(error) = table.discard(keep).await {
-            self.say(
-                &error.into(),
-                "the disk cache could not be removed, and may give removed answers after a restart",
-            );
-            return false;
+            self.say(&error.into(), "the disk cache could not be removed");
+            return self.without_table().await;
         }
         self.open().await;
-        true
+        Some(0)
     }
 
     async fn resize(&mut self) {
@@ -329,6 +333,9 @@ impl Keeper {
                 && let Err(error) = table.discard(false).await
             {
                 self.say(&error.into(), "the disk cache could not be removed");
+                if let Err(error) = files::mark(&self.path) {
+                    self.say(&error.into(), "what is removed now may be given from the disk when it is used again");
+                }
             }
         } else if let Some(table) = &mut self.table {
             if let Err(error) = transact(table, &[], limit).await {

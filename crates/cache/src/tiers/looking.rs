@@ -4,6 +4,7 @@ use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
 use http::HeaderMap;
+use tokio::task::spawn_blocking;
 
 use super::{
     Shared,
@@ -12,6 +13,9 @@ use super::{
     record::{self, Record, Saved},
     table,
 };
+
+/// The digest and the copy of so many bytes are not for the thread of a connection, where others would wait.
+const LARGE: usize = 64 << 10;
 
 /// Where bytes are read.
 pub(super) enum Source<'a> {
@@ -46,7 +50,14 @@ impl Source<'_> {
 
     async fn record(&self, place: &Place, address: &Address) -> Result<Option<Record>, Trouble> {
         let Some(bytes) = self.read(place).await? else { return Ok(None) };
-        let record = record::read(&bytes, address, (Instant::now(), SystemTime::now()));
+        let now = (Instant::now(), SystemTime::now());
+        let record = if bytes.len() < LARGE {
+            record::read(&bytes, address, now)
+        } else {
+            let address = address.clone();
+            // It ends early with the process alone.
+            spawn_blocking(move || record::read(&bytes, &address, now)).await.map_err(|_| Trouble::Failed)?
+        };
         record.map(Some).ok_or(Trouble::NoRecord(*place))
     }
 }

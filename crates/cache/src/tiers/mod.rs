@@ -15,6 +15,7 @@ mod looking;
 pub(crate) mod record;
 mod removal;
 mod removing;
+mod rows;
 mod shared;
 #[cfg(test)]
 mod shared_tests;
@@ -34,12 +35,13 @@ use std::{
 pub(crate) use address::Address;
 use disk::Readers;
 use http::HeaderMap;
-use keeper::{Keeper, Order, Write};
+use keeper::{Keeper, Order};
 use looking::{Source, Trouble, find};
 pub(crate) use record::Saved;
 pub(crate) use removal::Removal;
 use removal::Removals;
 pub(crate) use removing::Removing;
+use rows::Write;
 use seaworthy_core::Shutdown;
 use seaworthy_store::Redis;
 use shared::{Shared, Untold};
@@ -56,8 +58,8 @@ const WAITING_BYTES: usize = 32 << 20;
 const WAITING: usize = 4_096;
 /// Beside its body an answer in the queue takes so much.
 const OVERHEAD: usize = 512;
-/// How long a request waits for the disk.
-const DISK_PATIENCE: Duration = Duration::from_millis(500);
+/// How long a request waits for the disk. Tests ask what is there, on machines that are busy.
+const DISK_PATIENCE: Duration = Duration::from_millis(if cfg!(test) { 20_000 } else { 500 });
 
 /// Where an answer was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,6 +93,7 @@ struct Inner {
     /// What other nodes removed while this one was down is not known yet.
     disk_waits: AtomicBool,
     shared: Option<Shared>,
+    tasks: Shutdown,
     counts: TierCounts,
 }
 
@@ -163,6 +166,7 @@ impl Tiers {
             disk_bytes: AtomicU64::new(0),
             disk_waits: AtomicBool::new(shared.is_some()),
             shared,
+            tasks: control.clone(),
             counts: TierCounts::new(),
         }));
         let mut keeper = Keeper::new(tiers.0.clone(), path.to_owned());
@@ -217,7 +221,7 @@ impl Tiers {
             Ok(Ok(found)) => found,
             Ok(Err(trouble)) => {
                 match trouble {
-                    Trouble::Damaged => self.0.tell(Order::Damaged),
+                    Trouble::Damaged => self.0.tell(Order::Damaged(readers.generation)),
                     Trouble::NoRecord(place) => self.0.tell(Order::Forget(vec![place])),
                     Trouble::Failed => {}
                 }
@@ -310,6 +314,11 @@ impl Tiers {
         Removing { disk, told }
     }
 
+    /// What goes on though the request that began it is given up.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.0.tasks.spawn(task);
+    }
+
     /// Whether nodes share answers now; `None` where they never do.
     pub(crate) fn shares(&self) -> Option<bool> {
         self.0.shared.as_ref().map(Shared::is_up)
@@ -325,6 +334,20 @@ impl Tiers {
         let (done, told) = oneshot::channel();
         self.0.tell(Order::Flush(done));
         told.await.unwrap();
+    }
+
+    /// A reader of that database found damage.
+    #[cfg(test)]
+    pub(crate) fn found_damage(&self, generation: u64) {
+        self.0.tell(Order::Damaged(generation));
+    }
+
+    /// The disk takes nothing until the other end is dropped.
+    #[cfg(test)]
+    pub(crate) fn hold(&self) -> oneshot::Sender<()> {
+        let (held, until) = oneshot::channel();
+        self.0.tell(Order::Hold(until));
+        held
     }
 
     #[cfg(test)]

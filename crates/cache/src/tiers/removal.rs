@@ -36,11 +36,11 @@ impl Removal {
     pub(crate) fn of(order: &Purge) -> Option<Self> {
         Some(match order {
             Purge::Url(url) => {
-                let (site, target) = Site::of(url);
+                let (site, target) = Site::of(url)?;
                 Self::Url(site, if target.is_empty() { b"/".to_vec() } else { target.as_bytes().to_vec() })
             }
             Purge::Prefix(prefix) => {
-                let (site, start) = Site::of(prefix);
+                let (site, start) = Site::of(prefix)?;
                 Self::Prefix(site, start.as_bytes().to_vec())
             }
             Purge::Tag(tag) => Self::Tag(tag_hash(tag.trim().as_bytes())),

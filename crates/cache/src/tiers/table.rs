@@ -3,63 +3,27 @@
 //! What a crash of the process leaves is whole (WAL), and has every removal that was committed. A crash of the machine may
 //! lose the last commits, and a removal among them, so that after one all is forgotten.
 
+mod opening;
 mod removing;
 
 use std::{
-    fs::{self, File},
+    fs::File,
     io,
     path::{Path, PathBuf},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use bytes::Bytes;
-use sqlx::{
-    ConnectOptions, Connection, Row as _, SqliteConnection,
-    sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqliteRow, SqliteSynchronous},
-};
+use opening::{fact, options};
+use sqlx::{ConnectOptions, Connection, Row as _, SqliteConnection, sqlite::SqliteRow};
 use thiserror::Error;
 
-use super::{
-    address::Place,
-    files::{discard, lock, make_private},
-};
+use super::{address::Place, files::discard};
 
-/// `PRAGMA user_version` of this layout.
-const LAYOUT: i64 = 1;
 /// Beside its bytes a row takes so much, roughly.
 const ROW: usize = 400;
 /// So many expired rows are removed at once.
 const SWEEP: i64 = 500;
-/// Changes with every start of the machine.
-const BOOT: &str = "/proc/sys/kernel/random/boot_id";
-
-/// Whole, or not at all: it may be interrupted.
-const CREATE: &str = "
-BEGIN IMMEDIATE;
-CREATE TABLE answers (
-    number INTEGER PRIMARY KEY,
-    place BLOB NOT NULL UNIQUE,
-    site BLOB NOT NULL,
-    target BLOB NOT NULL,
-    varies INTEGER NOT NULL,
-    size INTEGER NOT NULL,
-    used INTEGER NOT NULL,
-    expires INTEGER NOT NULL
-);
-CREATE INDEX answers_target ON answers (target, site);
-CREATE INDEX answers_used ON answers (used);
-CREATE INDEX answers_expires ON answers (expires);
-CREATE TABLE records (answer INTEGER PRIMARY KEY REFERENCES answers ON DELETE CASCADE, bytes BLOB NOT NULL);
-CREATE TABLE tags (
-    tag INTEGER NOT NULL,
-    answer INTEGER NOT NULL REFERENCES answers ON DELETE CASCADE,
-    PRIMARY KEY (tag, answer)
-) WITHOUT ROWID;
-CREATE INDEX tags_answer ON tags (answer);
-CREATE TABLE facts (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
-PRAGMA user_version = 1;
-COMMIT";
-
 /// What is wrong with the database.
 #[derive(Debug, Error)]
 pub(crate) enum TableError {
@@ -72,6 +36,11 @@ pub(crate) enum TableError {
     /// SQLite's own words.
     #[error("{0}")]
     Database(#[from] sqlx::Error),
+    /// A file that is no cache of ours: it may be somebody's data.
+    #[error(
+        "the file there is not a cache of Seaworthy, and is left as it is: name another cache.disk_path, or move it away"
+    )]
+    NotOurs,
     /// Of another release.
     #[error("it has layout {0}, and this release knows 1")]
     Layout(i64),
@@ -83,7 +52,7 @@ impl TableError {
         match self {
             Self::Database(error) => is_damage(error),
             Self::Layout(_) => true,
-            Self::Busy | Self::File(_) => false,
+            Self::Busy | Self::NotOurs | Self::File(_) => false,
         }
     }
 }
@@ -121,7 +90,7 @@ pub(crate) struct Table {
     connection: SqliteConnection,
     path: PathBuf,
     /// Held as long as it is open.
-    _lock: File,
+    lock: File,
     bytes: u64,
     /// Bytes when the transaction began.
     before: u64,
@@ -130,44 +99,6 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    /// Opens the file, and makes it where there is none.
-    pub(crate) async fn open(path: &Path) -> Result<Self, TableError> {
-        make_private(path)?;
-        let lock = lock(path)?;
-        let options = options(path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .auto_vacuum(SqliteAutoVacuum::Incremental)
-            .synchronous(SqliteSynchronous::Normal)
-            .pragma("journal_size_limit", "16777216");
-        let mut connection = options.connect().await?;
-        let layout: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut connection).await?;
-        match layout {
-            0 => {
-                sqlx::raw_sql(CREATE).execute(&mut connection).await?;
-            }
-            LAYOUT => {}
-            other => return Err(TableError::Layout(other)),
-        }
-        let mut table = Self { connection, path: path.to_owned(), _lock: lock, bytes: 0, before: 0, used: 0 };
-        table.note_boot().await?;
-        table.count().await?;
-        Ok(table)
-    }
-
-    /// A machine that went down without warning may have lost removals.
-    async fn note_boot(&mut self) -> Result<(), TableError> {
-        let boot = fs::read(BOOT).unwrap_or_default();
-        let same = self.fact("boot").await?.is_some_and(|known| known == boot && !boot.is_empty());
-        let closed = self.fact("closed").await?.is_some();
-        if !same && !closed {
-            self.clear().await?;
-        }
-        self.set_fact("boot", &boot).await?;
-        sqlx::query("DELETE FROM facts WHERE name = 'closed'").execute(&mut self.connection).await?;
-        Ok(())
-    }
-
     async fn count(&mut self) -> Result<(), TableError> {
         let query = sqlx::query("SELECT COALESCE(SUM(size), 0), COALESCE(MAX(used), 0) FROM answers");
         let row = query.fetch_one(&mut self.connection).await?;
@@ -242,16 +173,21 @@ impl Table {
         self.gone(&gone).map(drop)
     }
 
+    /// How many answers are there.
+    pub(crate) async fn answers(&mut self) -> Result<usize, TableError> {
+        let query = sqlx::query_scalar::<_, i64>("SELECT COUNT(*) FROM answers WHERE NOT varies");
+        Ok(usize::try_from(query.fetch_one(&mut self.connection).await?).unwrap_or_default())
+    }
+
     /// Takes out everything.
     pub(crate) async fn clear(&mut self) -> Result<usize, TableError> {
-        let query = sqlx::query_scalar::<_, i64>("SELECT COUNT(*) FROM answers WHERE NOT varies");
-        let count = query.fetch_one(&mut self.connection).await?;
+        let count = self.answers().await?;
         // The bytes first: what refers to nothing else is dropped whole.
         for delete in ["DELETE FROM records", "DELETE FROM tags", "DELETE FROM answers"] {
             sqlx::query(delete).execute(&mut self.connection).await?;
         }
         self.bytes = 0;
-        Ok(usize::try_from(count).unwrap_or_default())
+        Ok(count)
     }
 
     /// Takes out what was not used for the longest time, until the limit holds; returns how many went.
@@ -304,17 +240,12 @@ impl Table {
 
     /// Up to where the log of removals is in here.
     pub(crate) async fn position(&mut self) -> Result<Option<u64>, TableError> {
-        let position = self.fact("position").await?;
+        let position = fact(&mut self.connection, "position").await?;
         Ok(position.and_then(|bytes| bytes[..].try_into().ok()).map(u64::from_le_bytes))
     }
 
     pub(crate) async fn set_position(&mut self, position: u64) -> Result<(), TableError> {
         self.set_fact("position", &position.to_le_bytes()).await
-    }
-
-    async fn fact(&mut self, name: &'static str) -> Result<Option<Vec<u8>>, TableError> {
-        let query = sqlx::query_scalar("SELECT value FROM facts WHERE name = ?").bind(name);
-        Ok(query.fetch_optional(&mut self.connection).await?)
     }
 
     async fn set_fact(&mut self, name: &'static str, value: &[u8]) -> Result<(), TableError> {
@@ -336,8 +267,11 @@ impl Table {
     /// # Errors
     /// A file that cannot be removed.
     pub(crate) async fn discard(self, keep: bool) -> io::Result<()> {
-        let _ = self.connection.close_hard().await;
-        discard(&self.path, keep)
+        let Self { connection, path, lock, .. } = self;
+        let _ = connection.close_hard().await;
+        let discarded = discard(&path, keep);
+        drop(lock);
+        discarded
     }
 
     /// As if the machine had gone down since.
@@ -366,10 +300,6 @@ pub(crate) async fn read(connection: &mut SqliteConnection, place: &Place) -> Re
         "SELECT bytes FROM records WHERE answer = (SELECT number FROM answers WHERE place = ?)",
     );
     Ok(query.bind(&place[..]).fetch_optional(connection).await?.map(Bytes::from))
-}
-
-fn options(path: &Path) -> SqliteConnectOptions {
-    SqliteConnectOptions::new().filename(path).busy_timeout(Duration::from_secs(2)).disable_statement_logging()
 }
 
 /// Seconds since 1970.

@@ -5,6 +5,8 @@ use sqlx::Row as _;
 use super::{Table, TableError};
 use crate::{purge::Site, tiers::removal::Removal};
 
+const SITES_OF_TARGET: &str = "SELECT DISTINCT site FROM answers WHERE target = ?";
+
 impl Table {
     /// Takes out what a removal names; returns how many answers went.
     pub(crate) async fn remove(&mut self, removal: &Removal) -> Result<usize, TableError> {
@@ -30,16 +32,20 @@ impl Table {
         from: &[u8],
         to: Option<Option<Vec<u8>>>,
     ) -> Result<usize, TableError> {
-        let (exact, end) = (to.is_none(), to.flatten());
-        let select = sqlx::query(
-            "SELECT DISTINCT site FROM answers WHERE target >= ?1 AND (target = ?1 OR NOT ?2) AND (?3 IS NULL OR target < ?3)",
-        );
-        let rows = select.bind(from).bind(exact).bind(&end).fetch_all(&mut self.connection).await?;
+        // Each in words of its own: else the index is walked from the target to its end.
+        let select = match &to {
+            None => sqlx::query(SITES_OF_TARGET).bind(from),
+            Some(None) => sqlx::query("SELECT DISTINCT site FROM answers WHERE target >= ?").bind(from),
+            Some(Some(end)) => {
+                sqlx::query("SELECT DISTINCT site FROM answers WHERE target >= ? AND target < ?").bind(from).bind(end)
+            }
+        };
+        let rows = select.fetch_all(&mut self.connection).await?;
         let mut count = 0;
         for row in rows {
             let site: Vec<u8> = row.try_get(0)?;
             if wanted.is(&site) {
-                count += self.remove_at(&site, from, (!exact).then_some(end.as_deref())).await?;
+                count += self.remove_at(&site, from, to.as_ref().map(|end| end.as_deref())).await?;
             }
         }
         Ok(count)
@@ -71,4 +77,19 @@ fn after(start: &[u8]) -> Option<Vec<u8>> {
     let mut end = start[..=last].to_vec();
     end[last] += 1;
     Some(end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_exact_address_is_found_by_the_index() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut table = Table::open(&folder.path().join("cache.db"), false).await.unwrap();
+        let plan = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {SITES_OF_TARGET}"));
+        let rows = sqlx::query(plan).bind(&b"/a"[..]).fetch_all(&mut table.connection).await.unwrap();
+        let plan: Vec<String> = rows.iter().map(|row| row.get(3)).collect();
+        assert!(plan.join(" ").contains("USING COVERING INDEX answers_target (target=?)"), "{plan:?}");
+    }
 }
