@@ -294,3 +294,35 @@ pub(super) async fn was_told(told: oneshot::Receiver<bool>, patience: Duration) 
     // Nobody is left to tell them at the end: then they are not told.
     matches!(timeout(patience, told).await, Ok(Ok(true)))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::tiers::Tiers;
+
+    #[tokio::test]
+    async fn what_waits_is_bounded_and_equal_ones_are_one() {
+        let tiers = Tiers::open(&Store::default(), Path::new("/nowhere"), 0, None, &Shutdown::new()).await;
+        let inner = &tiers.0;
+        inner.removals.share();
+        let mut waiting = VecDeque::new();
+        let untold = |tag| {
+            let removal = Removal::Tag(tag);
+            Untold { number: inner.removals.add(removal.clone()), removal, told: None }
+        };
+        for _ in 0..10 {
+            take(&mut waiting, untold(7));
+        }
+        assert_eq!((waiting.len(), waiting[0].number), (1, 9));
+        (0..UNTOLD as u64).for_each(|tag| take(&mut waiting, untold(tag)));
+        bound(inner, &mut waiting);
+        assert_eq!(waiting.len(), UNTOLD);
+        let (told, mut was_told) = oneshot::channel();
+        take(&mut waiting, Untold { told: Some(told), ..untold(UNTOLD as u64) });
+        bound(inner, &mut waiting);
+        assert_eq!((waiting.len(), &waiting[0].removal), (1, &Removal::All));
+        assert_eq!(was_told.try_recv(), Ok(false), "nobody knows yet");
+    }
+}

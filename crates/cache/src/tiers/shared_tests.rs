@@ -320,3 +320,29 @@ async fn large_answers_are_not_given_to_other_nodes() {
     a.end().await;
     b.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_was_set_back_is_told_so_by_who_was_ahead() {
+    let Some(server) = Server::start() else { return };
+    let port = server.1.to_string();
+    let ask = |words: &[&str]| {
+        let answer = Command::new("redis-cli").args(["-p", &port]).args(words).output().unwrap();
+        String::from_utf8_lossy(&answer.stdout).into_owned()
+    };
+    let (log, a) = ("seaworthy:cache:removals", Node::start(server.1, None).await);
+    a.store.purge(&Purge::Url("/other".into())).await.unwrap();
+    a.settled().await;
+    put(&a.store, &key("/a"), plain("one"));
+    let last = ask(&["XREVRANGE", log, "+", "-", "COUNT", "1"]);
+    let last = last.lines().next().unwrap();
+    assert_eq!(ask(&["XDEL", log, last]).trim(), "1");
+    until("it has forgotten", || !a.in_memory("/a")).await;
+    until("it is told", || ask(&["XLEN", log]).trim() == "2").await;
+    a.settled().await;
+    a.put("/b", plain("two")).await;
+    let b = Node::start(server.1, None).await;
+    a.put("/c", plain("two")).await;
+    b.gets("/c").await;
+    a.end().await;
+    b.end().await;
+}
