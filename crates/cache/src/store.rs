@@ -152,7 +152,7 @@ impl Store {
             Removal::Target { site, target } => self.invalidate(target, |given| given == site),
             Removal::Url(site, target) => self.invalidate(target, |given| site.is(given)),
             Removal::Tag(tag) => self.remove_tagged(*tag),
-            Removal::Prefix(..) | Removal::All => {
+            Removal::Prefix(..) | Removal::All | Removal::Long(_) => {
                 self.sweep(&|key: &Key| removal.names(key.site(), key.target()).unwrap_or_default())
             }
         }

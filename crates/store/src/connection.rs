@@ -176,6 +176,11 @@ impl Connection {
         StoreError::Down
     }
 
+    /// Has the watch ask soon, and counts nothing yet.
+    pub(crate) fn doubt(&self) {
+        self.doubted.notify_one();
+    }
+
     /// Connects, and keeps watch until the end: asks this once a second.
     pub(crate) async fn watch<Asked>(&self, shutdown: &Shutdown, beat: impl Fn() -> Asked)
     where

@@ -60,6 +60,9 @@ const WAITING: usize = 4_096;
 const OVERHEAD: usize = 512;
 /// How long a request waits for the disk. Tests ask what is there, on machines that are busy.
 const DISK_PATIENCE: Duration = Duration::from_millis(if cfg!(test) { 20_000 } else { 500 });
+/// A larger answer is not given to Redis: it would not be read within the usual patience of 10 ms, and keeps others that are
+/// asked for over the same connection waiting.
+const SHARED_LARGEST: usize = 256 << 10;
 
 /// Where an answer was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,8 +137,9 @@ impl Inner {
     /// Other nodes get what is written here. Not where it is not known which removals it is newer than.
     fn write_shared(&self, rows: &[table::Row], since: u64) {
         let Some(shared) = self.shared.as_ref().filter(|_| since != 0) else { return };
+        let fits = rows.iter().all(|row| row.record.len() <= SHARED_LARGEST);
         for row in rows {
-            let written = shared.write(row);
+            let written = fits && shared.write(row);
             let count = if written { &self.counts.redis.written } else { &self.counts.redis.left_out };
             count.increment(u64::from(!row.varies));
         }

@@ -37,9 +37,8 @@ impl Removing {
     pub(crate) async fn done(self, patience: Duration) -> Result<usize, Left> {
         let disk = match timeout(patience, self.disk).await {
             Ok(Ok(Some(count))) => Ok(count),
-            Ok(Ok(None)) => Err(Left::Disk),
-            // The end: nobody asks any more.
-            Ok(Err(_)) => Ok(0),
+            // Also at the end, when nobody is left to change it.
+            Ok(Ok(None) | Err(_)) => Err(Left::Disk),
             Err(_) => Err(Left::DiskIsSlow),
         };
         match self.told {
@@ -63,5 +62,21 @@ impl Removing {
             was_told(told, store_patience).await;
         }
         disk
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_nobody_is_left_to_do_is_not_done() {
+        let (patience, closed) = (Duration::from_secs(5), || oneshot::channel().1);
+        let alone = Removing { disk: oneshot::channel().1, told: None };
+        assert_eq!(alone.done(patience).await, Err(Left::Disk));
+        let (done, disk) = oneshot::channel();
+        done.send(Some(1)).unwrap();
+        let untold = Removing { disk, told: Some((closed(), patience)) };
+        assert_eq!(untold.done(patience).await, Err(Left::OtherNodes));
     }
 }

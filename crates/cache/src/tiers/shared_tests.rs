@@ -67,6 +67,8 @@ impl Node {
         let node = Self::begin(port, disk).await;
         until("it shares", || node.store.shares() == Some(true)).await;
         node.settled().await;
+        let tiers = node.store.tiers().unwrap();
+        until("its disk is read", || !tiers.0.disk_waits.load(std::sync::atomic::Ordering::Relaxed)).await;
         node
     }
 
@@ -265,4 +267,82 @@ fn nix_pid(server: &Server) -> impl Fn(&str) + use<> {
         let sent = Command::new("kill").args([&format!("-{signal}"), &id]).status().unwrap();
         assert!(sent.success());
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_of_a_long_target_takes_out_that_alone() {
+    let Some(server) = Server::start() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let (a, b) = (Node::start(server.1, None).await, Node::start(server.1, Some(&folder)).await);
+    let long = format!("/{}", "a".repeat(16_360));
+    let other = format!("{}b", &long[..long.len() - 1]);
+    for target in [&long[..], &other, "/kept"] {
+        b.put(target, plain("one")).await;
+    }
+    assert_eq!(b.below(&long).await.unwrap().0, Tier::Disk);
+    a.store.changed(b"http://a.test", &[&long]).await;
+    until("the other one has heard", || !b.in_memory(&long)).await;
+    b.store.tiers().unwrap().flush().await;
+    assert!(b.below(&long).await.is_none());
+    assert!(b.in_memory("/kept") && b.in_memory(&other) && b.below(&other).await.is_some());
+    a.end().await;
+    b.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_removed_last_is_told_before_the_end() {
+    let Some(server) = Server::start() else { return };
+    let (a, b) = (Node::start(server.1, None).await, Node::start(server.1, None).await);
+    b.put("/a", plain("one")).await;
+    b.put("/kept", plain("one")).await;
+    let tiers = a.store.tiers().unwrap();
+    let mut removals: Vec<_> = (0..500).map(super::Removal::Tag).collect();
+    removals.push(super::Removal::of(&Purge::Url("/a".into())).unwrap());
+    for removal in &removals {
+        let number = tiers.note(removal);
+        drop(tiers.remove(number, removal));
+    }
+    a.end().await;
+    until("the other one has heard", || !b.in_memory("/a")).await;
+    assert!(b.in_memory("/kept"));
+    b.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn large_answers_are_not_given_to_other_nodes() {
+    let Some(server) = Server::start() else { return };
+    let (a, b) = (Node::start(server.1, None).await, Node::start(server.1, None).await);
+    let large = |size: usize| Stored { body: vec![b'x'; size].into(), ..plain("") };
+    a.put("/large", large(super::SHARED_LARGEST)).await;
+    a.put("/small", large(super::SHARED_LARGEST - 2_000)).await;
+    b.gets("/small").await;
+    assert!(b.below("/large").await.is_none());
+    a.end().await;
+    b.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_was_set_back_is_told_so_by_who_was_ahead() {
+    let Some(server) = Server::start() else { return };
+    let port = server.1.to_string();
+    let ask = |words: &[&str]| {
+        let answer = Command::new("redis-cli").args(["-p", &port]).args(words).output().unwrap();
+        String::from_utf8_lossy(&answer.stdout).into_owned()
+    };
+    let (log, a) = ("seaworthy:cache:removals", Node::start(server.1, None).await);
+    a.store.purge(&Purge::Url("/other".into())).await.unwrap();
+    a.settled().await;
+    put(&a.store, &key("/a"), plain("one"));
+    let last = ask(&["XREVRANGE", log, "+", "-", "COUNT", "1"]);
+    let last = last.lines().next().unwrap();
+    assert_eq!(ask(&["XDEL", log, last]).trim(), "1");
+    until("it has forgotten", || !a.in_memory("/a")).await;
+    until("it is told", || ask(&["XLEN", log]).trim() == "2").await;
+    a.settled().await;
+    a.put("/b", plain("two")).await;
+    let b = Node::start(server.1, None).await;
+    a.put("/c", plain("two")).await;
+    b.gets("/c").await;
+    a.end().await;
+    b.end().await;
 }

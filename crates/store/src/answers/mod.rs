@@ -27,7 +27,7 @@ use fred::{
     types::{ClusterHash, CustomCommand, Value, config::Config},
 };
 use seaworthy_core::Shutdown;
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::timeout};
 
 use self::{removals::Log, writes::Writes};
 use crate::{
@@ -115,7 +115,14 @@ impl Answers {
         }
         let lookups = &self.0.lookups;
         let question = lookups.client.custom::<Option<Bytes>, Value>(command("GET"), vec![full(key).into()]);
-        lookups.ask(lookups.patience, question).await
+        match timeout(lookups.patience, lookups.ask(BEAT, question)).await {
+            Ok(answer) => answer,
+            // A large answer may be late where the server is well: the beat finds out.
+            Err(_) => {
+                lookups.doubt();
+                Err(StoreError::Down)
+            }
+        }
     }
 
     /// Writes an answer in the background; it lives this long, which must not be nothing. False: it was left out, because

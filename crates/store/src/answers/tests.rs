@@ -2,7 +2,7 @@
 
 use std::{process::Command, time::Instant};
 
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use super::*;
 use crate::{Redis, Settings, server::Server};
@@ -22,8 +22,11 @@ impl Node {
 
     fn begin(port: u16, since: Option<u64>) -> Self {
         // This machine may be busy with other tests: how long it takes is looked at elsewhere.
-        let text = format!(r#"{{"redis":"redis://127.0.0.1:{port}","patience":"1s"}}"#);
-        let settings: Settings = serde_json::from_str(&text).unwrap();
+        Self::build(&format!(r#"{{"redis":"redis://127.0.0.1:{port}","patience":"1s"}}"#), since)
+    }
+
+    fn build(text: &str, since: Option<u64>) -> Self {
+        let settings: Settings = serde_json::from_str(text).unwrap();
         let answers = Redis::build(&settings, "node").unwrap().unwrap().answers();
         let (events, shutdown) = (answers.events(), Shutdown::new());
         shutdown.spawn(answers.clone().run(since, shutdown.clone()));
@@ -162,7 +165,7 @@ async fn what_may_have_been_missed_is_a_gap() {
     redis.ask(&["FLUSHALL"]).await;
     assert!(one.gap().await > next, "emptied");
     assert_eq!(one.answers.position(), away.gap().await);
-    let next = away.announce(text("3")).await;
+    let next = away.answers.announce(text("3")).await.unwrap();
     assert_eq!((one.removal().await, away.removal().await), ((next, text("3")), (next, text("3"))));
     redis.ask(&["SET", KEY, "not a log"]).await;
     assert!(one.gap().await > next, "overwritten");
@@ -277,4 +280,16 @@ async fn more_than_the_queue_holds_is_left_out() {
     node.until("the queue is empty", |answers| answers.0.writes.waiting() == 0).await;
     assert!(node.answers.write(b"last".to_vec(), text("last"), MINUTE));
     node.reads(b"last", Some(&text("last"))).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn look_ups_that_are_late_do_not_make_it_down_within_the_default_patience() {
+    let Some(redis) = Server::start(&[]) else { return };
+    let node = Node::build(&format!(r#"{{"redis":"redis://127.0.0.1:{}"}}"#, redis.port), None);
+    node.until("it is up", Answers::is_up).await;
+    redis.ask(&["CLIENT", "PAUSE", "200"]).await;
+    for number in 0..3 {
+        assert!(node.answers.read(b"x").await.is_err(), "{number}");
+        assert!(node.answers.is_up(), "{number}: the beat alone decides");
+    }
 }

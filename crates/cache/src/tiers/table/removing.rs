@@ -3,7 +3,10 @@
 use sqlx::Row as _;
 
 use super::{Table, TableError};
-use crate::{purge::Site, tiers::removal::Removal};
+use crate::{
+    purge::Site,
+    tiers::removal::{LONG, Removal},
+};
 
 const SITES_OF_TARGET: &str = "SELECT DISTINCT site FROM answers WHERE target = ?";
 
@@ -22,7 +25,22 @@ impl Table {
                 self.gone(&gone)
             }
             Removal::All => self.clear().await,
+            Removal::Long(_) => self.remove_long(removal).await,
         }
+    }
+
+    /// Few targets are so long, and the index has their lengths: each is looked at.
+    async fn remove_long(&mut self, removal: &Removal) -> Result<usize, TableError> {
+        let select = sqlx::query("SELECT DISTINCT site, target FROM answers WHERE length(site) + length(target) > ?");
+        let rows = select.bind(i64::try_from(LONG).unwrap_or(i64::MAX)).fetch_all(&mut self.connection).await?;
+        let mut count = 0;
+        for row in rows {
+            let (site, target): (Vec<u8>, Vec<u8>) = (row.try_get(0)?, row.try_get(1)?);
+            if removal.names(&site, &target) == Some(true) {
+                count += self.remove_at(&site, &target, None).await?;
+            }
+        }
+        Ok(count)
     }
 
     /// Of the sites that are meant: exactly a target, or all from it on and before another (`Some(None)`: to the end).
