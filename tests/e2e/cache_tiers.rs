@@ -162,8 +162,10 @@ fn a_disk_that_cannot_be_used_costs_no_answer() {
     assert_eq!(got(&running, "/a").text(), "answer 1");
     assert_eq!(purge(&running, "{\"url\":\"/a\"}").json()["purged"], 1);
     assert_eq!(got(&running, "/a").text(), "answer 2");
-    let said = running.stderr();
-    assert!(said.contains("SEA_CACHE_DISK") && said.contains("/proc/no/such/folder"), "{said}");
+    until("it is said", Duration::from_secs(10), || {
+        let said = running.stderr();
+        said.contains("SEA_CACHE_DISK") && said.contains("/proc/no/such/folder")
+    });
 }
 
 fn node(app: &App, redis: &Redis, more: &str) -> Running {

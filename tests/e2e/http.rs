@@ -78,16 +78,20 @@ fn exchange(mut stream: TcpStream, request: &[u8]) -> std::io::Result<Answer> {
     stream.write_all(request)?;
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes)?;
-    parse(&bytes).ok_or_else(|| std::io::Error::other(format!("no whole answer: {}", String::from_utf8_lossy(&bytes))))
+    parse(&bytes, request.starts_with(b"HEAD "))
+        .ok_or_else(|| std::io::Error::other(format!("no whole answer: {}", String::from_utf8_lossy(&bytes))))
 }
 
 /// Splits head and body and undoes chunking; `None` when the answer is cut.
-fn parse(bytes: &[u8]) -> Option<Answer> {
+/// `head_only`: it has no body, whatever its head says (RFC 9110, 9.3.2).
+fn parse(bytes: &[u8], head_only: bool) -> Option<Answer> {
     let end = bytes.windows(4).position(|window| window == b"\r\n\r\n")?;
     let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
     let status = head.get(9..12)?.parse().ok()?;
     let mut answer = Answer { status, head, body: bytes[end + 4..].to_vec() };
-    if answer.header("transfer-encoding") == Some("chunked") {
+    if head_only {
+        answer.body.is_empty().then_some(())?;
+    } else if answer.header("transfer-encoding") == Some("chunked") {
         answer.body = unchunk(&answer.body)?;
     } else if let Some(length) = answer.header("content-length") {
         (answer.body.len() == length.parse::<usize>().ok()?).then_some(())?;

@@ -225,9 +225,13 @@ fn without_names(path: &str) -> String {
     plain + rest
 }
 
-/// A rest of any length is more open than any number of names.
+/// A rest of any length is more open than any number of names, and less so behind more of them: `/api/admin/*` says of
+/// `/api/Admin/x` what holds there, and not `/api/*`.
 fn how_open(path: &str) -> usize {
-    path.matches('{').count() + if path.contains("{*") { 1_000 } else { 0 }
+    const REST: usize = 1_000_000;
+    let open = path.matches('{').count();
+    let names = path.split('/').filter(|name| !name.is_empty() && !name.contains('{')).count();
+    if path.contains("{*") { open + REST.saturating_sub(1_000 * names) } else { open }
 }
 
 impl RouteTableBuilder {
@@ -490,5 +494,16 @@ mod tests {
         assert!(matches!(table(&["api"]), Err(PatternError::NoPath(_))));
         assert!(matches!(table(&[""]), Err(PatternError::Empty)));
         assert!(matches!(table(&["/a/{"]), Err(PatternError::Path { .. })));
+    }
+
+    #[test]
+    fn the_narrower_of_two_rests_has_a_path_in_another_spelling() {
+        let table = table(&["/api/*", "/api/admin/*", "/api/{area}/open/*"]).unwrap();
+        let found = |path: &str| table.find(&Method::GET, path).name.to_string();
+        for path in ["/api/admin/x", "/api/Admin/x", "/api/Admin/x/y", "/API/admin/x/y", "/api//admin/x"] {
+            assert_eq!(found(path), "/api/admin/*", "{path}");
+        }
+        assert_eq!(found("/api/Administer/x"), "/api/*");
+        assert_eq!(found("/api/users/Open/x"), "/api/{area}/open/*");
     }
 }
