@@ -126,6 +126,8 @@ def try_one(run, session, case, mode, seen):
         app = session.send(session.prepare_request(direct), allow_redirects=False, timeout=20).headers.get("x-app")
     document = by_document(run.openapi, run.url, prepared)
     key = f"meant to be {label}, {'refused' if ours else 'passed'}; document says {'right' if document is None else document[:1] == '?' and 'unknown' or 'wrong'}; app {app}"
+    if document and "Missing required path parameter" in document:
+        key = f"explained (the referee reads no parameters that begin with ; or .): {key}"
     if is_list_of_nothing(prepared):
         key = f"explained (a list of nothing): {key}"
     seen[key] += 1

@@ -1,7 +1,7 @@
 //! Parameters: found in a request by their place and style (OpenAPI 3.1.1, 4.8.12), read as what their schema expects, and
 //! checked by it.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeSet};
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use percent_encoding::percent_decode_str;
@@ -191,6 +191,12 @@ impl Parameter {
                 all.push(Violation::of(self.place, &self.name, "required", "is missing"));
             }
             return;
+        }
+        // Of two values of one member apps take the first, the last, or both; the schema is asked about one.
+        let mut seen = BTreeSet::new();
+        let is_list = |name: &str| self.shape.member(name).is_none_or(|shape| shape.items.is_some());
+        if pairs.iter().any(|(name, _)| !seen.insert(name.as_str()) && !is_list(name)) {
+            return all.push(Violation::of(self.place, &self.name, REPEATED, "has a member more than once"));
         }
         self.judge(&[Reading::Members(pairs)], all);
     }

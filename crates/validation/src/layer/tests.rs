@@ -169,6 +169,7 @@ async fn parameters_are_read_by_their_style() {
         ("ids=1,x", "ids"),
         ("tag=a&tag=b&tag=c", "tag"),
         ("f[a]=2", "f"),
+        ("f[a]=2&f[a]=true", "f"),
         ("f[b]=2", "f"),
         ("q=1", "q"),
         ("q=%7B", "q"),
