@@ -7,8 +7,8 @@
 //!
 //! While the store is gone or slow, each node holds its share by itself. What it let pass before counts there too, so that
 //! the loss of the store frees nobody. What passes then is owed to the store, which charges it with the next question; and
-//! what the store grants too late for those who waited is there for those who come next. So nothing is counted twice, and
-//! nothing is lost, however often the store is late.
+//! what the store grants too late for those who waited is there for those who come next. That keeps the count near
+//! the rate when the store is late now and then; nodes that are starved of the processor are still off by some percent.
 
 use std::{
     collections::{HashMap, hash_map::RandomState},
