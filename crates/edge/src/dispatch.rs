@@ -59,15 +59,12 @@ impl Core {
                 Err(kind) => Some(OwnAnswer::Problem(kind)),
             };
             let table = self.table.load();
-            let route = || table.of(request.method(), request.uri().path(), request.headers());
-            let (own, route) = match own {
-                Some(own) => (Some(own), None),
-                None => match route() {
-                    route if !route.heeds_override && overridden(&policy, &request) => {
-                        (Some(OwnAnswer::Problem(problems::METHOD_OVERRIDE)), None)
-                    }
-                    route => (None, Some(route)),
-                },
+            let route = own.is_none().then(|| table.of(request.method(), request.uri().path(), request.headers()));
+            let (own, route) = match route {
+                Some(route) if !route.heeds_override && overridden(&policy, &request) => {
+                    (Some(OwnAnswer::Problem(problems::METHOD_OVERRIDE)), None)
+                }
+                route => (own, route),
             };
             let (route, handler) = match route {
                 Some(route) => (route.name.clone(), &*route.handler),

@@ -44,7 +44,8 @@ pub struct Settings {
     /// when there is none, `restart` always starts a new one, `off` passes it as it is.
     pub trace: TracePolicy,
     /// What happens to a request that asks, in a header, to be taken for one of another method (`X-HTTP-Method-Override`,
-    /// `X-HTTP-Method`, `X-Method-Override`): `refuse` answers 400, `pass` hands it on. Routes, limits and caches go by the
+    /// `X-HTTP-Method`, `X-Method-Override`): `refuse` answers 400, `pass` hands it on;
+    /// where uploads come in pieces it is heeded either way (tus 1.0). Routes, limits and caches go by the
     /// method of the request itself: pass it only where the app does not heed such a header, or where nothing that you set
     /// here depends on the method.
     pub method_override: MethodOverride,

@@ -215,7 +215,7 @@ fn stack(
         .layer(invalidate) // what a write changes is taken out, wherever it is stored
         .layer(compression.in_cache); // what is cached is compressed
     let last = ServiceBuilder::new()
-        .layer(OwnTags) // where nothing is compressed, clients may still know what was
+        .option_layer(compression.own_tags) // where nothing is compressed, clients may still know what was
         .option_layer(Etags::layer(route.cache.etags.unwrap_or(config.cache.etags)))
         .option_layer(ErrorPages::layer(errors))
         .option_layer(Disclosure::layer(traces)); // sees what the app said itself, also where `errors` lets it pass
@@ -275,15 +275,18 @@ struct Compression {
     behind_nonces: Option<Compress>,
     negotiate: Option<Negotiate>,
     in_cache: Option<Compress>,
+    /// Where nothing is: what compresses does that itself.
+    own_tags: Option<OwnTags>,
 }
 
 /// Nonces are put into plain pages, so what is sent with them can be compressed only behind that; all else below the cache.
 fn compression(route: &RouteEntry, nonces: bool, caches: bool, core: &Core<'_>) -> Compression {
     let policy = route.cache.compression.as_ref().unwrap_or(&core.config.cache.compression).policy();
     let negotiate = policy.as_ref().filter(|_| caches && !nonces).map(Negotiate::layer);
+    let own_tags = policy.is_none().then_some(OwnTags);
     let compress = policy.map(|policy| Compress::layer(policy, &core.encoders));
     let (behind_nonces, in_cache) = if nonces { (compress, None) } else { (None, compress) };
-    Compression { behind_nonces, negotiate, in_cache }
+    Compression { behind_nonces, negotiate, in_cache, own_tags }
 }
 
 /// What a route caches. Files come from the disk already, and say themselves how long they are good.

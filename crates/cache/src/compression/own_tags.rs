@@ -18,7 +18,7 @@ use tower::{Layer, Service};
 
 use super::tags;
 
-/// The layer, for every route, below whatever compresses.
+/// The layer, for a route that compresses nothing: [`super::Compress`] does the same itself.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct OwnTags;
 
