@@ -8,7 +8,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use http_body::Body as HttpBody;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -25,6 +25,7 @@ use crate::{
     problems,
     progress::{Progress, Waited, Waiting, WatchedBody},
     settings::Timeouts,
+    spare::Spare,
     target, upgrade,
     upstream::Endpoint,
 };
@@ -114,7 +115,8 @@ impl Way {
             let connection = self.connection(attempt == 1, safe, &mut avoid).await?;
             let endpoint = connection.load.endpoint().clone();
             let reused = connection.reused;
-            let copy = safe.then(|| copy(&request));
+            // Without a second way it is never sent again.
+            let spare = (safe && (reused || upstream.has_several())).then(|| Spare::of(&request));
             let again = match self.attempt(connection, request).await {
                 Attempt::Answer(response, connection) => {
                     endpoint.succeeded();
@@ -137,18 +139,18 @@ impl Way {
                 Attempt::Broken(error) if error.is_parse_too_large() => {
                     return Err(Failure::of(problems::ANSWER_HEAD_TOO_LARGE));
                 }
-                Attempt::Broken(error) if reused && copy.is_some() => {
+                Attempt::Broken(error) if reused && spare.is_some() => {
                     tracing::debug!(%error, "kept connection broke, repeating a safe request on a new one");
-                    copy
+                    spare.map(Spare::into_request)
                 }
                 Attempt::Broken(error) => {
                     endpoint.failed();
-                    let copy = copy.filter(|_| attempt < ATTEMPTS && upstream.has_several() && budget.withdraw());
-                    if copy.is_none() {
+                    let spare = spare.filter(|_| attempt < ATTEMPTS && upstream.has_several() && budget.withdraw());
+                    if spare.is_none() {
                         return Err(Failure::broken(&error));
                     }
                     avoid = Some(endpoint);
-                    copy
+                    spare.map(Spare::into_request)
                 }
                 Attempt::BodyBroken => return Err(Failure::of(problems::BODY_BROKEN)),
                 Attempt::Stalled => return Err(Failure::of(problems::BODY_STALLED)),
@@ -245,8 +247,6 @@ impl Service<Request<Body>> for Forward {
 fn prepare(request: &mut Request<Body>, context: &RequestContext) -> bool {
     let http2 = request.version() == Version::HTTP_2;
     *request.version_mut() = Version::HTTP_11;
-    // hyper answers `Expect: 100-continue` itself when the body is first read; the app must not be asked again.
-    request.headers_mut().remove(header::EXPECT);
     let upgrade = headers::remove_hop_by_hop(request.headers_mut());
     if http2 {
         headers::join_cookies(request.headers_mut());
@@ -269,13 +269,4 @@ fn prepare(request: &mut Request<Body>, context: &RequestContext) -> bool {
 /// Whether a request may be sent twice: a safe method (RFC 9110, 9.2.1) and no body.
 fn is_repeatable(request: &Request<Body>) -> bool {
     matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) && request.body().is_end_stream()
-}
-
-/// The head of a request, to be sent again.
-fn copy(request: &Request<Body>) -> Request<Body> {
-    let mut copy = Request::new(empty_body());
-    *copy.method_mut() = request.method().clone();
-    *copy.uri_mut() = request.uri().clone();
-    *copy.headers_mut() = HeaderMap::clone(request.headers());
-    copy
 }

@@ -15,6 +15,7 @@ mod files;
 mod forward;
 #[doc(hidden)]
 pub mod fuzzing;
+mod gathered;
 mod headers;
 mod limits_checks;
 mod listener;
@@ -29,6 +30,7 @@ mod routing;
 mod server;
 mod settings;
 mod shared_handler;
+mod spare;
 mod spelling;
 mod target;
 mod tasks;

@@ -17,9 +17,12 @@ use tokio::{
     time::timeout,
 };
 
-use crate::connection::PARSED_IN_PLACE;
-use crate::tasks::TaskExecutor;
-use crate::upstream::{Endpoint, Load, NoEndpoint, Upstream};
+use crate::{
+    connection::PARSED_IN_PLACE,
+    gathered::Gathered,
+    tasks::TaskExecutor,
+    upstream::{Endpoint, Load, NoEndpoint, Upstream},
+};
 
 /// Idle connections kept per core; more are closed.
 const MAX_IDLE: usize = 256;
@@ -224,7 +227,7 @@ impl Pool {
         if headers > PARSED_IN_PLACE {
             builder.max_headers(headers);
         }
-        let handshake = builder.handshake::<_, Body>(TokioIo::new(stream)).await;
+        let handshake = builder.handshake::<_, Body>(TokioIo::new(Gathered(stream))).await;
         let (sender, connection) = handshake.map_err(|error| ConnectError::Http(address.clone(), error))?;
         self.tasks.spawn(async move {
             // Its error reaches the request that it interrupts; an idle connection that ends has nobody to tell.

@@ -23,6 +23,7 @@ use tokio::{
 
 use crate::{
     connection::{Transport, WatchedStream},
+    gathered::Gathered,
     headers,
     pool::Connection,
     relay::relay,
@@ -70,9 +71,9 @@ fn opened(upgraded: Upgraded) -> Box<dyn Stream> {
         }
         Err(other) => other,
     };
-    match upgraded.downcast::<TokioIo<TcpStream>>() {
+    match upgraded.downcast::<TokioIo<Gathered<TcpStream>>>() {
         Ok(parts) => {
-            let stream = parts.io.into_inner();
+            let Gathered(stream) = parts.io.into_inner();
             watch_peer(SockRef::from(&stream));
             Box::new(Chain::new(parts.read_buf, stream))
         }

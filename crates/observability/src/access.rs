@@ -4,10 +4,13 @@ use std::{cell::RefCell, fmt, io::Write, time::Duration};
 
 use http::{HeaderValue, Method, Uri};
 use jiff::Timestamp;
-use seaworthy_core::{Clock, PrincipalKind, RequestContext, SystemClock, TraceContext};
+use seaworthy_core::{Clock, PrincipalKind, RequestContext, SystemClock};
 use serde::{Serialize, Serializer};
 
 use crate::sink::LogSink;
+
+/// What each of the six digits behind the second is worth, in microseconds.
+const DECIMALS: [i64; 6] = [100_000, 10_000, 1_000, 100, 10, 1];
 
 /// How a line looks once `auto` is decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,17 +92,22 @@ fn json(line: &mut Vec<u8>, entry: &Entry<'_>, now: i64, second: &mut Second) {
     second.write_time(line, now);
     let mut object = Object(line);
     object.plain("kind", "access");
-    object.text("request_id", context.id.as_str());
-    object.maybe("trace_id", context.trace.as_ref().map(TraceContext::trace_id));
-    if let Some(client) = context.client {
-        object.shown("client", format_args!("{}", client.to_canonical()));
+    object.plain("request_id", context.id.as_str());
+    if let Some(trace) = &context.trace {
+        object.plain("trace_id", trace.trace_id());
+    }
+    match (&context.client_headers, context.client) {
+        // Written once for a connection.
+        (Some(headers), _) => object.maybe("client", headers.address.to_str().ok()),
+        (None, Some(client)) => object.shown("client", format_args!("{}", client.to_canonical())),
+        (None, None) => {}
     }
     object.maybe("user", named(PrincipalKind::User));
     object.maybe("service", named(PrincipalKind::Service));
     object.maybe("tenant", principal.and_then(|known| known.tenant.as_deref()));
     object.plain("scheme", context.scheme);
-    object.shown("protocol", format_args!("HTTP/{}", context.version));
-    object.text("method", entry.method.as_str());
+    object.plain("protocol", protocol(context.version));
+    object.plain("method", entry.method.as_str()); // a token (RFC 9110, 5.6.2)
     object.text("path", entry.uri.path());
     object.text("route", &context.route);
     object.value("status", &entry.status);
@@ -115,6 +123,14 @@ fn json(line: &mut Vec<u8>, entry: &Entry<'_>, now: i64, second: &mut Second) {
     line.push(b'}');
 }
 
+fn protocol(version: &str) -> &'static str {
+    match version {
+        "2" => "HTTP/2",
+        "1.0" => "HTTP/1.0",
+        _ => "HTTP/1.1",
+    }
+}
+
 /// Adds fields to an object that has one. A line is a tenth of our work for a small request, and half of that went into
 /// looking at keys for what must be escaped.
 struct Object<'a>(&'a mut Vec<u8>);
@@ -126,7 +142,7 @@ impl Object<'_> {
         self.0.extend_from_slice(b"\":");
     }
 
-    /// A value of ours without anything to escape.
+    /// A value that has nothing to escape.
     fn plain(&mut self, key: &'static str, value: &str) {
         self.key(key);
         self.0.push(b'"');
@@ -136,7 +152,9 @@ impl Object<'_> {
 
     fn text(&mut self, key: &'static str, value: &str) {
         // RFC 8259, 7: these must be escaped, and nothing else.
-        if value.bytes().any(|byte| byte < b' ' || byte == b'"' || byte == b'\\') {
+        let escapes = |escapes, byte| escapes | (byte < b' ') | (byte == b'"') | (byte == b'\\');
+        // All of it at once, without a branch for each byte.
+        if value.bytes().fold(false, escapes) {
             self.value(key, value);
         } else {
             self.plain(key, value);
@@ -171,11 +189,17 @@ impl Second {
             let time = Timestamp::from_second(seconds).map(|time| format!("{time:.0}")).unwrap_or_default();
             *self = Self { seconds, text: time.trim_end_matches('Z').to_owned() };
         }
-        // Memory takes everything. Beyond the year 9999 the number itself still tells.
-        let _ = match self.text.as_str() {
-            "" => write!(line, "{micros}"),
-            text => write!(line, "\"{text}.{rest:06}Z\""),
-        };
+        if self.text.is_empty() {
+            // Memory takes everything. Beyond the year 9999 the number itself still tells.
+            let _ = write!(line, "{micros}");
+            return;
+        }
+        line.push(b'"');
+        line.extend_from_slice(self.text.as_bytes());
+        line.push(b'.');
+        // Each line has one: formatting machinery would take longer than all its text.
+        line.extend(DECIMALS.map(|unit| b'0' + (rest / unit % 10) as u8));
+        line.extend_from_slice(b"Z\"");
     }
 }
 
@@ -222,7 +246,7 @@ mod tests {
         time::Instant,
     };
 
-    use seaworthy_core::{Principal, PrincipalDetails, RequestId};
+    use seaworthy_core::{Principal, PrincipalDetails, RequestId, TraceContext};
 
     use super::*;
 

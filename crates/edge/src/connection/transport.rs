@@ -14,7 +14,7 @@ use tokio::{
 };
 use tokio_rustls::server::TlsStream;
 
-use crate::tls::ACME_TLS_ALPN;
+use crate::{gathered::poll_write_pieces, tls::ACME_TLS_ALPN};
 
 /// How an HTTP/2 connection begins (RFC 9113, 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -96,7 +96,11 @@ impl AsyncWrite for Transport {
         cx: &mut Context<'_>,
         pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        delegate!(self, stream => Pin::new(stream).poll_write_vectored(cx, pieces))
+        match &mut *self {
+            Self::Plain(stream) => poll_write_pieces(Pin::new(stream), cx, pieces),
+            // Its buffer takes pieces as they come.
+            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, pieces),
+        }
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -143,13 +143,17 @@ impl Limiter {
         let worth = interval * cost;
         let now = self.since(now);
         let mut shard = self.shard(key);
-        let before = shard.whole_at.get(&key).copied().unwrap_or(0).max(now);
+        shard.sweep(now, self.window);
+        // Looked up once: hashing is half of what this costs.
+        let known = shard.whole_at.get_mut(&key);
+        let before = known.as_ref().map_or(0, |known| **known).max(now);
         let after = before + worth;
         let allowed = after <= now + self.window;
         let whole_at = if allowed { after } else { before };
-        if allowed {
-            shard.make_room(now, self.window);
-            shard.whole_at.insert(key, after);
+        match known {
+            _ if !allowed => {}
+            Some(known) => *known = after,
+            None => shard.remember(key, after),
         }
         let spare = (now + self.window).saturating_sub(whole_at);
         Decision {
@@ -166,9 +170,9 @@ impl Limiter {
         let worth = self.interval(cost, nodes) * cost;
         let now = self.since(now);
         let mut shard = self.shard(key);
+        shard.sweep(now, self.window);
         let before = shard.whole_at.get(&key).copied().unwrap_or(0).max(now);
-        shard.make_room(now, self.window);
-        shard.whole_at.insert(key, (before + worth).min(now + self.window));
+        shard.remember(key, (before + worth).min(now + self.window));
     }
 
     /// Gives back what a request took that another rate has refused.
@@ -195,9 +199,8 @@ impl Limiter {
 }
 
 impl Shard {
-    /// A budget that is whole again need not be remembered. When none is, somebody's is forgotten: a stranger in an
-    /// attack's crowd, most likely.
-    fn make_room(&mut self, now: u64, window: u64) {
+    /// A budget that is whole again need not be remembered.
+    fn sweep(&mut self, now: u64, window: u64) {
         let full = self.whole_at.len() >= MOST_A_SHARD;
         // A look at all of them is dear: a crowd must not cause one with each request.
         let due = if full { window / 8 } else { window };
@@ -206,11 +209,17 @@ impl Shard {
             self.whole_at.retain(|_, whole_at| *whole_at > now);
             self.whole_at.shrink_to(self.whole_at.len() * 2);
         }
+    }
+
+    /// When there is no room, somebody's budget is forgotten: a stranger's in an attack's crowd, most likely.
+    fn remember(&mut self, key: Key, whole_at: u64) {
         if self.whole_at.len() >= MOST_A_SHARD
+            && !self.whole_at.contains_key(&key)
             && let Some(somebody) = self.whole_at.keys().next().copied()
         {
             self.whole_at.remove(&somebody);
         }
+        self.whole_at.insert(key, whole_at);
     }
 }
 
