@@ -12,7 +12,7 @@ use std::{
 
 use http::HeaderValue;
 
-use crate::{Principal, TraceContext};
+use crate::{Principal, TraceContext, hexadecimal::hexadecimal};
 
 /// Travels in the request's extensions from the edge to the last layer.
 #[derive(Debug, Clone)]
@@ -89,7 +89,7 @@ impl RequestId {
     /// The id as text.
     pub fn as_str(&self) -> &str {
         // Both constructors admit ASCII alone, so the fallback never shows.
-        self.0.to_str().unwrap_or_default()
+        std::str::from_utf8(self.0.as_bytes()).unwrap_or_default()
     }
 }
 
@@ -122,13 +122,10 @@ impl RequestIdSource {
 
     /// The next id: 32 lowercase hexadecimal digits, the shape of a W3C trace id.
     pub fn next(&self) -> RequestId {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let count = self.count.fetch_add(1, Ordering::Relaxed);
-        let value = (u128::from(self.prefix) << 64) | u128::from(count);
         let mut text = [0u8; 32];
-        for (position, digit) in text.iter_mut().enumerate() {
-            *digit = DIGITS[((value >> (124 - 4 * position)) & 0xf) as usize];
-        }
+        text[..16].copy_from_slice(&hexadecimal(self.prefix));
+        text[16..].copy_from_slice(&hexadecimal(count));
         // Hexadecimal digits are always a valid header value, so the fallback never shows.
         RequestId(HeaderValue::from_bytes(&text).unwrap_or(HeaderValue::from_static("invalid")))
     }

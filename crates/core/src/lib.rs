@@ -10,6 +10,7 @@ mod content_coding;
 mod context;
 mod delivery;
 mod handler;
+mod hexadecimal;
 mod prefix;
 mod principal;
 mod problem;

@@ -2,9 +2,10 @@
 
 use http::HeaderValue;
 
+use crate::hexadecimal::hexadecimal;
+
 /// Length of `00-<trace id>-<parent id>-<flags>`.
 const LENGTH: usize = 55;
-const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
 /// Names one request in a trace: whose trace it belongs to, and which step of it is ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,8 +15,10 @@ impl TraceContext {
     /// A new trace, marked as sampled. Ids of zero are not allowed by the standard, so a zero becomes one.
     pub fn start(trace: u128, span: u64) -> Self {
         let mut text = *b"00-00000000000000000000000000000000-0000000000000000-01";
-        hexadecimal(&mut text[3..35], trace.max(1));
-        hexadecimal(&mut text[36..52], u128::from(span.max(1)));
+        let trace = trace.max(1);
+        text[3..19].copy_from_slice(&hexadecimal((trace >> 64) as u64));
+        text[19..35].copy_from_slice(&hexadecimal(trace as u64));
+        text[36..52].copy_from_slice(&hexadecimal(span.max(1)));
         Self(text)
     }
 
@@ -42,7 +45,7 @@ impl TraceContext {
         // Bits that this version does not know are not passed on.
         let sampled = (self.0[54] as char).to_digit(16).unwrap_or_default() & 1 == 1;
         self.0[53..].copy_from_slice(if sampled { b"01" } else { b"00" });
-        hexadecimal(&mut self.0[36..52], u128::from(span.max(1)));
+        self.0[36..52].copy_from_slice(&hexadecimal(span.max(1)));
         self
     }
 
@@ -56,13 +59,6 @@ impl TraceContext {
     pub fn header(&self) -> HeaderValue {
         // Hexadecimal digits and dashes are always a header value.
         HeaderValue::from_bytes(&self.0).unwrap_or(HeaderValue::from_static(""))
-    }
-}
-
-fn hexadecimal(text: &mut [u8], mut value: u128) {
-    for digit in text.iter_mut().rev() {
-        *digit = DIGITS[(value & 0xf) as usize];
-        value >>= 4;
     }
 }
 

@@ -70,12 +70,15 @@ impl Way {
             // Only the edge calls a pipeline, and it always adds the context.
             return Response::new(empty_body());
         };
+        let spare = is_repeatable(&request).then(|| Spare::of(&request));
         let client = prepare(&mut request, &context).then(|| hyper::upgrade::on(&mut request));
         let total = self.timeouts.total.0;
         let until = (!total.is_zero()).then(|| Instant::from_std(context.received) + total);
         let answer = match until {
-            None => self.attempts(request).await,
-            Some(until) => timeout_at(until, self.attempts(request)).await.unwrap_or(Err(Failure::timed_out(total))),
+            None => self.attempts(request, spare, &context).await,
+            Some(until) => timeout_at(until, self.attempts(request, spare, &context))
+                .await
+                .unwrap_or(Err(Failure::timed_out(total))),
         };
         match answer {
             Ok((response, connection)) if response.status() == StatusCode::SWITCHING_PROTOCOLS => match client {
@@ -99,9 +102,14 @@ impl Way {
     }
 
     /// Sends the request to one instance, and to another when the first one could not take it. What may have reached an
-    /// app is repeated only when that does no harm: a safe method without a body.
-    async fn attempts(&self, request: Request<Body>) -> Result<(Response<Incoming>, Connection), Failure> {
-        let safe = is_repeatable(&request);
+    /// app is repeated only when that does no harm: then there is a spare.
+    async fn attempts(
+        &self,
+        mut request: Request<Body>,
+        spare: Option<Spare>,
+        context: &RequestContext,
+    ) -> Result<(Response<Incoming>, Connection), Failure> {
+        let safe = spare.is_some();
         if !safe {
             // Lets the connections' tasks see what the app has closed meanwhile.
             tokio::task::yield_now().await;
@@ -109,15 +117,17 @@ impl Way {
         let upstream = &self.pool.upstream;
         let budget = upstream.budget.load();
         budget.deposit();
-        let mut request = request;
+        let again = || {
+            let mut request = spare.as_ref()?.request();
+            prepare(&mut request, context);
+            Some(request)
+        };
         let mut avoid = None;
         for attempt in 1.. {
             let connection = self.connection(attempt == 1, safe, &mut avoid).await?;
             let endpoint = connection.load.endpoint().clone();
             let reused = connection.reused;
-            // Without a second way it is never sent again.
-            let spare = (safe && (reused || upstream.has_several())).then(|| Spare::of(&request));
-            let again = match self.attempt(connection, request).await {
+            let next = match self.attempt(connection, request).await {
                 Attempt::Answer(response, connection) => {
                     endpoint.succeeded();
                     return Ok((response, connection));
@@ -139,24 +149,23 @@ impl Way {
                 Attempt::Broken(error) if error.is_parse_too_large() => {
                     return Err(Failure::of(problems::ANSWER_HEAD_TOO_LARGE));
                 }
-                Attempt::Broken(error) if reused && spare.is_some() => {
+                Attempt::Broken(error) if reused && safe => {
                     tracing::debug!(%error, "kept connection broke, repeating a safe request on a new one");
-                    spare.map(Spare::into_request)
+                    again()
                 }
                 Attempt::Broken(error) => {
                     endpoint.failed();
-                    let spare = spare.filter(|_| attempt < ATTEMPTS && upstream.has_several() && budget.withdraw());
-                    if spare.is_none() {
+                    if !safe || attempt >= ATTEMPTS || !upstream.has_several() || !budget.withdraw() {
                         return Err(Failure::broken(&error));
                     }
                     avoid = Some(endpoint);
-                    spare.map(Spare::into_request)
+                    again()
                 }
                 Attempt::BodyBroken => return Err(Failure::of(problems::BODY_BROKEN)),
                 Attempt::Stalled => return Err(Failure::of(problems::BODY_STALLED)),
             };
-            match again {
-                Some(again) if attempt <= ATTEMPTS => request = again,
+            match next {
+                Some(next) if attempt <= ATTEMPTS => request = next,
                 _ => break,
             }
         }

@@ -76,7 +76,7 @@ fn take_connection(headers: &mut HeaderMap) -> Option<HeaderValue> {
             named.push(name);
         }
     }
-    let upgrade = headers.get(UPGRADE).filter(|_| switches).cloned();
+    let upgrade = if switches { headers.get(UPGRADE).cloned() } else { None };
     for name in named {
         headers.remove(name);
     }

@@ -1,10 +1,10 @@
 //! The head of a request, kept in case it must be sent again.
 //!
-//! Hardly ever is it, and each request over a kept connection pays for it: so what is kept is one piece of text, which costs
-//! a third of a second map of headers.
+//! Hardly ever is it, and each request pays for it: so what is kept is one piece of text, which costs a third of a second map
+//! of headers, and it is what the client sent, before we add ours.
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
-use seaworthy_core::{Body, empty_body};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
+use seaworthy_core::{Body, ForwardedPrefix, empty_body};
 
 /// Bytes that most heads need less than, all in all.
 const USUAL: usize = 1000;
@@ -14,6 +14,8 @@ const USUAL: usize = 1000;
 pub(crate) struct Spare {
     method: Method,
     uri: Uri,
+    version: Version,
+    prefix: Option<ForwardedPrefix>,
     /// Each field: three numbers, the name, the value.
     fields: Vec<u8>,
 }
@@ -30,14 +32,24 @@ impl Spare {
             fields.extend_from_slice(name);
             fields.extend_from_slice(bytes);
         }
-        Self { method: request.method().clone(), uri: request.uri().clone(), fields }
+        Self {
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            version: request.version(),
+            prefix: request.extensions().get().cloned(),
+            fields,
+        }
     }
 
     /// The request again.
-    pub(crate) fn into_request(self) -> Request<Body> {
+    pub(crate) fn request(&self) -> Request<Body> {
         let mut request = Request::new(empty_body());
-        *request.method_mut() = self.method;
-        *request.uri_mut() = self.uri;
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = self.uri.clone();
+        *request.version_mut() = self.version;
+        if let Some(prefix) = &self.prefix {
+            request.extensions_mut().insert(prefix.clone());
+        }
         let mut headers = HeaderMap::new();
         let mut rest = &self.fields[..];
         while let Some((name, value, after)) = field(rest) {
@@ -73,6 +85,8 @@ mod tests {
         let request = Request::builder()
             .method("OPTIONS")
             .uri("/a/b?c=d")
+            .version(Version::HTTP_2)
+            .extension(ForwardedPrefix(HeaderValue::from_static("/v1")))
             .header("cookie", "a=1")
             .header("x-own", HeaderValue::from_bytes(b"caf\xe9").unwrap())
             .header("cookie", "b=2")
@@ -81,8 +95,9 @@ mod tests {
             .header("x-long", "y".repeat(5_000))
             .body(empty_body())
             .unwrap();
-        let again = Spare::of(&request).into_request();
-        assert_eq!((again.method(), again.uri()), (request.method(), request.uri()));
+        let again = Spare::of(&request).request();
+        assert_eq!((again.method(), again.uri(), again.version()), (request.method(), request.uri(), Version::HTTP_2));
+        assert_eq!(again.extensions().get(), Some(&ForwardedPrefix(HeaderValue::from_static("/v1"))));
         assert_eq!(again.headers(), request.headers());
         assert_eq!(again.headers().iter().filter(|(_, value)| value.is_sensitive()).count(), 1);
         let cookies: Vec<_> = again.headers().get_all("cookie").iter().collect();
@@ -91,7 +106,7 @@ mod tests {
 
     #[test]
     fn a_request_without_headers_is_one_too() {
-        let again = Spare::of(&Request::new(empty_body())).into_request();
+        let again = Spare::of(&Request::new(empty_body())).request();
         assert!(again.headers().is_empty());
     }
 }

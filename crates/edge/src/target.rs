@@ -99,11 +99,26 @@ fn same_host(left: &HeaderValue, right: &HeaderValue) -> bool {
     left.as_bytes().eq_ignore_ascii_case(right.as_bytes())
 }
 
+/// Of each byte, what it counts in a name with a port: nothing, one for a colon, much for what is in no such name.
+const IN_HOST: [u8; 256] = {
+    let mut counts = [2; 256];
+    let mut byte = 0;
+    while byte < counts.len() {
+        if (byte as u8).is_ascii_alphanumeric() || matches!(byte as u8, b'.' | b'-' | b'_') {
+            counts[byte] = 0;
+        }
+        byte += 1;
+    }
+    counts[b':' as usize] = 1;
+    counts
+};
+
 /// RFC 9110, 7.2: a host and maybe a port. Empty is allowed by the standard, and means nothing that we could serve.
 pub(crate) fn is_host(value: &HeaderValue) -> bool {
     let bytes = value.as_bytes();
-    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b':' | b'_');
-    if !bytes.is_empty() && bytes.iter().all(plain) && bytes.iter().filter(|byte| **byte == b':').count() <= 1 {
+    let colons = bytes.iter().fold(0_usize, |colons, byte| colons + usize::from(IN_HOST[usize::from(*byte)]));
+    // One that is in no plain host counts for more than the two that are too many.
+    if !bytes.is_empty() && colons <= 1 {
         let port = bytes.rsplit(|byte| *byte == b':').next().filter(|port| port.len() < bytes.len());
         return bytes[0] != b':' && port.is_none_or(|port| port.iter().all(u8::is_ascii_digit));
     }

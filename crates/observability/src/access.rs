@@ -84,6 +84,13 @@ impl AccessLog {
     }
 }
 
+/// A key as it stands in a line, with what is around it.
+macro_rules! field {
+    ($key:literal) => {
+        concat!(",\"", $key, "\":")
+    };
+}
+
 fn json(line: &mut Vec<u8>, entry: &Entry<'_>, now: i64, second: &mut Second) {
     let context = entry.context;
     let principal = context.principal.get().map(|principal| principal.details());
@@ -91,35 +98,35 @@ fn json(line: &mut Vec<u8>, entry: &Entry<'_>, now: i64, second: &mut Second) {
     line.extend_from_slice(b"{\"time\":");
     second.write_time(line, now);
     let mut object = Object(line);
-    object.plain("kind", "access");
-    object.plain("request_id", context.id.as_str());
+    object.plain(field!("kind"), "access");
+    object.plain(field!("request_id"), context.id.as_str());
     if let Some(trace) = &context.trace {
-        object.plain("trace_id", trace.trace_id());
+        object.plain(field!("trace_id"), trace.trace_id());
     }
     match (&context.client_headers, context.client) {
         // Written once for a connection.
-        (Some(headers), _) => object.maybe("client", headers.address.to_str().ok()),
-        (None, Some(client)) => object.shown("client", format_args!("{}", client.to_canonical())),
+        (Some(headers), _) => object.maybe(field!("client"), std::str::from_utf8(headers.address.as_bytes()).ok()),
+        (None, Some(client)) => object.shown(field!("client"), format_args!("{}", client.to_canonical())),
         (None, None) => {}
     }
-    object.maybe("user", named(PrincipalKind::User));
-    object.maybe("service", named(PrincipalKind::Service));
-    object.maybe("tenant", principal.and_then(|known| known.tenant.as_deref()));
-    object.plain("scheme", context.scheme);
-    object.plain("protocol", protocol(context.version));
-    object.plain("method", entry.method.as_str()); // a token (RFC 9110, 5.6.2)
-    object.text("path", entry.uri.path());
-    object.text("route", &context.route);
-    object.value("status", &entry.status);
-    object.value("bytes", &entry.bytes);
-    object.value("duration_ms", &milliseconds(entry.duration));
-    object.maybe("problem", entry.problem);
-    for (key, is_so) in [("aborted", entry.aborted), ("broken", entry.broken)] {
+    object.maybe(field!("user"), named(PrincipalKind::User));
+    object.maybe(field!("service"), named(PrincipalKind::Service));
+    object.maybe(field!("tenant"), principal.and_then(|known| known.tenant.as_deref()));
+    object.plain(field!("scheme"), context.scheme);
+    object.plain(field!("protocol"), protocol(context.version));
+    object.plain(field!("method"), entry.method.as_str()); // a token (RFC 9110, 5.6.2)
+    object.text(field!("path"), entry.uri.path());
+    object.text(field!("route"), &context.route);
+    object.value(field!("status"), &entry.status);
+    object.value(field!("bytes"), &entry.bytes);
+    object.value(field!("duration_ms"), &milliseconds(entry.duration));
+    object.maybe(field!("problem"), entry.problem);
+    for (key, is_so) in [(field!("aborted"), entry.aborted), (field!("broken"), entry.broken)] {
         if is_so {
             object.value(key, &true);
         }
     }
-    object.maybe("user_agent", entry.user_agent.and_then(|value| value.to_str().ok()));
+    object.maybe(field!("user_agent"), entry.user_agent.and_then(|value| value.to_str().ok()));
     line.push(b'}');
 }
 
@@ -136,10 +143,9 @@ fn protocol(version: &str) -> &'static str {
 struct Object<'a>(&'a mut Vec<u8>);
 
 impl Object<'_> {
+    /// Its keys come from `field!`.
     fn key(&mut self, key: &'static str) {
-        self.0.extend_from_slice(b",\"");
         self.0.extend_from_slice(key.as_bytes());
-        self.0.extend_from_slice(b"\":");
     }
 
     /// A value that has nothing to escape.

@@ -225,7 +225,10 @@ fn stack(
         Some(files) => Handler::new(last.service(files)),
         None if config.has_app() => {
             let forward = Forward::new(core.pool.clone(), timeouts, core.tasks.clone());
-            Handler::new(last.service(before_app.around(Handler::new(forward))))
+            match before_app.is_empty() {
+                true => Handler::new(last.service(forward)), // one box less for most requests
+                false => Handler::new(last.service(before_app.around(Handler::new(forward)))),
+            }
         }
         None => Handler::new(last.service(NothingHere)),
     };

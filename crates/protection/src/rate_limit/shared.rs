@@ -451,11 +451,11 @@ mod tests {
             flood
         }
 
-        /// Within 1% where the machine does nothing else (`SEAWORTHY_TEST_QUIET=1` says so): that is a measurement. One that
-        /// is busy takes the processor away from Redis and from nodes for longer than they wait; then this sees only that
-        /// two nodes do not have two budgets, nor none.
-        fn is_near_the_rate(&self) {
-            let off = if std::env::var_os("SEAWORTHY_TEST_QUIET").is_some() { 0.01 } else { 0.25 };
+        /// As near as `quiet` where the machine does nothing else (`SEAWORTHY_TEST_QUIET=1` says so): that is a measurement.
+        /// One that is busy takes the processor away from Redis and from nodes for longer than they wait; then this sees only
+        /// that two nodes do not have two budgets, nor none.
+        fn is_near_the_rate(&self, quiet: f64) {
+            let off = if std::env::var_os("SEAWORTHY_TEST_QUIET").is_some() { quiet } else { 0.25 };
             assert!(self.passed as f64 <= self.allowed * (1.0 + off), "{self:?}");
             // A machine that is busy with something else asks in bursts, between which budgets are whole and time is lost.
             let is_steady = self.exact as f64 > self.allowed * 0.99 && self.asked as f64 > self.allowed * 1.1;
@@ -479,7 +479,7 @@ mod tests {
                 std::hint::spin_loop();
             }
         });
-        Flood::of([&one, &other], "10000/s per route", length, &shutdown).await.is_near_the_rate();
+        Flood::of([&one, &other], "10000/s per route", length, &shutdown).await.is_near_the_rate(0.01);
         busy.join().unwrap();
         shutdown.begin();
         shutdown.finished(tokio::time::sleep(Duration::from_secs(3))).await;
@@ -507,7 +507,8 @@ mod tests {
                 std::thread::sleep(Duration::from_millis(250));
             }
         });
-        Flood::of([&one, &other], "10000/s per route", length, &shutdown).await.is_near_the_rate();
+        // It answers nobody for an eighth of the time.
+        Flood::of([&one, &other], "10000/s per route", length, &shutdown).await.is_near_the_rate(0.05);
         pauses.join().unwrap();
         shutdown.begin();
         shutdown.finished(tokio::time::sleep(Duration::from_secs(3))).await;

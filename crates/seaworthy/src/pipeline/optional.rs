@@ -29,6 +29,11 @@ impl Optional {
         self
     }
 
+    /// Whether all of them are off.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// All of them around a service.
     pub fn around(self, service: Handler) -> Handler {
         self.0.into_iter().rev().fold(service, |below, layer| layer(below))
