@@ -6,10 +6,12 @@
 //! meanwhile does not bring it back (`removal.rs`). `record.rs` is an answer as bytes, `address.rs` where it is.
 
 mod address;
+mod breaker;
 mod bytes;
 mod changes;
 mod disk;
 mod files;
+mod gate;
 mod keeper;
 mod looking;
 pub(crate) mod record;
@@ -33,7 +35,9 @@ use std::{
 };
 
 pub(crate) use address::Address;
+use breaker::Breaker;
 use disk::Readers;
+use gate::Gate;
 use http::HeaderMap;
 use keeper::{Keeper, Order};
 use looking::{Source, Trouble, find};
@@ -88,8 +92,10 @@ pub(crate) struct Tiers(Arc<Inner>);
 struct Inner {
     orders: mpsc::UnboundedSender<Order>,
     queue: Queue,
+    gate: Gate,
     removals: Removals,
     readers: RwLock<Option<Arc<Readers>>>,
+    breaker: Breaker,
     /// Of the disk, in bytes; 0: none.
     limit: AtomicU64,
     disk_bytes: AtomicU64,
@@ -134,6 +140,32 @@ impl Inner {
         let _ = self.orders.send(order);
     }
 
+    /// The removal with this number, or one of everything where too many wait.
+    fn tell_removal(
+        &self,
+        removal: Removal,
+        number: u64,
+        at: Option<u64>,
+        done: Option<oneshot::Sender<Option<usize>>>,
+    ) {
+        let mut gate = self.gate.lock();
+        if gate.closed {
+            // Who waits for it is told that the disk has not done it.
+            self.removals.stands_for(number);
+        } else if gate.waiting < gate::MOST {
+            gate.waiting += 1;
+            self.tell(Order::Remove { removal, number, at, done });
+        } else {
+            gate.closed = true;
+            tracing::warn!(
+                code = "SEA_CACHE_DISK",
+                waiting = gate.waiting,
+                "too many removals wait for the disk of the cache: all that is on it goes, once it takes orders again"
+            );
+            self.tell(Order::Empty(self.removals.all_on_disk()));
+        }
+    }
+
     /// Other nodes get what is written here. Not where it is not known which removals it is newer than.
     fn write_shared(&self, rows: &[table::Row], since: u64) {
         let Some(shared) = self.shared.as_ref().filter(|_| since != 0) else { return };
@@ -164,8 +196,10 @@ impl Tiers {
         let tiers = Self(Arc::new(Inner {
             orders,
             queue: Queue::default(),
+            gate: Gate::default(),
             removals: Removals::default(),
             readers: RwLock::default(),
+            breaker: Breaker::new(DISK_PATIENCE),
             limit: AtomicU64::new(limit),
             disk_bytes: AtomicU64::new(0),
             disk_waits: AtomicBool::new(shared.is_some()),
@@ -221,9 +255,9 @@ impl Tiers {
         let counts = &self.0.counts.disk;
         // First: what is removed from here on need not be in what is read.
         let written = self.0.removals.written();
-        let found = match timeout(DISK_PATIENCE, find(&Source::Disk(readers), address, request)).await {
-            Ok(Ok(found)) => found,
-            Ok(Err(trouble)) => {
+        let found = match self.0.breaker.ask(find(&Source::Disk(readers), address, request)).await {
+            Some(Ok(found)) => found,
+            Some(Err(trouble)) => {
                 match trouble {
                     Trouble::Damaged => self.0.tell(Order::Damaged(readers.generation)),
                     Trouble::NoRecord(place) => self.0.tell(Order::Forget(vec![place])),
@@ -232,7 +266,7 @@ impl Tiers {
                 counts.failed.increment(1);
                 return None;
             }
-            Err(_) => {
+            None => {
                 counts.failed.increment(1);
                 return None;
             }
@@ -284,6 +318,11 @@ impl Tiers {
         if !self.0.queue.enter(size) {
             return self.0.counts.disk.left_out.increment(1);
         }
+        let gate = self.0.gate.lock();
+        if gate.closed {
+            self.0.queue.leave(size);
+            return self.0.counts.disk.left_out.increment(1);
+        }
         let write = Write { key: key.clone(), through: *through, stored: stored.clone(), size };
         self.0.tell(Order::Write(Box::new(write)));
     }
@@ -309,7 +348,7 @@ impl Tiers {
     /// Carries it out, when the memory has done so. To be awaited: the answer is how many went.
     pub(crate) fn remove(&self, number: u64, removal: &Removal) -> Removing {
         let (done, disk) = oneshot::channel();
-        self.0.tell(Order::Remove { removal: removal.clone(), number, at: None, done: Some(done) });
+        self.0.tell_removal(removal.clone(), number, None, Some(done));
         let told = self.0.shared.as_ref().map(|shared| {
             let (told, was_told) = oneshot::channel();
             shared.tell(Untold { number, removal: removal.clone(), told: Some(told) });
@@ -344,6 +383,12 @@ impl Tiers {
     #[cfg(test)]
     pub(crate) fn found_damage(&self, generation: u64) {
         self.0.tell(Order::Damaged(generation));
+    }
+
+    /// How many removals are compared with what is looked up.
+    #[cfg(test)]
+    pub(crate) fn known_removals(&self) -> usize {
+        self.0.removals.known()
     }
 
     /// The disk takes nothing until the other end is dropped.

@@ -1,5 +1,6 @@
 //! The tiers below a store, with a real database.
 
+mod crowd;
 mod damage;
 
 use std::{os::unix::fs::PermissionsExt, path::PathBuf, time::Duration};
@@ -10,7 +11,7 @@ use seaworthy_core::{Purge, PurgeCache, Shutdown};
 use tempfile::TempDir;
 use tokio::time::sleep;
 
-use super::{Tier, table};
+use super::{Removal, Tier, removing::Left, table};
 use crate::{
     fill::tests::{fill, put},
     key::Key,
