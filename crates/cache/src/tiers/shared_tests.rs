@@ -37,7 +37,8 @@ impl Server {
     }
 
     fn start_at(port: u16) -> Option<Self> {
-        let mut command = Command::new("redis-server");
+        let program = std::env::var("SEAWORTHY_TEST_STORE").unwrap_or_else(|_| "redis-server".into());
+        let mut command = Command::new(program);
         command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""]);
         match command.stdout(Stdio::null()).stderr(Stdio::null()).spawn() {
             Ok(process) => Some(Self(process, port)),
