@@ -58,7 +58,7 @@ impl AnswerBody {
 
     fn release(&mut self) {
         if let Some(connection) = self.connection.take() {
-            self.pool.give_back(connection.sender, &connection.load);
+            self.pool.give_back(connection);
         }
     }
 

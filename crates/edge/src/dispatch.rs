@@ -129,14 +129,14 @@ impl Core {
         request: &Request<B>,
     ) -> RequestContext {
         let headers = request.headers();
-        let host = client.host.as_ref().or_else(|| headers.get(header::HOST));
-        let given = headers.get(headers::REQUEST_ID).and_then(RequestId::from_client);
+        let read = headers::Read::of(headers);
+        let host = client.host.as_ref().or(read.host);
+        let given = read.request_id.and_then(RequestId::from_client);
         let trace = match policy.trace {
             TracePolicy::Off => None,
             TracePolicy::Restart => Some(TraceContext::start(fastrand::u128(..), fastrand::u64(..))),
             TracePolicy::Accept => {
-                let mut given = headers.get_all("traceparent").iter();
-                let known = given.next().filter(|_| given.next().is_none()).and_then(TraceContext::parse);
+                let known = read.trace_parent.and_then(TraceContext::parse);
                 let span = fastrand::u64(..);
                 Some(known.map_or_else(|| TraceContext::start(fastrand::u128(..), span), |trace| trace.step(span)))
             }

@@ -218,8 +218,8 @@ impl Way {
             }
         };
         let body_failed = |progress: &Option<Progress>| progress.as_ref().is_some_and(Progress::body_failed);
-        let waiting = Waiting::new(sending, progress.clone(), timeouts.first_byte.0, timeouts.request_body_idle.0);
-        match waiting.await {
+        let limits = (timeouts.first_byte.0, timeouts.request_body_idle.0);
+        match Waiting::new(sending, progress.clone(), limits, &mut connection.timer).await {
             Waited::Answer(Ok(response)) => {
                 if let Some(progress) = &progress {
                     progress.answered();

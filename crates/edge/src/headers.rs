@@ -25,6 +25,34 @@ const VIA_HTTP1: HeaderValue = HeaderValue::from_static("1.1 seaworthy");
 const VIA_HTTP10: HeaderValue = HeaderValue::from_static("1.0 seaworthy");
 const VIA_HTTP2: HeaderValue = HeaderValue::from_static("2 seaworthy");
 
+/// What the edge itself reads of a request.
+#[derive(Debug, Default)]
+pub(crate) struct Read<'a> {
+    pub host: Option<&'a HeaderValue>,
+    pub request_id: Option<&'a HeaderValue>,
+    /// Only where there is one: of several nobody knows which to believe.
+    pub trace_parent: Option<&'a HeaderValue>,
+}
+
+impl<'a> Read<'a> {
+    /// One pass over what is there is cheaper than a look-up for each. Of several the first counts.
+    pub(crate) fn of(headers: &'a HeaderMap) -> Self {
+        let (mut read, mut traces) = (Self::default(), 0);
+        for (name, value) in headers {
+            match name.as_str().len() {
+                4 if *name == HOST => read.host = read.host.or(Some(value)),
+                11 if *name == TRACE_PARENT => {
+                    traces += 1;
+                    read.trace_parent = Some(value).filter(|_| traces == 1);
+                }
+                12 if *name == REQUEST_ID => read.request_id = read.request_id.or(Some(value)),
+                _ => {}
+            }
+        }
+        read
+    }
+}
+
 /// Removes what belongs to one connection alone, also what `Connection` names (RFC 9110, 7.6.1). Returns the protocol
 /// that the sender asked to switch to, when it did.
 pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) -> Option<HeaderValue> {
@@ -320,6 +348,26 @@ mod tests {
         let client = "::ffff:192.0.2.7".parse().unwrap();
         let described = Described::default().of(client, false, Some(&host));
         RequestContext { client: Some(client), client_headers: Some(described), ..RequestContext::new(id) }
+    }
+
+    #[test]
+    fn of_several_the_first_counts_and_of_traces_none() {
+        let mut headers = HeaderMap::new();
+        let value = |text: &'static str| HeaderValue::from_static(text);
+        for (name, text) in [("host", "a.test"), ("x-request-id", "r-1"), ("from", "x"), ("traceparent", "t-1")] {
+            headers.append(name, value(text));
+        }
+        let read = Read::of(&headers);
+        assert_eq!((read.host, read.request_id), (Some(&value("a.test")), Some(&value("r-1"))));
+        assert_eq!(read.trace_parent, Some(&value("t-1")));
+        for name in ["host", "x-request-id", "traceparent"] {
+            headers.append(name, value("other"));
+        }
+        let read = Read::of(&headers);
+        assert_eq!((read.host, read.request_id), (Some(&value("a.test")), Some(&value("r-1"))));
+        assert_eq!(read.trace_parent, None);
+        headers.append("traceparent", value("third"));
+        assert_eq!(Read::of(&headers).trace_parent, None);
     }
 
     #[test]

@@ -20,6 +20,7 @@ use tokio::{
 use crate::{
     connection::PARSED_IN_PLACE,
     gathered::Gathered,
+    progress::Timer,
     tasks::TaskExecutor,
     upstream::{Endpoint, Load, NoEndpoint, Upstream},
 };
@@ -91,6 +92,8 @@ pub(crate) struct Connection {
     pub load: Load,
     /// True when it has carried a request before, so that the app may have closed it a moment ago.
     pub reused: bool,
+    /// For whoever waits for an answer.
+    pub timer: Timer,
 }
 
 #[derive(Debug)]
@@ -99,6 +102,7 @@ struct Idle {
     endpoint: Arc<Endpoint>,
     /// When it was last used.
     since: Instant,
+    timer: Timer,
 }
 
 impl Pool {
@@ -112,11 +116,11 @@ impl Pool {
     pub(crate) fn kept(&self, load: Load, repeatable: bool) -> Result<Connection, Load> {
         let endpoint = load.endpoint();
         let taken = match endpoint.address.is_http2() {
-            true => self.join_shared(endpoint).map(Sender::Http2),
-            false => self.take_idle(endpoint, repeatable).map(Sender::Http1),
+            true => self.join_shared(endpoint).map(|sender| (Sender::Http2(sender), None)),
+            false => self.take_idle(endpoint, repeatable).map(|idle| (Sender::Http1(idle.sender), idle.timer)),
         };
         match taken {
-            Some(sender) => Ok(Connection { sender, load, reused: true }),
+            Some((sender, timer)) => Ok(Connection { sender, load, reused: true, timer }),
             None => Err(load),
         }
     }
@@ -145,7 +149,7 @@ impl Pool {
         };
         let opened = timeout(patience, opening).await;
         match opened.unwrap_or_else(|_| Err(ConnectError::Slow(address.clone(), patience))) {
-            Ok(sender) => Ok(Connection { sender, load, reused: false }),
+            Ok(sender) => Ok(Connection { sender, load, reused: false, timer: None }),
             Err(error) => Err((error, load)),
         }
     }
@@ -165,7 +169,7 @@ impl Pool {
         known.map(|(_, sender)| sender.clone())
     }
 
-    fn take_idle(&self, endpoint: &Arc<Endpoint>, repeatable: bool) -> Option<http1::SendRequest<Body>> {
+    fn take_idle(&self, endpoint: &Arc<Endpoint>, repeatable: bool) -> Option<Idle> {
         let mut idle = self.lock();
         if repeatable {
             // The last used is the warmest, and nearly always usable.
@@ -173,7 +177,7 @@ impl Pool {
                 let position = idle.iter().rposition(|entry| Arc::ptr_eq(&entry.endpoint, endpoint))?;
                 let entry = idle.remove(position);
                 if entry.sender.is_ready() && !entry.sender.is_closed() {
-                    return Some(entry.sender);
+                    return Some(entry);
                 }
             }
         }
@@ -184,16 +188,16 @@ impl Pool {
                 && entry.sender.is_ready()
         };
         let position = idle.iter().position(settled)?;
-        Some(idle.remove(position).sender)
+        Some(idle.remove(position))
     }
 
     /// Takes back a connection whose answer has ended; one of HTTP/2 was never away.
-    pub(crate) fn give_back(&self, sender: Sender, load: &Load) {
+    pub(crate) fn give_back(&self, Connection { sender, load, timer, .. }: Connection) {
         let Sender::Http1(sender) = sender else { return };
         let endpoint = load.endpoint();
         let mut idle = self.lock();
         if !sender.is_closed() && idle.len() < MAX_IDLE && endpoint.is_open() {
-            idle.push(Idle { sender, endpoint: endpoint.clone(), since: Instant::now() });
+            idle.push(Idle { sender, endpoint: endpoint.clone(), since: Instant::now(), timer });
         }
     }
 

@@ -202,26 +202,38 @@ pub(crate) enum Waited<T> {
     Stalled,
 }
 
+/// A timer that is kept with a connection and set anew for each request: to make one and to take it away again costs several
+/// times as much.
+pub(crate) type Timer = Option<Pin<Box<Sleep>>>;
+
 pin_project_lite::pin_project! {
     /// Waits for the head of the answer.
-    pub(crate) struct Waiting<F> {
+    pub(crate) struct Waiting<'a, F> {
         #[pin]
         sending: F,
         // `None` for a request without a body.
         progress: Option<Progress>,
         first_byte: Duration,
         body_idle: Duration,
-        timer: Option<Pin<Box<Sleep>>>,
+        timer: &'a mut Timer,
+        // Whether it is set for this request.
+        set: bool,
     }
 }
 
-impl<F> Waiting<F> {
-    pub(crate) fn new(sending: F, progress: Option<Progress>, first_byte: Duration, body_idle: Duration) -> Self {
-        Self { sending, progress, first_byte, body_idle, timer: None }
+impl<'a, F> Waiting<'a, F> {
+    /// `timer` is any that nobody else uses meanwhile.
+    pub(crate) fn new(
+        sending: F,
+        progress: Option<Progress>,
+        (first_byte, body_idle): (Duration, Duration),
+        timer: &'a mut Timer,
+    ) -> Self {
+        Self { sending, progress, first_byte, body_idle, timer, set: false }
     }
 }
 
-impl<F: Future> Future for Waiting<F> {
+impl<F: Future> Future for Waiting<'_, F> {
     type Output = Waited<F::Output>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -232,7 +244,16 @@ impl<F: Future> Future for Waiting<F> {
         let (app, client) = (*this.first_byte, *this.body_idle);
         // With a body the turn may change unseen, so the shorter limit decides when to look again.
         let look_after = if this.progress.is_some() { app.min(client) } else { app };
-        let timer = this.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(look_after)));
+        let first = !std::mem::replace(this.set, true);
+        let timer = match this.timer {
+            Some(timer) => {
+                if first {
+                    timer.as_mut().reset(Instant::now() + look_after);
+                }
+                timer
+            }
+            none => none.insert(Box::pin(tokio::time::sleep(look_after))),
+        };
         loop {
             std::task::ready!(timer.as_mut().poll(cx));
             let Some(progress) = &this.progress else { return Poll::Ready(Waited::TimedOut) };
@@ -271,7 +292,9 @@ mod tests {
     /// Who is late, and after how many seconds, when `sending` never answers.
     async fn late(progress: Option<Progress>, sending: impl Future<Output = ()>) -> (&'static str, u64) {
         let started = Instant::now();
-        let waited = Waiting::new(Box::pin(sending), progress, APP_LIMIT, CLIENT_LIMIT).await;
+        // One that an earlier request has used, and one of its own.
+        let mut timer = (progress.is_none()).then(|| Box::pin(tokio::time::sleep(Duration::from_secs(3))));
+        let waited = Waiting::new(Box::pin(sending), progress, (APP_LIMIT, CLIENT_LIMIT), &mut timer).await;
         let who = match waited {
             Waited::Answer(()) => "answer",
             Waited::TimedOut => "app",

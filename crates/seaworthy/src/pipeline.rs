@@ -167,18 +167,14 @@ fn stack(
     let traces = route.protection.traces.unwrap_or(config.protection.traces);
     let cors = cors(route, place, config);
 
-    let rates = rates(route, config);
-    let cost = route.protection.cost.unwrap_or(1);
+    let (rates, cost) = (rates(route, config), route.protection.cost.unwrap_or(1));
     let login = login(name, route, shared);
     let overload =
         shared.load.layer(name, &config.protection.overload, &route.protection, config.app.health.as_deref());
 
     let auth = route.identity.auth.unwrap_or(config.identity.auth);
 
-    let idempotency = route.api.idempotency.as_ref().unwrap_or(&config.api.idempotency);
-    // An upload in pieces has a key of its own, and its answer is noted with it.
-    let idempotency =
-        IdempotencyLayer::layer(name, idempotency, &shared.idempotency, core.tasks).filter(|_| place == Place::Route);
+    let idempotency = idempotency(name, route, place, core);
     let deprecated = Deprecated::layer(name, route.api.deprecated.as_ref(), &shared.deprecated);
     let rewrite = Rewrite::layer(&route.edge.r#match, &route.api.rewrite, &config.api.prefix);
 
@@ -233,6 +229,12 @@ fn stack(
         None => Handler::new(last.service(NothingHere)),
     };
     Handler::new(first.service(then.around(end)))
+}
+
+/// An upload in pieces has a key of its own, and its answer is noted with it.
+fn idempotency(name: &str, route: &RouteEntry, place: Place, core: &Core<'_>) -> Option<IdempotencyLayer> {
+    let policy = route.api.idempotency.as_ref().unwrap_or(&core.config.api.idempotency);
+    IdempotencyLayer::layer(name, policy, &core.shared.idempotency, core.tasks).filter(|_| place == Place::Route)
 }
 
 fn login(name: &str, route: &RouteEntry, shared: &Shared) -> Option<Login> {
