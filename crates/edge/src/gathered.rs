@@ -127,7 +127,8 @@ mod tests {
         }
         let mut stream = Gathered(Notes(Vec::new()));
         let pieces: Vec<IoSlice<'_>> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
-        stream.write_vectored(&pieces).await.unwrap();
+        let count = stream.write_vectored(&pieces).await.unwrap();
+        assert_eq!(count, stream.0.0.concat().len());
         stream.0.0
     }
 }
