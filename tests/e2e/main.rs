@@ -35,6 +35,7 @@ mod overload;
 mod prover;
 mod proxy;
 mod rates;
+mod repeats;
 mod stores;
 mod support;
 mod uploads;
@@ -68,6 +69,7 @@ fn main() {
         overload::tests(),
         proxy::tests(),
         rates::tests(),
+        repeats::tests(),
         validation::tests(),
         stores::tests(),
         uploads::tests(),

@@ -256,6 +256,10 @@ impl Service<Request<Body>> for Forward {
 fn prepare(request: &mut Request<Body>, context: &RequestContext) -> bool {
     let http2 = request.version() == Version::HTTP_2;
     *request.version_mut() = Version::HTTP_11;
+    // hyper answers `Expect: 100-continue` itself when the body is first read; the app must not be asked again.
+    if request.headers().keys().any(|name| *name == header::EXPECT) {
+        request.headers_mut().remove(header::EXPECT);
+    }
     let upgrade = headers::remove_hop_by_hop(request.headers_mut());
     if http2 {
         headers::join_cookies(request.headers_mut());

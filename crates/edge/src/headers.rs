@@ -74,9 +74,6 @@ pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) -> Option<HeaderValue> 
             headers.insert(TE, HeaderValue::from_static("trailers"));
         }
     }
-    if there & hop::EXPECT != 0 {
-        headers.remove(header::EXPECT);
-    }
     if there & hop::OTHERS != 0 {
         let others = [KEEP_ALIVE, PROXY_CONNECTION, UPGRADE, HTTP2_SETTINGS];
         for name in others.into_iter().chain([header::PROXY_AUTHORIZATION, header::PROXY_AUTHENTICATE]) {
@@ -117,16 +114,13 @@ mod hop {
     pub(super) const CONNECTION: u8 = 1;
     pub(super) const TRANSFER_ENCODING: u8 = 2;
     pub(super) const TE: u8 = 4;
-    /// hyper answers `Expect: 100-continue` itself when the body is first read; the app must not be asked again.
-    pub(super) const EXPECT: u8 = 8;
-    pub(super) const OTHERS: u8 = 16;
+    pub(super) const OTHERS: u8 = 8;
 }
 
 fn hop_by_hop(name: &HeaderName) -> u8 {
     let is = |known: HeaderName, bit: u8| if *name == known { bit } else { 0 };
     match name.as_str().len() {
         2 => is(TE, hop::TE),
-        6 => is(header::EXPECT, hop::EXPECT),
         7 => is(UPGRADE, hop::OTHERS),
         10 => is(CONNECTION, hop::CONNECTION) | is(KEEP_ALIVE, hop::OTHERS),
         14 => is(HTTP2_SETTINGS, hop::OTHERS),

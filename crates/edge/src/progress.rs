@@ -292,8 +292,7 @@ mod tests {
     /// Who is late, and after how many seconds, when `sending` never answers.
     async fn late(progress: Option<Progress>, sending: impl Future<Output = ()>) -> (&'static str, u64) {
         let started = Instant::now();
-        // One that an earlier request has used, and one of its own.
-        let mut timer = (progress.is_none()).then(|| Box::pin(tokio::time::sleep(Duration::from_secs(3))));
+        let mut timer = None;
         let waited = Waiting::new(Box::pin(sending), progress, (APP_LIMIT, CLIENT_LIMIT), &mut timer).await;
         let who = match waited {
             Waited::Answer(()) => "answer",
@@ -314,6 +313,24 @@ mod tests {
         assert_eq!(late(Some(progress), reading).await, ("client", 1));
         // Nobody reads: the client can do nothing about it.
         assert_eq!(late(Some(Progress::new(0)), std::future::pending()).await, ("app", 10));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_timer_that_an_earlier_request_has_used_is_set_anew() {
+        let limits = (APP_LIMIT, CLIENT_LIMIT);
+        let mut timer = None;
+        // While it runs, after it has run out unseen, and after it has been seen to.
+        for pause in [0, 3, 60] {
+            let answer = Box::pin(tokio::time::sleep(Duration::from_secs(4)));
+            assert!(matches!(Waiting::new(answer, None, limits, &mut timer).await, Waited::Answer(())));
+            tokio::time::sleep(Duration::from_secs(pause)).await;
+            for has_body in [false, true] {
+                let progress = has_body.then(|| Progress::new(0));
+                let (started, silent) = (Instant::now(), std::future::pending::<()>());
+                assert!(matches!(Waiting::new(silent, progress, limits, &mut timer).await, Waited::TimedOut));
+                assert_eq!(started.elapsed().as_secs(), 10, "{pause}");
+            }
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -9,8 +9,7 @@ use seaworthy_core::{Body, ForwardedPrefix, empty_body};
 /// Bytes that most heads need less than, all in all.
 const USUAL: usize = 1000;
 
-/// A head without a body. What a value says of itself (that it is secret) is kept too.
-#[derive(Debug)]
+/// A head without a body. What a value says of itself (that it is secret) is kept too, so it is not to be printed.
 pub(crate) struct Spare {
     method: Method,
     uri: Uri,

@@ -99,7 +99,7 @@ fn same_host(left: &HeaderValue, right: &HeaderValue) -> bool {
     left.as_bytes().eq_ignore_ascii_case(right.as_bytes())
 }
 
-/// Of each byte, what it counts in a name with a port: nothing, one for a colon, much for what is in no such name.
+/// Of each byte, what it counts in a name with a port: nothing, one for a colon, two for what is in no such name.
 const IN_HOST: [u8; 256] = {
     let mut counts = [2; 256];
     let mut byte = 0;
@@ -117,7 +117,7 @@ const IN_HOST: [u8; 256] = {
 pub(crate) fn is_host(value: &HeaderValue) -> bool {
     let bytes = value.as_bytes();
     let colons = bytes.iter().fold(0_usize, |colons, byte| colons + usize::from(IN_HOST[usize::from(*byte)]));
-    // One that is in no plain host counts for more than the two that are too many.
+    // One that is in no plain host counts as much as two colons, which are too many.
     if !bytes.is_empty() && colons <= 1 {
         let port = bytes.rsplit(|byte| *byte == b':').next().filter(|port| port.len() < bytes.len());
         return bytes[0] != b':' && port.is_none_or(|port| port.iter().all(u8::is_ascii_digit));

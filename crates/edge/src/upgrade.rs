@@ -33,10 +33,12 @@ use crate::{
 pub(crate) fn splice(
     mut response: Response<Incoming>,
     client: OnUpgrade,
-    connection: Connection,
+    mut connection: Connection,
     tasks: &Shutdown,
 ) -> Response<Body> {
     let app = hyper::upgrade::on(&mut response);
+    // It would keep what is left of the client's task for as long as it runs.
+    connection.timer = None;
     let protocol = headers::remove_hop_by_hop(response.headers_mut());
     let (mut parts, _) = response.into_parts();
     parts.headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));

@@ -257,15 +257,24 @@ mod tests {
     use super::*;
 
     fn lines(path: &str) -> (serde_json::Value, String) {
+        lines_of(path, &Method::GET, "2", None)
+    }
+
+    fn lines_of(
+        path: &str,
+        method: &Method,
+        version: &'static str,
+        client_headers: Option<seaworthy_core::ClientHeaders>,
+    ) -> (serde_json::Value, String) {
         let context = RequestContext {
             id: RequestId::from_client(&HeaderValue::from_static("r-1")).unwrap(),
             client: Some("192.0.2.7".parse().unwrap()),
             route: Arc::from("/a/*"),
             received: Instant::now(),
             scheme: "https",
-            version: "2",
+            version,
             forwarded_host: None,
-            client_headers: None,
+            client_headers,
             trace: Some(TraceContext::start(0xabc, 1)),
             wants_html: false,
             principal: OnceLock::from(Principal::new(PrincipalDetails {
@@ -280,7 +289,7 @@ mod tests {
         let agent = HeaderValue::from_static("curl/8 \"x\"");
         let entry = Entry {
             context: &context,
-            method: &Method::GET,
+            method,
             uri: &uri,
             user_agent: Some(&agent),
             status: 502,
@@ -314,10 +323,27 @@ mod tests {
         assert!(!json.to_string().contains("secret") && !text.contains("secret"));
         assert_eq!(text, "22:13:20  502  GET     /a/b  12 B in 1.5 ms  SEA_TEST");
     }
+
+    #[test]
+    fn the_client_is_the_same_however_it_is_known() {
+        let (json, _) = lines("/");
+        assert_eq!(json["client"], "192.0.2.7");
+        for address in ["192.0.2.7", "2001:db8::7"] {
+            let told = seaworthy_core::ClientHeaders { address: HeaderValue::from_static(address), forwarded: None };
+            let (json, _) = lines_of("/", &Method::GET, "1.0", Some(told));
+            assert_eq!((&json["client"], &json["protocol"]), (&address.into(), &"HTTP/1.0".into()));
+        }
+    }
+
     #[test]
     fn what_clients_send_cannot_break_a_line() {
         let (json, _) = lines("/a%22,%0a/\u{e9}\"}");
         assert_eq!(json["path"], "/a%22,%0a/\u{e9}\"}");
+        // Every character that a method may have; the type admits no other.
+        let odd = Method::from_bytes(b"!#$%&'*+-.^_`|~A1").unwrap();
+        assert!(Method::from_bytes(b"A\"").is_err() && Method::from_bytes(b"A\\").is_err());
+        let (json, _) = lines_of("/", &odd, "1.1", None);
+        assert_eq!((&json["method"], &json["protocol"]), (&odd.as_str().into(), &"HTTP/1.1".into()));
     }
 
     #[test]

@@ -24,6 +24,8 @@ mod shared_tests;
 mod table;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod watched;
 
 use std::{
     path::Path,
@@ -370,37 +372,5 @@ impl Tiers {
     /// Bytes on the disk, and its limit.
     pub(crate) fn disk(&self) -> (u64, u64) {
         (self.0.disk_bytes.load(Ordering::Relaxed), self.0.limit.load(Ordering::Relaxed))
-    }
-
-    #[cfg(test)]
-    pub(crate) async fn flush(&self) {
-        let (done, told) = oneshot::channel();
-        self.0.tell(Order::Flush(done));
-        told.await.unwrap();
-    }
-
-    /// A reader of that database found damage.
-    #[cfg(test)]
-    pub(crate) fn found_damage(&self, generation: u64) {
-        self.0.tell(Order::Damaged(generation));
-    }
-
-    /// How many removals are compared with what is looked up.
-    #[cfg(test)]
-    pub(crate) fn known_removals(&self) -> usize {
-        self.0.removals.known()
-    }
-
-    /// The disk takes nothing until the other end is dropped.
-    #[cfg(test)]
-    pub(crate) fn hold(&self) -> oneshot::Sender<()> {
-        let (held, until) = oneshot::channel();
-        self.0.tell(Order::Hold(until));
-        held
-    }
-
-    #[cfg(test)]
-    pub(crate) fn leave_room(&self, pages: i64) {
-        self.0.tell(Order::LeaveRoom(pages));
     }
 }

@@ -53,8 +53,8 @@ struct Values {
 #[derive(Debug)]
 struct Names {
     names: Vec<HeaderName>,
-    /// Where those of each length begin; the last is for all that are longer.
-    starts: [u8; LENGTHS + 1],
+    /// Where those of each length begin, those of 63 and more as one, and behind them the end.
+    starts: [usize; LENGTHS + 1],
 }
 
 /// The service of [`SecurityHeaders`].
@@ -195,18 +195,15 @@ impl Names {
             .iter()
             .filter(|name| values::may_be_removed(name))
             .filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok())
-            // As many as the starts can count; nobody lists a tenth of it.
-            .take(usize::from(u8::MAX))
             .collect();
         names.sort_by_key(length);
-        let starts = std::array::from_fn(|start| names.partition_point(|name| length(name) < start) as u8);
+        let starts = std::array::from_fn(|start| names.partition_point(|name| length(name) < start));
         Self { names, starts }
     }
 
     fn find(&self, name: &HeaderName) -> Option<&HeaderName> {
         let length = length(name);
-        let same = usize::from(self.starts[length])..usize::from(self.starts[length + 1]);
-        self.names[same].iter().find(|known| *known == name)
+        self.names[self.starts[length]..self.starts[length + 1]].iter().find(|known| *known == name)
     }
 
     fn remove_from(&self, headers: &mut HeaderMap) {
@@ -399,6 +396,33 @@ mod tests {
         assert!(!upgraded.headers().contains_key("server") && !upgraded.headers().contains_key("referrer-policy"));
         let settings = HeaderSettings { remove: Vec::new(), ..HeaderSettings::default() };
         assert_eq!(answer_of(&settings, "http", 200, &set).await.headers()["server"], "gunicorn/20");
+    }
+
+    #[test]
+    fn names_are_removed_however_many_and_however_long() {
+        let long = |length: usize| format!("x-{}", "a".repeat(length - 2));
+        let mut listed: Vec<String> = (0..300).map(|number| format!("x-{number:03}")).collect();
+        listed.extend([long(62), long(63), long(64), long(70), "X-Runtime".into()]);
+        let names = Names::new(&listed);
+        let kept = ["x-kept".to_owned(), "x-999".into(), long(61), long(65), long(71)];
+        for count in [0, 1, 3, 4, 5, 6, 300] {
+            let mut headers = HeaderMap::new();
+            let gone = listed[..count].iter().chain(&listed[300..]).take(count);
+            for name in kept.iter().chain(gone) {
+                for value in ["a", "b"] {
+                    headers.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_static(value));
+                }
+            }
+            names.remove_from(&mut headers);
+            assert_eq!(headers.keys_len(), kept.len(), "{count}: {headers:?}");
+            assert!(kept.iter().all(|name| headers.get_all(name).iter().count() == 2), "{count}");
+        }
+        for name in &listed {
+            let mut headers = HeaderMap::new();
+            headers.insert(HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_static("a"));
+            names.remove_from(&mut headers);
+            assert!(headers.is_empty(), "{name}");
+        }
     }
 
     #[tokio::test]

@@ -311,6 +311,16 @@ mod tests {
         }
         let kept: usize = limiter.shards.iter().map(|shard| shard.lock().unwrap().whole_at.len()).sum();
         assert!(kept <= SHARDS * MOST_A_SHARD, "{kept}");
+        // Whoever is known takes nobody's place.
+        let full = limiter.shards.iter().find(|shard| shard.lock().unwrap().whole_at.len() == MOST_A_SHARD).unwrap();
+        let before = full.lock().unwrap().whole_at.clone();
+        let known = *before.keys().next().unwrap();
+        for _ in 0..1_000 {
+            limiter.decide(known, 1, 1, now);
+            limiter.charge(known, 1, 1, now);
+        }
+        assert!(full.lock().unwrap().whole_at.keys().all(|key| before.contains_key(key)));
+        assert_eq!(full.lock().unwrap().whole_at.len(), MOST_A_SHARD);
         let (limiter, now) = self::limiter("1/s");
         limiter.decide(Key::Unknown, 1, 1, now);
         limiter.decide(Key::Unknown, 1, 1, now + Duration::from_secs(3));

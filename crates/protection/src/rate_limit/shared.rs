@@ -455,8 +455,10 @@ mod tests {
         /// One that is busy takes the processor away from Redis and from nodes for longer than they wait; then this sees only
         /// that two nodes do not have two budgets, nor none.
         fn is_near_the_rate(&self, quiet: f64) {
-            let off = if std::env::var_os("SEAWORTHY_TEST_QUIET").is_some() { quiet } else { 0.25 };
-            assert!(self.passed as f64 <= self.allowed * (1.0 + off), "{self:?}");
+            // What is lost depends on the store; what is given away does not.
+            let (off, above) =
+                if std::env::var_os("SEAWORTHY_TEST_QUIET").is_some() { (quiet, 0.01) } else { (0.25, 0.25) };
+            assert!(self.passed as f64 <= self.allowed * (1.0 + above), "{self:?}");
             // A machine that is busy with something else asks in bursts, between which budgets are whole and time is lost.
             let is_steady = self.exact as f64 > self.allowed * 0.99 && self.asked as f64 > self.allowed * 1.1;
             let least = if is_steady { self.exact as f64 * (1.0 - off) } else { 1.0 };
@@ -507,7 +509,7 @@ mod tests {
                 std::thread::sleep(Duration::from_millis(250));
             }
         });
-        // It answers nobody for an eighth of the time.
+        // It answers nobody for a sixth of the time, and for longer than a node waits for it: some of that is lost.
         Flood::of([&one, &other], "10000/s per route", length, &shutdown).await.is_near_the_rate(0.05);
         pauses.join().unwrap();
         shutdown.begin();
