@@ -9,7 +9,7 @@ use std::{
 
 use tokio::time::{Instant, timeout};
 
-/// So many answers in a row are late before it is left alone.
+/// So many answers, asked for one after another, are late before it is left alone: those of one hiccup count as one.
 const LATE: u32 = 3;
 /// Then one request in so long a time tries again.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -21,14 +21,17 @@ pub(super) struct Breaker {
     began: Instant,
     /// Late answers since the last one in time.
     late: AtomicU32,
-    /// Milliseconds after the beginning at which it may be asked again.
+    /// Milliseconds after the beginning at which the last of them was counted.
+    counted: AtomicU64,
+    /// And at which it may be asked again.
     asked_again: AtomicU64,
 }
 
 impl Breaker {
     /// Each answer is waited for so long.
     pub(super) fn new(patience: Duration) -> Self {
-        Self { patience, began: Instant::now(), late: AtomicU32::new(0), asked_again: AtomicU64::new(0) }
+        let (late, counted, asked_again) = Default::default();
+        Self { patience, began: Instant::now(), late, counted, asked_again }
     }
 
     /// The disk's answer; `None` when it does not come in time, or is not waited for.
@@ -36,10 +39,11 @@ impl Breaker {
         if !self.may_ask() {
             return None;
         }
+        let asked = self.now();
         let answer = timeout(self.patience, answer).await.ok();
         match answer {
             Some(_) => self.answered(),
-            None => self.was_late(),
+            None => self.was_late(asked),
         }
         answer
     }
@@ -61,8 +65,14 @@ impl Breaker {
         }
     }
 
-    fn was_late(&self) {
-        self.asked_again.store(next(self.now()), Ordering::Relaxed);
+    fn was_late(&self, asked: u64) {
+        let (now, counted) = (self.now(), self.counted.load(Ordering::Relaxed));
+        let counts = asked >= counted
+            && self.counted.compare_exchange(counted, now, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+        if !counts {
+            return;
+        }
+        self.asked_again.store(next(now), Ordering::Relaxed);
         if self.late.fetch_add(1, Ordering::Relaxed) + 1 == LATE {
             tracing::warn!(
                 code = "SEA_CACHE_DISK",
@@ -110,6 +120,18 @@ mod tests {
         assert!(one >= PATIENCE, "one tries again");
         assert_eq!(other, Duration::ZERO, "for all");
         assert_eq!(waits(&breaker).await, Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_hiccup_is_late_once_however_many_ask() {
+        let breaker = Breaker::new(PATIENCE);
+        let many = || futures_util::future::join_all((0..100).map(|_| waits(&breaker)));
+        many().await;
+        assert_eq!(breaker.ask(ready(1)).await, Some(1), "it is asked all the same");
+        for _ in 0..LATE {
+            assert!(many().await.iter().all(|waited| *waited >= PATIENCE));
+        }
+        assert_eq!(breaker.ask(ready(1)).await, None);
     }
 
     #[tokio::test(start_paused = true)]

@@ -39,8 +39,6 @@ pub(super) enum Order {
         at: Option<u64>,
         done: Option<oneshot::Sender<Option<usize>>>,
     },
-    /// Everything, in place of removals of which too many waited; the number is its own.
-    Empty(u64),
     /// Up to there the log is in the database.
     Position(u64),
     /// What stands at these places is of no use any more.
@@ -164,14 +162,7 @@ impl Keeper {
         for order in batch {
             match order {
                 Order::Write(write) => changes.push((self.inner.rows(*write), None)),
-                Order::Empty(number) => {
-                    // What is removed or written from here on waits behind it.
-                    self.inner.gate.lock().closed = false;
-                    removed.push(number);
-                    changes.push((Change::Remove(Removal::All, None), None));
-                }
                 Order::Remove { removal, number, at, done } => {
-                    self.inner.gate.lock().waiting -= 1;
                     removed.push(number);
                     changes.push((Change::Remove(removal, at), done));
                 }

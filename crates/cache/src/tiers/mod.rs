@@ -11,7 +11,6 @@ mod bytes;
 mod changes;
 mod disk;
 mod files;
-mod gate;
 mod keeper;
 mod looking;
 pub(crate) mod record;
@@ -39,7 +38,6 @@ use std::{
 pub(crate) use address::Address;
 use breaker::Breaker;
 use disk::Readers;
-use gate::Gate;
 use http::HeaderMap;
 use keeper::{Keeper, Order};
 use looking::{Source, Trouble, find};
@@ -94,7 +92,6 @@ pub(crate) struct Tiers(Arc<Inner>);
 struct Inner {
     orders: mpsc::UnboundedSender<Order>,
     queue: Queue,
-    gate: Gate,
     removals: Removals,
     readers: RwLock<Option<Arc<Readers>>>,
     breaker: Breaker,
@@ -142,32 +139,6 @@ impl Inner {
         let _ = self.orders.send(order);
     }
 
-    /// The removal with this number, or one of everything where too many wait.
-    fn tell_removal(
-        &self,
-        removal: Removal,
-        number: u64,
-        at: Option<u64>,
-        done: Option<oneshot::Sender<Option<usize>>>,
-    ) {
-        let mut gate = self.gate.lock();
-        if gate.closed {
-            // Who waits for it is told that the disk has not done it.
-            self.removals.stands_for(number);
-        } else if gate.waiting < gate::MOST {
-            gate.waiting += 1;
-            self.tell(Order::Remove { removal, number, at, done });
-        } else {
-            gate.closed = true;
-            tracing::warn!(
-                code = "SEA_CACHE_DISK",
-                waiting = gate.waiting,
-                "too many removals wait for the disk of the cache: all that is on it goes, once it takes orders again"
-            );
-            self.tell(Order::Empty(self.removals.all_on_disk()));
-        }
-    }
-
     /// Other nodes get what is written here. Not where it is not known which removals it is newer than.
     fn write_shared(&self, rows: &[table::Row], since: u64) {
         let Some(shared) = self.shared.as_ref().filter(|_| since != 0) else { return };
@@ -198,7 +169,6 @@ impl Tiers {
         let tiers = Self(Arc::new(Inner {
             orders,
             queue: Queue::default(),
-            gate: Gate::default(),
             removals: Removals::default(),
             readers: RwLock::default(),
             breaker: Breaker::new(DISK_PATIENCE),
@@ -320,11 +290,6 @@ impl Tiers {
         if !self.0.queue.enter(size) {
             return self.0.counts.disk.left_out.increment(1);
         }
-        let gate = self.0.gate.lock();
-        if gate.closed {
-            self.0.queue.leave(size);
-            return self.0.counts.disk.left_out.increment(1);
-        }
         let write = Write { key: key.clone(), through: *through, stored: stored.clone(), size };
         self.0.tell(Order::Write(Box::new(write)));
     }
@@ -350,7 +315,7 @@ impl Tiers {
     /// Carries it out, when the memory has done so. To be awaited: the answer is how many went.
     pub(crate) fn remove(&self, number: u64, removal: &Removal) -> Removing {
         let (done, disk) = oneshot::channel();
-        self.0.tell_removal(removal.clone(), number, None, Some(done));
+        self.0.tell(Order::Remove { removal: removal.clone(), number, at: None, done: Some(done) });
         let told = self.0.shared.as_ref().map(|shared| {
             let (told, was_told) = oneshot::channel();
             shared.tell(Untold { number, removal: removal.clone(), told: Some(told) });

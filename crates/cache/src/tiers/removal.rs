@@ -214,13 +214,6 @@ struct Known {
     removal: Removal,
 }
 
-impl Known {
-    /// Where nodes share answers it is needed for those of others, also when the disk needs it no more.
-    fn is_for_others(&self, shares: bool) -> bool {
-        shares && self.at != Some(0)
-    }
-}
-
 impl Removals {
     fn lock(&self) -> MutexGuard<'_, Lately> {
         self.lately.lock().unwrap_or_else(PoisonError::into_inner)
@@ -267,32 +260,6 @@ impl Removals {
         number
     }
 
-    /// Too many wait for the disk: one that removes all that is there stands for them. Returns its number.
-    pub(crate) fn all_on_disk(&self) -> u64 {
-        let mut lately = self.lock();
-        let number = lately.next;
-        lately.next += 1;
-        lately.unwritten.clear();
-        lately.unwritten.insert(number);
-        let shares = lately.shares;
-        lately.known.retain(|known| known.is_for_others(shares));
-        // Of the log's very beginning: it says nothing of answers of other nodes.
-        lately.known.push_back(Known { number, at: Some(0), removal: Removal::All });
-        number
-    }
-
-    /// While that waits it stands for this one too.
-    pub(crate) fn stands_for(&self, number: u64) {
-        let mut lately = self.lock();
-        lately.unwritten.remove(&number);
-        let shares = lately.shares;
-        if let Some(place) =
-            lately.known.iter().rposition(|known| known.number == number && !known.is_for_others(shares))
-        {
-            lately.known.remove(place);
-        }
-    }
-
     /// At the start: what other nodes stored up to here is not believed.
     pub(crate) fn forget_before(&self, position: u64) {
         let mut lately = self.lock();
@@ -307,11 +274,6 @@ impl Removals {
         lately.floor = lately.floor.max(before).max(position);
         lately.position = position;
         (lately.push(Some(position), Removal::All), before > position)
-    }
-
-    #[cfg(test)]
-    pub(crate) fn known(&self) -> usize {
-        self.lock().known.len()
     }
 
     /// Up to where the log was read.

@@ -135,7 +135,7 @@ async fn follow(store: Store, inner: Arc<Inner>, mut events: mpsc::Receiver<Even
                 match inner.removals.learn(id, told) {
                     Some(number) => {
                         store.take_out(&removal);
-                        inner.tell_removal(removal, number, Some(id), None);
+                        inner.tell(Order::Remove { removal, number, at: Some(id), done: None });
                     }
                     // Our own: it is done already.
                     None => inner.tell(Order::Position(id)),
@@ -151,7 +151,7 @@ fn begin_again(store: &Store, inner: &Inner, id: u64) {
     let first = inner.removals.position() == 0;
     let (number, ahead) = inner.removals.begin_again(id);
     let count = store.take_out(&Removal::All);
-    inner.tell_removal(Removal::All, number, Some(id), None);
+    inner.tell(Order::Remove { removal: Removal::All, number, at: Some(id), done: None });
     if !first {
         let code = "SEA_CACHE_GAP";
         tracing::error!(code, count, "removals of other nodes may have been missed: the cache begins again, empty");

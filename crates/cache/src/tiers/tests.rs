@@ -1,6 +1,5 @@
 //! The tiers below a store, with a real database.
 
-mod crowd;
 mod damage;
 
 use std::{os::unix::fs::PermissionsExt, path::PathBuf, time::Duration};
@@ -11,7 +10,7 @@ use seaworthy_core::{Purge, PurgeCache, Shutdown};
 use tempfile::TempDir;
 use tokio::time::sleep;
 
-use super::{Removal, Tier, removing::Left, table};
+use super::{Tier, table};
 use crate::{
     fill::tests::{fill, put},
     key::Key,

@@ -16,11 +16,6 @@ impl Tiers {
         self.0.tell(Order::Damaged(generation));
     }
 
-    /// How many removals are compared with what is looked up.
-    pub(crate) fn known_removals(&self) -> usize {
-        self.0.removals.known()
-    }
-
     /// The disk takes nothing until the other end is dropped.
     pub(crate) fn hold(&self) -> oneshot::Sender<()> {
         let (held, until) = oneshot::channel();
