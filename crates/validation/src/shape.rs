@@ -116,11 +116,14 @@ impl Shape {
         self.items.as_deref().is_some_and(|items| !is_plain(items)) || members.any(|(_, member)| nests(member))
     }
 
-    /// A text as the value that it is written for. No text is written for `null` (OpenAPI 3.1.1, appendix B). `literal`: as text, wherever a text may stand.
+    /// A text as the value that it is written for. No text is written for `null` (OpenAPI 3.1.1, appendix B), and none with
+    /// a point for a whole number: JSON Schema takes 1.0 for one, but what reads a query mostly does not. `literal`: as text,
+    /// wherever a text may stand.
     pub(crate) fn read(&self, text: &str, literal: bool) -> Value {
         let is_text = literal && self.string;
         if !is_text
             && self.number
+            && (self.fraction || self.string || !text.contains(['.', 'e', 'E']))
             && let Some(number) = number(text)
         {
             return Value::Number(number);
@@ -183,6 +186,13 @@ mod tests {
         for no_number in ["", "05", "+5", "5 ", "0x5", "1.", "NaN", "1e999"] {
             assert_eq!(read(json!({ "type": "number" }), no_number), json!(no_number));
         }
+        for no_whole_number in ["0.0", "1e2", "1E2", "-1.5"] {
+            assert_eq!(read(json!({ "type": "integer" }), no_whole_number), json!(no_whole_number));
+            assert_eq!(read(optional(), no_whole_number), json!(no_whole_number));
+            assert!(read(json!({ "type": ["integer", "number"] }), no_whole_number).is_number());
+            assert!(read(json!({ "minimum": 1 }), no_whole_number).is_number(), "of no type it may be any");
+        }
+        assert!(read(json!({ "type": "integer" }), "99999999999999999999").is_number());
         assert_eq!(read(json!({ "enum": [1, 2] }), "2"), json!(2));
         assert_eq!(Shape::of(&document, &json!({ "type": ["string", "integer"] })).read("5", true), json!("5"));
     }
