@@ -6,13 +6,13 @@
 //! meanwhile does not bring it back (`removal.rs`). `record.rs` is an answer as bytes, `address.rs` where it is.
 
 mod address;
-mod breaker;
 mod bytes;
 mod changes;
 mod disk;
 mod files;
 mod keeper;
 mod looking;
+mod patience;
 pub(crate) mod record;
 mod removal;
 mod removing;
@@ -36,11 +36,11 @@ use std::{
 };
 
 pub(crate) use address::Address;
-use breaker::Breaker;
 use disk::Readers;
 use http::HeaderMap;
 use keeper::{Keeper, Order};
 use looking::{Source, Trouble, find};
+use patience::Patience;
 pub(crate) use record::Saved;
 pub(crate) use removal::Removal;
 use removal::Removals;
@@ -94,7 +94,7 @@ struct Inner {
     queue: Queue,
     removals: Removals,
     readers: RwLock<Option<Arc<Readers>>>,
-    breaker: Breaker,
+    patience: Patience,
     /// Of the disk, in bytes; 0: none.
     limit: AtomicU64,
     disk_bytes: AtomicU64,
@@ -171,7 +171,7 @@ impl Tiers {
             queue: Queue::default(),
             removals: Removals::default(),
             readers: RwLock::default(),
-            breaker: Breaker::new(DISK_PATIENCE),
+            patience: Patience::new(DISK_PATIENCE),
             limit: AtomicU64::new(limit),
             disk_bytes: AtomicU64::new(0),
             disk_waits: AtomicBool::new(shared.is_some()),
@@ -227,7 +227,7 @@ impl Tiers {
         let counts = &self.0.counts.disk;
         // First: what is removed from here on need not be in what is read.
         let written = self.0.removals.written();
-        let found = match self.0.breaker.ask(find(&Source::Disk(readers), address, request)).await {
+        let found = match self.0.patience.ask(find(&Source::Disk(readers), address, request)).await {
             Some(Ok(found)) => found,
             Some(Err(trouble)) => {
                 match trouble {
