@@ -1,7 +1,7 @@
 //! The head of a request, kept in case it must be sent again.
 //!
-//! Hardly ever is it, and each request pays for it: so what is kept is one piece of text, which costs a third of a second map
-//! of headers, and it is what the client sent, before we add ours.
+//! Hardly ever is it, and each request pays for it: so what is kept is one piece of text and no second map of
+//! headers, and it is what the client sent, before we add ours.
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
 use seaworthy_core::{Body, ForwardedPrefix, empty_body};

@@ -208,12 +208,9 @@ impl Names {
 
     fn remove_from(&self, headers: &mut HeaderMap) {
         // One pass over what is there is cheaper than a look-up for each that might be; most answers have one of them or none.
-        let mut found = [None; 4];
-        let there = headers.keys().filter_map(|name| self.find(name));
-        let count = found.iter_mut().zip(there).map(|(place, name)| *place = Some(name)).count();
-        found.iter().flatten().for_each(|name| drop(headers.remove(*name)));
-        if count == found.len() {
-            self.names.iter().for_each(|name| drop(headers.remove(name)));
+        let found: Vec<&HeaderName> = headers.keys().filter_map(|name| self.find(name)).collect();
+        for name in found {
+            headers.remove(name);
         }
     }
 }

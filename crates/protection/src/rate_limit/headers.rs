@@ -28,7 +28,7 @@ const OLD_REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining
 const OLD_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 
 thread_local! {
-    /// Each answer's text is written here: without formatting machinery and an allocation it costs a quarter.
+    /// Each answer's text is written here: it needs neither formatting machinery nor an allocation.
     static TEXT: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
